@@ -186,7 +186,7 @@ static void on_received(struct uring_socket *s, int res, uint32_t flags, struct 
         s->small_streak = res <= BUF_SMALL_BYTES && b->cap > BUF_SMALL_BYTES
                               ? (uint8_t)(s->small_streak < 255 ? s->small_streak + 1 : 255)
                               : 0;
-        struct seg seg = {b, b->mem, (uint32_t)res};
+        struct seg seg = {b, b->mem, (uint32_t)res, 0};
         if (LIKELY(segq_empty(&s->rx) && seg.len <= s->credit)) {
             s->credit -= seg.len;
             s->stream.events->data(&s->stream, seg);
@@ -234,18 +234,14 @@ static void on_sent(struct uring_socket *s, int res)
             begin_closing(s, ending_from_errno(-res, false));
         return;
     }
-    uint32_t left = (uint32_t)res;
+    uint32_t left = s->tx_done + (uint32_t)res;
     while (!segq_empty(&s->tx) && s->state == SOCK_OPEN) {
-        struct seg *first = &s->tx.head->seg;
-        if (first->len > left) {
-            first->data += left;
-            first->len -= left;
-            s->tx.bytes -= left;
+        if (s->tx.head->seg.len > left)
             break;
-        }
-        left -= first->len;
+        left -= s->tx.head->seg.len;
         s->stream.events->sent(&s->stream, segq_pop(&s->tx, &u->seg_nodes));
     }
+    s->tx_done = left;
     if (s->state == SOCK_OPEN && (!segq_empty(&s->tx) || s->finish_wanted))
         make_dirty(s);
 }
@@ -291,11 +287,9 @@ static void prep_send(struct uring_socket *s)
         uring_submit(u);
     struct iovec *iov = &u->iovs[u->iovs_used];
     uint32_t n = 0;
-    s->sending = 0;
-    for (struct segq_node *node = s->tx.head; node && n < URING_IOV_MAX; node = node->next, n++) {
+    for (struct segq_node *node = s->tx.head; node && n < URING_IOV_MAX; node = node->next, n++)
         iov[n] = (struct iovec){node->seg.data, node->seg.len};
-        s->sending += node->seg.len;
-    }
+    iov[0] = (struct iovec){s->tx.head->seg.data + s->tx_done, s->tx.head->seg.len - s->tx_done};
     struct io_uring_sqe *sqe = uring_sqe(u, &s->object, OP_SEND);
     sqe->fd = s->fd;
     sqe->msg_flags = MSG_WAITALL | MSG_NOSIGNAL;
