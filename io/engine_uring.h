@@ -70,7 +70,7 @@ struct uring_socket {
     struct segq rx, tx;
     uint64_t credit;
     int fd;
-    uint32_t sending; /* bytes of the send in flight */
+    uint32_t tx_done; /* bytes of the first segment of tx that have left */
     enum sock_state state;
     enum ending reason;
     uint8_t full_streak, small_streak;
