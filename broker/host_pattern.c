@@ -53,57 +53,71 @@ static bool prefix_is_valid(const char *text, size_t len)
     return true;
 }
 
-bool host_pattern_is_valid(const char *text)
-{
-    struct ip ip;
-    const char *star = strchr(text, '*');
-    if (!star)
-        return ip_parse(text, &ip) || host_name_is_valid(text);
-    if (text[0] == '*')
-        return text[1] == '\0' || (text[1] == '.' && host_name_is_valid(text + 2));
-    return star[1] == '\0' && prefix_is_valid(text, (size_t)(star - text));
-}
-
 static size_t length_without_dot(const char *name)
 {
     size_t len = strlen(name);
     return len > 0 && name[len - 1] == '.' ? len - 1 : len;
 }
 
-bool host_pattern_matches(const char *pattern, const char *host)
+bool host_parse(const char *text, struct host *ret_host)
 {
-    struct ip ip;
-    size_t len = length_without_dot(pattern), host_len = strlen(host);
-    if (strcmp(pattern, "*") == 0)
-        return true;
-    if (ip_parse(host, &ip)) {
-        struct ip want;
-        return ip_parse(pattern, &want) && memcmp(&ip, &want, sizeof(ip)) == 0;
+    struct host host = {.literal = ip_parse(text, &host.ip)};
+    if (host.literal) {
+        bool v4 = ip_is_v4(&host.ip);
+        inet_ntop(v4 ? AF_INET : AF_INET6, host.ip.bytes + (v4 ? 12 : 0), host.text, sizeof(host.text));
+    } else {
+        if (!host_name_is_valid(text))
+            return false;
+        size_t len = length_without_dot(text);
+        for (size_t i = 0; i < len; i++)
+            host.text[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] - 'A' + 'a') : text[i];
     }
-    if (pattern[0] == '*') {
-        size_t tail = len - 1; /* ".domain" */
-        return host_len > tail && strncasecmp(host + host_len - tail, pattern + 1, tail) == 0;
-    }
-    if (len > 0 && pattern[len - 1] == '*')
-        return host_len >= len - 1 && strncasecmp(host, pattern, len - 1) == 0;
-    return host_len == len && strncasecmp(host, pattern, len) == 0;
+    *ret_host = host;
+    return true;
 }
 
-bool host_normal(const char *host, char ret_normal[HOST_NAME_MAX_BYTES])
+bool host_pattern_parse(const char *text, struct host_pattern *ret_pattern)
 {
-    struct ip ip;
-    if (ip_parse(host, &ip)) {
-        if (ip_is_v4(&ip))
-            inet_ntop(AF_INET, ip.bytes + 12, ret_normal, HOST_NAME_MAX_BYTES);
-        else
-            inet_ntop(AF_INET6, ip.bytes, ret_normal, HOST_NAME_MAX_BYTES);
-        return true;
+    struct host_pattern p = {.kind = HOST_EXACT, .text = text, .len = length_without_dot(text)};
+    const char *star = strchr(text, '*');
+    if (!star) {
+        if (ip_parse(text, &p.ip))
+            p.kind = HOST_LITERAL;
+        else if (!host_name_is_valid(text))
+            return false;
+    } else if (star == text && text[1] == '\0') {
+        p.kind = HOST_ANY;
+    } else if (star == text) {
+        if (text[1] != '.' || !host_name_is_valid(text + 2))
+            return false;
+        p.kind = HOST_BELOW;
+        p.text = text + 1;
+        p.len--;
+    } else {
+        if (star[1] != '\0' || !prefix_is_valid(text, (size_t)(star - text)))
+            return false;
+        p.kind = HOST_PREFIX;
+        p.len = (size_t)(star - text);
     }
-    if (!host_name_is_valid(host))
-        return false;
-    size_t len = length_without_dot(host);
-    for (size_t i = 0; i < len; i++)
-        ret_normal[i] = host[i] >= 'A' && host[i] <= 'Z' ? (char)(host[i] - 'A' + 'a') : host[i];
-    ret_normal[len] = '\0';
+    *ret_pattern = p;
     return true;
+}
+
+bool host_pattern_matches(const struct host_pattern *pattern, const struct host *host)
+{
+    size_t len = strlen(host->text);
+    switch (pattern->kind) {
+    case HOST_ANY: return true;
+    case HOST_LITERAL: return host->literal && memcmp(&pattern->ip, &host->ip, sizeof(host->ip)) == 0;
+    case HOST_EXACT:
+        return !host->literal && len == pattern->len && strncasecmp(host->text, pattern->text, len) == 0;
+    case HOST_BELOW:
+        return !host->literal && len > pattern->len &&
+               strncasecmp(host->text + len - pattern->len, pattern->text, pattern->len) == 0;
+    case HOST_PREFIX:
+        return !host->literal && len >= pattern->len &&
+               strncasecmp(host->text, pattern->text, pattern->len) == 0;
+    }
+    ASSERT(false && "a kind of pattern");
+    return false;
 }

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "broker/config/config.h"
+#include "broker/route.h"
 
 /* Smallest first, so that the first block that has an address is the one that must be named. Sources: RFC
  * 6890 registries; the clouds' own documentation for metadata services. */
@@ -91,6 +92,20 @@ const char *policy_address_kind_text(enum address_kind kind)
     };
     ASSERT((size_t)kind < ARRAY_SIZE(texts));
     return texts[kind];
+}
+
+bool policy_address_allowed(const struct route *route, const char *host, const struct net_address *address)
+{
+    struct ip ip;
+    struct host wanted;
+    if (!ip_of_address(address, &ip))
+        return false;
+    enum address_kind kind = policy_address_kind(&ip);
+    if (kind == ADDRESS_ORDINARY || route_names_address(route, &ip))
+        return true;
+    if (kind != ADDRESS_LOOPBACK || !host_parse(host, &wanted) || strcmp(wanted.text, "localhost") != 0)
+        return false;
+    return route_names_host(route, &wanted);
 }
 
 bool policy_client_name_matches(const char *pattern, const char *name)

@@ -9,6 +9,8 @@
 
 struct config_listener_tls;
 struct config_unix;
+struct net_address;
+struct route;
 
 /* Where a request must not be led by accident: the broker's own machine, its link, a cloud's secrets. */
 #define ADDRESS_KINDS(X)                                                                                     \
@@ -30,6 +32,11 @@ bool policy_block_names(const struct cidr *, const struct ip *);
 /* A block names an address when it holds it and, for a special address, lies wholly within the smallest
  * special block around it: 127.16.0.0/12 names 127.16.0.1, 0.0.0.0/0 does not. */
 const char *policy_address_kind_text(enum address_kind);
+bool policy_address_allowed(const struct route *, const char *host, const struct net_address *);
+/* For every address a name was resolved to, and for every address dialled: may a request for `host` that took
+ * this route go there? Ordinary addresses: yes. Special ones only when the route's cidrs name them, or its
+ * hosts name that very address; the host "localhost", when the route names it, may be a loopback address. A
+ * name an outsider controls can thus never lead to the broker's own machine or to a cloud's metadata. */
 
 bool policy_client_name_matches(const char *pattern, const char *name);
 /* Equal without regard to case, or '*.domain' for one label before the domain. */

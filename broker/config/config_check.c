@@ -8,6 +8,7 @@
 
 #include "broker/cidr.h"
 #include "broker/config/config.h"
+#include "broker/config/config_nodes.h"
 #include "broker/config/config_table.h"
 #include "broker/policy.h"
 #include "io/host.h"
@@ -254,7 +255,8 @@ static bool check_routes(struct config_check *check)
         return false;
     for (uint32_t i = 0; i < c->route_count; i++) {
         struct config_route *r = &c->routes[i];
-        if (!check_route_profile(check, r, i) || !check_route_listeners(check, r, i))
+        if (!check_route_profile(check, r, i) || !check_route_listeners(check, r, i) ||
+            !config_nodes_check(check, i))
             return false;
         inherit(&r->timeouts.connect_ms, c->timeouts.connect_ms);
         inherit(&r->timeouts.tls_ms, c->timeouts.tls_ms);

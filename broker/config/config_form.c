@@ -70,6 +70,7 @@ bool config_form_matches(enum config_form form, const char *text)
     struct ip ip;
     struct cidr cidr;
     struct port_range range;
+    struct host_pattern pattern;
     switch (form) {
     case FORM_ANY: return true;
     case FORM_NAME: return is_name(text);
@@ -80,7 +81,7 @@ bool config_form_matches(enum config_form form, const char *text)
     case FORM_ADDRESS: return ip_parse(text, &ip);
     case FORM_CIDR: return cidr_parse(text, &cidr);
     case FORM_PORTS: return port_range_parse(text, &range);
-    case FORM_HOST_PATTERN: return host_pattern_is_valid(text);
+    case FORM_HOST_PATTERN: return host_pattern_parse(text, &pattern);
     case FORM_HOST: return ip_parse(text, &ip) || host_name_is_valid(text);
     case FORM_NODE_NAME: return is_node_name(text);
     case FORM_CLIENT_NAME: return is_client_name(text);
