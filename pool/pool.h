@@ -1,0 +1,113 @@
+/* pool/pool.h — upstream connections of one worker: leased, given back, retired. Owner worker only.
+ *
+ * An endpoint is who must answer: where, over which transport, under which TLS identity. It owns connections,
+ * TLS tickets, waiters and health. A lease is answered with exactly one of: a connection (reused, resumed or
+ * new), or an ending. Equality of endpoints is equality of the whole key, never of a hash.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/list.h"
+#include "io/net.h"
+#include "io/stream.h"
+#include "io/timer.h"
+
+struct conn;
+struct endpoint;
+struct pool;
+struct tls_context;
+struct worker;
+
+enum { POOL_NAME_MAX = 254 };
+
+/* A TLS identity towards endpoints: one per profile and trust generation. Immutable, shared, outlives its
+ * users. */
+struct pool_profile {
+    uint32_t id;         /* of the profile in the configuration */
+    uint32_t generation; /* of roots and client certificate: a reload makes a new one */
+    bool tls;            /* false: plain TCP, everything below is unused */
+    bool insecure;       /* no verification */
+    bool resumption;
+    struct tls_context *context;
+    char server_name[POOL_NAME_MAX]; /* expected instead of the dialled name; "" when unused */
+};
+
+/* Identity of an endpoint. Zero it before filling: it is compared field by field. */
+struct endpoint_key {
+    const struct pool_profile *profile;
+    char host[POOL_NAME_MAX]; /* IP literal or lower-case DNS name */
+    uint16_t port;
+    char node_name[POOL_NAME_MAX]; /* expected system:node:<name>; "" when not asked */
+};
+
+struct pool_limits {
+    uint32_t endpoints_max;
+    uint32_t conns_per_endpoint_max, waiters_per_endpoint_max;
+    uint32_t dials_in_flight_max; /* of this worker: connects and handshakes */
+    uint32_t tickets_per_endpoint_max;
+    uint32_t wait_ms, idle_ms, age_max_ms, age_jitter_percent;
+    uint32_t resolve_ms, connect_ms, tls_ms;
+    uint32_t breaker_failures, backoff_min_ms, backoff_max_ms;
+};
+
+enum lease_how { LEASE_REUSED, LEASE_RESUMED, LEASE_NEW /* full handshake, or plain TCP */ };
+
+/* Embedded by the lessee. Durations are filled when it is answered. */
+struct lease {
+    struct list node;          /* pool's */
+    struct timer wait;         /* pool's */
+    struct endpoint *endpoint; /* pool's; NULL when not pending */
+    void *owner;
+    bool fresh; /* ask for a connection that was not used before (retry, upgrade) */
+    void (*granted)(struct lease *, struct conn *, enum lease_how);
+    void (*failed)(struct lease *, enum ending, const char *detail);
+    /* detail: one line for people, lent; never secret */
+    uint64_t queue_ns, dial_ns, tls_ns;
+};
+
+MUST_USE int pool_new(struct worker *, const struct pool_limits *, struct pool **ret);
+/* 0 or -ENOMEM. */
+void pool_drain(struct pool *);
+/* Fails waiters with DRAINING, retires idle connections, closes others as they come back. */
+bool pool_is_empty(const struct pool *);
+/* After drain: no connection, dial or waiter is left. */
+void pool_free(struct pool **);
+/* Asserts pool_is_empty(). */
+
+uint64_t endpoint_key_hash(const struct endpoint_key *);
+/* Also chooses the home worker: hash modulo workers. */
+void pool_lease(struct pool *, const struct endpoint_key *, struct lease *, uint64_t deadline_ns);
+/* Answers by granted or failed, as an event (never from inside this call), by the deadline. */
+void pool_cancel(struct pool *, struct lease *);
+/* The lessee has gone: neither callback will come. A dial under way goes on for the pool. Harmless if
+ * answered. */
+
+struct stream *conn_stream(struct conn *);
+/* The lessee binds its own events while it holds the lease, and grants credit. */
+bool conn_was_reused(const struct conn *);
+const char *conn_address_text(const struct conn *);
+void pool_give_back(struct pool *, struct conn **);
+/* Takes *conn, nulls it. At a message boundary, nothing buffered, both directions open, all sent segments
+ * back. */
+void pool_discard(struct pool *, struct conn **, enum ending reason);
+/* Takes *conn, nulls it: the connection is aborted (or closed politely when reason is DONE). Also after the
+ * lessee saw `closed`: then say so with pool_lost(). */
+void pool_lost(struct pool *, struct conn **, enum ending reason);
+/* The lessee received `closed` on the stream: the pool frees it and judges health by the reason. */
+
+/* For the status page: walks endpoints in a stable order. */
+struct endpoint_status {
+    const struct endpoint_key *key;
+    uint32_t idle, leased, dialling, waiters, tickets;
+    bool breaker_open;
+    uint64_t full, resumed, failed, requests;
+    enum ending last_failure;
+    char last_detail[160];
+};
+void pool_each_endpoint(const struct pool *, bool (*visit)(const struct endpoint_status *, void *),
+                        void *arg);
+/* Stops when visit returns false. */
+void pool_check(const struct pool *);
+/* Asserts every invariant: lists against states, gauges against lists, caps. For tests and debug builds. */
