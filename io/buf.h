@@ -37,6 +37,7 @@ struct seg {
     struct buf *buf;
     uint8_t *data;
     uint32_t len;
+    uint32_t tag; /* the sender's own mark: comes back unchanged with `sent` */
 };
 
 struct buf_pool {
@@ -75,5 +76,5 @@ static inline void buf_ref(struct buf *b)
 static inline struct seg seg_of(struct buf *b, uint8_t *data, uint32_t len)
 {
     buf_ref(b);
-    return (struct seg){b, data, len};
+    return (struct seg){b, data, len, 0};
 }

@@ -136,7 +136,7 @@ static void overflow_put(struct overflow *o, const struct msg *msg)
     o->msgs[(o->head + o->count++) % o->cap] = *msg;
 }
 
-void mailbox_post(struct worker *w, unsigned to, const struct msg *msg)
+void mailbox_post_lazy(struct worker *w, unsigned to, const struct msg *msg)
 {
     struct pair *p = pair_of(w->mail, w->number, to);
     if (UNLIKELY(p->overflow.count > 0) || UNLIKELY(!ring_put(p, msg))) {
@@ -144,6 +144,11 @@ void mailbox_post(struct worker *w, unsigned to, const struct msg *msg)
         counter_add(w, COUNTER_mailbox_overflows, 1);
     }
     counter_add(w, COUNTER_mailbox_messages, 1);
+}
+
+void mailbox_post(struct worker *w, unsigned to, const struct msg *msg)
+{
+    mailbox_post_lazy(w, to, msg);
     if (to != w->number && !w->dirty_target[to]) {
         w->dirty_target[to] = true;
         w->dirty_targets[w->dirty_count++] = (uint16_t)to;

@@ -20,12 +20,11 @@ struct mailboxes;
 struct msg {
     void (*deliver)(struct worker *, struct msg *);
     /* runs on the receiving worker; may keep nothing of the message */
-    void *to;   /* the receiver's own object */
-    void *from; /* the sender's object: to be sent back, never followed */
+    void *to; /* the receiver's own object, or NULL where the receiver finds it by `extra` */
     struct seg seg;
     uint32_t kind;
     uint32_t value;
-    uint64_t extra;
+    uint64_t extra[2];
 };
 _Static_assert(sizeof(struct msg) == 64, "a message is one cache line");
 
@@ -37,6 +36,9 @@ void mailboxes_free(struct mailboxes **);
 
 void mailbox_post(struct worker *from, unsigned to, const struct msg *);
 /* Owner worker of `from`. */
+void mailbox_post_lazy(struct worker *from, unsigned to, const struct msg *);
+/* As mailbox_post, but does not wake a sleeper: for what may wait until it wakes by itself (returned
+ * buffers). */
 unsigned mailbox_drain(struct worker *);
 /* Delivers waiting messages, bounded per call and sender; returns how many. Owner worker only. */
 bool mailbox_has_mail(const struct worker *);

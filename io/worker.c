@@ -138,7 +138,7 @@ void worker_release_seg(struct worker *w, struct seg seg)
         return;
     }
     struct msg msg = {.deliver = deliver_seg_home, .seg = seg};
-    mailbox_post(w, seg.buf->home->worker, &msg);
+    mailbox_post_lazy(w, seg.buf->home->worker, &msg);
 }
 
 /* xoshiro256**, by David Blackman and Sebastiano Vigna (public domain). */

@@ -41,7 +41,8 @@ struct worker {
     uint64_t random_state[4];
     struct log_buffer log;
     struct counters counters;
-    void *app; /* the broker's per-worker object */
+    struct worker *const *peers; /* all workers of the group, by number; set before threads start */
+    void *app;                   /* the broker's per-worker object */
     bool dirty_target[WORKERS_MAX];
     uint16_t dirty_targets[WORKERS_MAX];
     unsigned dirty_count;
