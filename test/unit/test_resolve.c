@@ -544,6 +544,35 @@ static void the_hosts_file_comes_first(void **state)
             assert_false(net_address_equal(&q.addresses[i], &q.addresses[j]));
 }
 
+static void the_product_engine_watches_as_well(void **state)
+{
+    (void)state;
+    struct engine_probe probe;
+    engine_uring_probe(&probe);
+    if (!probe.usable)
+        skip();
+    static const struct buf_limits limits = {
+        {512, 64, 1}
+    };
+    resolver_free(&resolver);
+    worker_fini(&worker);
+    assert_int_equal(worker_init(&worker, 0, 1, mail, &limits), 0);
+    worker.peers = peers;
+    assert_int_equal(engine_uring_new(&worker, &probe, &worker.engine), 0);
+    worker_start_clock(&worker);
+    resolver_with((struct resolver_options){0});
+    struct question q;
+    assert_int_equal(resolve_now(&q, "both.test"), ENDING_DONE);
+    assert_int_equal(q.count, 3);
+    assert_int_equal(resolve_now(&q, "silent.test"), ENDING_NAME_TIMEOUT);
+    assert_int_equal(resolve_now(&q, "truncated.test"), ENDING_NAME_UNKNOWN);
+    assert_int_equal(resolve_now(&q, "v4.test"), ENDING_DONE);
+    struct question left = {0};
+    ask(&left, "silent.test", 3000);
+    turn();
+    resolve_cancel(&left.resolve);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -573,6 +602,7 @@ int main(void)
         TEST(a_server_that_refuses_is_no_answer),
         TEST(search_domains_are_an_option),
         TEST(the_hosts_file_comes_first),
+        TEST(the_product_engine_watches_as_well),
     };
     assert_int_equal(resolve_global_init(), 0);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
