@@ -10,7 +10,7 @@ TITLES = {
     "W2": ("sparse touch, every request dials", "CPU us/request"),
     "W5-down": ("bulk bodies over TLS, downloads", "CPU s/GiB"),
     "W5-up": ("bulk bodies over TLS, uploads", "CPU s/GiB"),
-    "MEM": ("memory per idle pooled TLS connection", "PSS KiB/connection"),
+    "MEM": ("memory per idle pooled TLS connection", "RSS KiB/connection"),
 }
 
 
@@ -51,6 +51,7 @@ def _summarise_variant(entry):
         good = [row for row in rows if "load" in row]  # shown, but marked and never compared
     for name, of in {
         "figure": lambda r: r.get("figure"),
+        "busy": lambda r: r.get("busy_figure"),
         "user": lambda r: r["user_s"] / r["cpu_s"] if r.get("cpu_s") else None,
         "p50": lambda r: r["load"]["latency_us"]["p50"],
         "p99": lambda r: r["load"]["latency_us"]["p99"],
@@ -59,7 +60,7 @@ def _summarise_variant(entry):
         "resumed": lambda r: r.get("resumed"),
         "pss_mb": lambda r: r["pss_kb"] / 1024 if "pss_kb" in r else None,
         "gib_per_s": lambda r: r.get("gib_per_s"),
-        "rss_per_connection": lambda r: r.get("rss_per_connection_kb"),
+        "pss_per_connection": lambda r: r.get("pss_per_connection_kb"),
         "tcp_per_connection": lambda r: r.get("tcp_per_connection_kb"),
         "base_pss_mb": lambda r: r["base_pss_kb"] / 1024 if "base_pss_kb" in r else None,
         "open": lambda r: r["kubelets"]["connections_open"] if "kubelets" in r else None,
@@ -91,16 +92,17 @@ def _percent(s):
 
 
 COLUMNS = {
-    "W1": ["user", "p50", "p99", "p999", "reuse", "resumed", "open", "pss_mb"],
-    "W1x2": ["user", "p50", "p99", "p999", "reuse", "resumed", "open", "pss_mb"],
+    "W1": ["busy", "user", "p50", "p99", "p999", "reuse", "resumed", "open", "pss_mb"],
+    "W1x2": ["busy", "user", "p50", "p99", "p999", "reuse", "resumed", "open", "pss_mb"],
     "W2": ["user", "p50", "p99", "p999", "reuse", "resumed"],
     "W5-down": ["user", "gib_per_s"],
     "W5-up": ["user", "gib_per_s"],
-    "MEM": ["rss_per_connection", "tcp_per_connection", "open", "base_pss_mb", "resumed"],
+    "MEM": ["pss_per_connection", "tcp_per_connection", "open", "base_pss_mb", "resumed"],
 }
 HEADS = {
+    "busy": "at capacity",
     "user": "user part", "p50": "p50 us", "p99": "p99 us", "p999": "p99.9 us", "reuse": "reuse", "resumed": "resumed",
-    "open": "open conns", "pss_mb": "PSS MiB", "gib_per_s": "GiB/s", "rss_per_connection": "RSS KiB/conn",
+    "open": "open conns", "pss_mb": "PSS MiB", "gib_per_s": "GiB/s", "pss_per_connection": "PSS KiB/conn",
     "tcp_per_connection": "TCP buffers KiB/conn", "base_pss_mb": "PSS before MiB",
 }
 FORMS = {"p50": "{:.0f}", "p99": "{:.0f}", "p999": "{:.0f}", "open": "{:.0f}", "gib_per_s": "{:.2f}"}

@@ -18,6 +18,7 @@ class Scale:
     w1_rate: float = 2000
     w1_seconds: float = 20
     w1_settle: float = 3
+    w1_busy_seconds: float = 3
     w2_count: int = 400
     w2_period: float = 4
     w2_rounds: float = 5
@@ -27,7 +28,7 @@ class Scale:
     mem_count: int = 10000
 
 
-QUICK = Scale(w1_count=50, w1_seconds=3, w1_settle=1, w2_count=40, w2_rounds=2, w5_bytes=64 << 20, w5_bodies=2,
+QUICK = Scale(w1_count=50, w1_seconds=3, w1_settle=1, w1_busy_seconds=1, w2_count=40, w2_rounds=2, w5_bytes=64 << 20, w5_bodies=2,
               w5_parallel=2, mem_count=500)
 
 
@@ -62,12 +63,18 @@ def _w1(context, workload, workers):
 
     def body(trial, seed):
         if not trial.peer.floor:
-            # Two at a time to each kubelet: requests that meet by chance then find a second pooled connection.
-            trial.warm(pacing="closed", order="sweep", burst=2, connections=32, requests=4 * scale.w1_count, seed=seed)
+            # Two at a time to each kubelet and worker: requests that meet by chance find a second pooled connection,
+            # also where every worker has a pool of its own. Pooling is what W1 measures, not how a pool fills.
+            trial.warm(pacing="closed", order="sweep", burst=2 * workers, connections=32,
+                       requests=8 * workers * scale.w1_count, seed=seed)
         trial.warm(rate=scale.w1_rate, duration=scale.w1_settle, seed=seed + 1000)
         row = trial.measure(rate=scale.w1_rate, duration=scale.w1_seconds, seed=seed, buckets=True)
         if "cpu_s" in row:
             row["figure"] = row["cpu_s"] * 1e6 / max(1, row["load"]["completed"])
+            # Beside it, not instead of it: at capacity nobody sleeps, so the price of waking is left out.
+            busy = trial.measure(pacing="closed", connections=16, duration=scale.w1_busy_seconds, seed=seed)
+            if not busy["load"]["failures"]["total"]:
+                row["busy_figure"] = busy["cpu_s"] * 1e6 / max(1, busy["load"]["completed"])
         if not trial.peer.floor and row["reuse"] < REUSE_MIN:
             row["void"] = row["void"] or f"reuse {row['reuse']:.2%}"
         return row
@@ -130,7 +137,7 @@ def w5(context):
     def up(trial, seed):
         trial.warm(**shared, requests=scale.w5_parallel)
         return _per_gib(trial.measure(**shared, seed=seed, requests=scale.w5_bodies, path="/sink",
-                                      upload=scale.w5_bytes, expect="any"))
+                                      upload=scale.w5_bytes, expect="count"))
 
     variants = [(peer, setup, peer.name) for peer in context.peers]
     yield from trials(context, "W5-down", variants, down)
@@ -161,8 +168,10 @@ def mem(context):
         pooled = context.backend.counters()["connections_open"]
         row["pooled"] = pooled
         row["base_pss_kb"] = before["pss_kb"]
-        row["figure"] = (after["pss_kb"] - before["pss_kb"]) / max(1, pooled)
-        row["rss_per_connection_kb"] = (after["rss_kb"] - before["rss_kb"]) / max(1, pooled)
+        # RSS, in favour of nginx: a page of configuration that its worker writes to for the first time is a second
+        # page for PSS, but it belongs to having ten thousand upstreams and not to the connection.
+        row["figure"] = (after["rss_kb"] - before["rss_kb"]) / max(1, pooled)
+        row["pss_per_connection_kb"] = (after["pss_kb"] - before["pss_kb"]) / max(1, pooled)
         row["tcp_per_connection_kb"] = (tcp_after - tcp_before) / max(1, pooled)
         if pooled < 0.99 * scale.mem_count:
             row["void"] = row["void"] or f"only {pooled} connections pooled"

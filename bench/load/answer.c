@@ -29,6 +29,7 @@ void answer_reset(struct answer *a)
     a->status = 0;
     a->length = 0;
     a->body_bytes = 0;
+    a->body_start[0] = '\0';
 }
 
 static bool parse_length(const char *value, uint64_t *ret_length)
@@ -97,6 +98,14 @@ static enum answer_result feed_head(struct answer *a, const char *bytes, size_t 
     return parse_head(a);
 }
 
+static void keep_start(struct answer *a, const char *bytes, size_t count)
+{
+    size_t room = sizeof(a->body_start) - 1 - (size_t)a->body_bytes;
+    size_t kept = count < room ? count : room;
+    memcpy(a->body_start + a->body_bytes, bytes, kept);
+    a->body_start[a->body_bytes + kept] = '\0';
+}
+
 enum answer_result answer_feed(struct answer *a, const char *bytes, size_t count)
 {
     while (!a->in_body) {
@@ -111,6 +120,8 @@ enum answer_result answer_feed(struct answer *a, const char *bytes, size_t count
         else
             a->in_body = true;
     }
+    if (a->body_bytes < sizeof(a->body_start) - 1)
+        keep_start(a, bytes, count);
     a->body_bytes += count;
     if (a->body_bytes > a->length)
         return ANSWER_SURPLUS;

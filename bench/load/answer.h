@@ -30,6 +30,7 @@ struct answer {
     int status;
     uint64_t length; /* as promised by Content-Length */
     uint64_t body_bytes;
+    char body_start[24]; /* the first bytes of the body, NUL-terminated: a count, where one is expected */
 };
 
 void answer_reset(struct answer *);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -146,7 +147,12 @@ static enum link_verdict judge(struct link *l)
                  a->head);
         return fail(l, FAIL_STATUS, note);
     }
-    if (!l->options->expect_any && a->length != l->options->expected_bytes) {
+    if (l->options->expect_count && strtoull(a->body_start, NULL, 10) != l->options->upload_bytes) {
+        snprintf(note, sizeof(note), "endpoint %u: counted %s bytes of the upload", l->request.endpoint,
+                 a->body_start);
+        return fail(l, FAIL_LENGTH, note);
+    }
+    if (!l->options->expect_count && a->length != l->options->expected_bytes) {
         snprintf(note, sizeof(note), "endpoint %u: %" PRIu64 " bytes", l->request.endpoint, a->length);
         return fail(l, FAIL_LENGTH, note);
     }

@@ -78,8 +78,8 @@ static bool set_path(struct load_options *o, const char *v)
 static bool set_expect(struct load_options *o, const char *v)
 {
     double n = 0;
-    o->expect_any = strcmp(v, "any") == 0;
-    if (!o->expect_any && !parse_number(v, 0, 1e15, &n))
+    o->expect_count = strcmp(v, "count") == 0;
+    if (!o->expect_count && !parse_number(v, 0, 1e15, &n))
         return false;
     o->expected_bytes = (uint64_t)n;
     return true;

@@ -28,7 +28,7 @@ struct load_options {
     uint64_t deadline_ns;
     uint64_t upload_bytes;   /* 0: GET */
     uint64_t expected_bytes; /* of each answer's body */
-    bool expect_any;         /* uploads: whatever the answer's body is */
+    bool expect_count;       /* uploads: the answer's body is the number of bytes that arrived */
     bool buckets;
     bool self_check;
 };

@@ -141,6 +141,7 @@ static void answers_are_read_across_every_split(void)
         r = answer_feed(&a, text + cut, sizeof(text) - 1 - cut);
         CHECK(r == ANSWER_DONE);
         CHECK(a.status == 200 && a.body_bytes == 5 && a.close_after);
+        CHECK(strcmp(a.body_start, "hello") == 0);
     }
 }
 

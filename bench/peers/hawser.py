@@ -18,6 +18,7 @@ class Hawser(Peer):
         return self.first_line([self.tools.program("hawser"), "version"]) if not self.missing() else "missing"
 
     def write(self, folder, setup, listen):
+        names = "".join(f"{ip} {name}\n" for ip, name in setup.endpoints())
         text = f"""apiVersion: hawser.dev/v1alpha1
 kind: BrokerConfiguration
 workers: {setup.workers}
@@ -30,10 +31,15 @@ tlsProfiles:
     clientCertificateFile: {setup.client_cert}
     clientKeyFile: {setup.client_key}
     verifyKubeletName: true
+    minVersion: "1.3"
+    resumption: {"true" if setup.resume else "false"}
 routes:
   - name: kubelets
     match: {{cidrs: [127.16.0.0/12], ports: [{setup.port}], schemes: [https]}}
     tlsProfile: kubelet
+    nodeNameFile: {write_file(folder, "nodes", names)}
+pool:
+  idleTimeoutMs: {int(setup.idle_s * 1000)}
 admin: {{address: 127.0.0.1, port: {ADMIN_PORT}}}
 log: {{accessLog: false}}
 """
