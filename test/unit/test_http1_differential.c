@@ -3,8 +3,8 @@
  * mutations.
  *
  * It is what a build without libFuzzer has of fuzzing: messages assembled from pieces that are nearly right,
- * with bytes changed here and there, the same every time. A failure prints the seed and the message;
- * HAWSER_SEED runs one seed again.
+ * with bytes changed here and there, the same every time. A broken property aborts; the
+ * seed is told then, and HAWSER_SEED runs it again alone.
  */
 #include <setjmp.h>
 #include <stdarg.h>
