@@ -13,24 +13,24 @@ static const struct {
     const char *block;
     enum address_kind kind;
 } special_blocks[] = {
-    {"169.254.169.254/32", ADDRESS_METADATA  }, /* AWS, Azure, GCP, OpenStack, … */
-    {"169.254.170.2/32",   ADDRESS_METADATA  }, /* AWS: credentials of a task */
-    {"169.254.170.23/32",  ADDRESS_METADATA  }, /* AWS: credentials of a pod */
-    {"168.63.129.16/32",   ADDRESS_METADATA  }, /* Azure: the host's agent */
-    {"100.100.100.200/32", ADDRESS_METADATA  }, /* Alibaba */
-    {"192.0.0.192/32",     ADDRESS_METADATA  }, /* Oracle */
-    {"fd00:ec2::254/128",  ADDRESS_METADATA  }, /* AWS */
-    {"fd00:ec2::23/128",   ADDRESS_METADATA  }, /* AWS: credentials of a pod */
-    {"fd20:ce::254/128",   ADDRESS_METADATA  }, /* GCP */
-    {"255.255.255.255/32", ADDRESS_MULTICAST },
-    {"::/128",             ADDRESS_LOOPBACK  },
-    {"::1/128",            ADDRESS_LOOPBACK  },
-    {"169.254.0.0/16",     ADDRESS_LINK_LOCAL},
-    {"127.0.0.0/8",        ADDRESS_LOOPBACK  },
-    {"0.0.0.0/8",          ADDRESS_LOOPBACK  },
-    {"224.0.0.0/4",        ADDRESS_MULTICAST },
-    {"fe80::/10",          ADDRESS_LINK_LOCAL},
-    {"ff00::/8",           ADDRESS_MULTICAST },
+    {"169.254.169.254/32", ADDRESS_METADATA   }, /* AWS, Azure, GCP, OpenStack, … */
+    {"169.254.170.2/32",   ADDRESS_METADATA   }, /* AWS: credentials of a task */
+    {"169.254.170.23/32",  ADDRESS_METADATA   }, /* AWS: credentials of a pod */
+    {"168.63.129.16/32",   ADDRESS_METADATA   }, /* Azure: the host's agent */
+    {"100.100.100.200/32", ADDRESS_METADATA   }, /* Alibaba */
+    {"192.0.0.192/32",     ADDRESS_METADATA   }, /* Oracle */
+    {"fd00:ec2::254/128",  ADDRESS_METADATA   }, /* AWS */
+    {"fd00:ec2::23/128",   ADDRESS_METADATA   }, /* AWS: credentials of a pod */
+    {"fd20:ce::254/128",   ADDRESS_METADATA   }, /* GCP */
+    {"255.255.255.255/32", ADDRESS_MULTICAST  },
+    {"::/128",             ADDRESS_UNSPECIFIED},
+    {"::1/128",            ADDRESS_LOOPBACK   },
+    {"169.254.0.0/16",     ADDRESS_LINK_LOCAL },
+    {"127.0.0.0/8",        ADDRESS_LOOPBACK   },
+    {"0.0.0.0/8",          ADDRESS_UNSPECIFIED},
+    {"224.0.0.0/4",        ADDRESS_MULTICAST  },
+    {"fe80::/10",          ADDRESS_LINK_LOCAL },
+    {"ff00::/8",           ADDRESS_MULTICAST  },
 };
 
 /* IPv6 addresses that routers and gateways turn into the IPv4 address in them, which could lead a request
