@@ -179,6 +179,9 @@ static void what_the_table_does_not_allow_is_told_in_one_line(void **state)
             "'-', in quotes"),
         BAD(HEAD "listeners: [{name: a, unix: {}}]\n" ROUTE,
             "f:3:29: listeners[0].unix.path: found nothing, expected an absolute path of at most 107 bytes"),
+        BAD(HEAD "listeners: [{name: a, unix: {path: \"/a\\nb\"}}]\n" ROUTE,
+            "f:3:36: listeners[0].unix.path: found text \"/a\\x0ab\", expected an absolute path of at most "
+            "107 bytes"),
         BAD(HEAD "listeners: [{name: a, unix: {path: a.sock}}]\n" ROUTE,
             "f:3:36: listeners[0].unix.path: found text \"a.sock\", expected an absolute path of at most 107 "
             "bytes"),
