@@ -151,6 +151,8 @@ static bool resume_once(struct resume *x, struct tls_info *ret_info, enum ending
     fifo_put(&x->r.peer.to_send, "!", 1);
     rig_settle(&x->r, 8);
     bool opened = x->r.owner.opened;
+    if (!opened) /* a refused peer is given a moment to hear why */
+        rig_until(&x->r, &x->r.owner.closed, 1, 100);
     if (opened) {
         assert_int_equal(x->r.peer.received.len, 1);
         assert_int_equal(x->r.owner.received.len, 1);
@@ -203,15 +205,20 @@ static void new_ticket_keys_cost_one_full_handshake(void **state)
         struct tls_info info;
         enum ending reason;
         int full = 0;
-        resume_init(&x, v ? TLS1_2_VERSION : 0, PKI_EC);
+        resume_init(&x, v ? TLS1_2_VERSION : 0, -1);
         for (int i = 0; i < 30; i++) {
             if (i % 10 == 5) {
                 uint8_t keys[80];
                 memset(keys, i, sizeof(keys));
                 SSL_CTX_set_tlsext_ticket_keys(x.peer, keys, sizeof(keys));
             }
-            if (!resume_once(&x, &info, &reason))
-                fail_msg("connection %d: %s %s", i, ending_name(reason), info.detail);
+            if (!resume_once(&x, &info, &reason)) {
+                if (!info.ticket_refused)
+                    fail_msg("version %d connection %d: %s %s", v, i, ending_name(reason), info.detail);
+                assert_int_equal(v, 1);
+                x.ticket_len = 0; /* what a pool does then */
+                assert_true(resume_once(&x, &info, &reason));
+            }
             full += !info.resumed;
         }
         assert_int_equal(full, 1 + 3);
