@@ -34,7 +34,7 @@ static struct script_stream *shake(struct client *c)
 {
     client_ask_fresh(c, &f, &key, 8000);
     fixture_settle(&f);
-    script_open(script_dialling(&f.engine));
+    script_open(script_last(&f.engine));
     fixture_settle(&f);
     struct script_stream *s = script_last(&f.engine);
     assert_non_null(s->lower);
@@ -125,7 +125,10 @@ static void refusal_drops_what_was_stored_before_the_offer(void **state)
     script_advance_ms(&f.engine, 1000);
     struct script_stream *slow = shake(&c);
     f.engine.now_ns += 1000000;
-    s = secure(&d, false, "TLSv1.3"); /* meanwhile: the peer has new keys */
+    s = shake(&d);
+    script_open_tls(s, false, "TLSv1.3"); /* the peer has new keys; this one is done first and serves c */
+    fixture_settle(&f);
+    assert_non_null(c.conn);
     assert_int_equal(fixture_count(&f, COUNTER_tls_not_resumed), 1);
     script_ticket(s, "new");
     script_open_tls(slow, false, "TLSv1.3");
