@@ -71,9 +71,10 @@ static void lessee_data(struct stream *s, struct seg seg)
     worker_release_seg(s->worker, seg);
 }
 
-static void ignore_end(struct stream *s)
+static void lessee_end(struct stream *s)
 {
-    (void)s;
+    struct client *c = s->owner;
+    c->ended++;
 }
 
 static void lessee_closed(struct stream *s, enum ending ending)
@@ -83,7 +84,7 @@ static void lessee_closed(struct stream *s, enum ending ending)
     c->closed_with = ending;
 }
 
-static const struct stream_events lessee_events = {ignore_open, lessee_data, lessee_data, ignore_end,
+static const struct stream_events lessee_events = {ignore_open, lessee_data, lessee_data, lessee_end,
                                                    lessee_closed};
 
 static void on_granted(struct lease *l, struct conn *conn, enum lease_how how)

@@ -19,7 +19,7 @@ struct client {
     enum lease_how how;
     enum ending ending; /* when conn is NULL and answers > 0 */
     char detail[POOL_DETAIL_MAX];
-    unsigned closed; /* events seen while it held the stream */
+    unsigned ended, closed; /* events seen while it held the stream */
     enum ending closed_with;
 };
 

@@ -297,6 +297,29 @@ void script_ticket(struct script_stream *s, const char *text)
 /* -- the TLS double -----------------------------------------------------------------------------------------
  */
 
+static void lower_open(struct stream *s)
+{
+    (void)s;
+}
+
+static void lower_data(struct stream *s, struct seg seg)
+{
+    worker_release_seg(s->worker, seg);
+}
+
+static void lower_end(struct stream *s)
+{
+    (void)s;
+}
+
+static void lower_closed(struct stream *s, enum ending ending)
+{
+    say_closed(s->owner, ending);
+}
+
+static const struct stream_events lower_events = {lower_open, lower_data, lower_data, lower_end,
+                                                  lower_closed};
+
 struct stream *__wrap_tls_connect(struct worker *, struct stream **, struct tls_context *,
                                   const struct tls_expect *, const uint8_t *, size_t,
                                   void (*)(struct stream *, const uint8_t *, size_t));
@@ -311,6 +334,7 @@ struct stream *__wrap_tls_connect(struct worker *w, struct stream **lower, struc
     (void)context;
     s->lower = of(*lower);
     s->lower->covered = true;
+    stream_bind(*lower, &lower_events, s);
     *lower = NULL;
     s->address = s->lower->address;
     s->expect = *expect;
