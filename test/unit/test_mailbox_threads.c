@@ -112,7 +112,8 @@ static void rally_main(struct worker *w)
     while (!is_done(s)) {
         if (worker_random(w) % 4 == 0)
             worker_turn(w, 0); /* now and then only look */
-        turn(s);
+        else
+            turn(s);
     }
 }
 
