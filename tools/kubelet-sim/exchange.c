@@ -14,6 +14,7 @@
 
 enum {
     STEPS_PER_TURN = 64,        /* records or requests before the next connection has its turn */
+    UNKNOWN_BODY_GUESS = 128,   /* half of it is where a fault strikes a body of unknown length */
     UNREAD_BODY_MAX = 256 << 10 /* Go reads away no more than this; past it the connection closes */
 };
 
@@ -33,9 +34,11 @@ static void lay_fuse(struct conn *conn, size_t head_n)
 {
     struct fault_plan *plan = &conn->plan;
     size_t here = buffer_filled(conn->out);
-    uint64_t body = here - head_n +
-                    (conn->reply.kind == REPLY_TEXT || conn->reply.kind == REPLY_PATTERN ? conn->reply.left
-                                                                                         : 128);
+    uint64_t body = here - head_n;
+    if (conn->reply.kind == REPLY_TEXT || conn->reply.kind == REPLY_PATTERN)
+        body += conn->reply.left;
+    else if (conn->reply.kind != REPLY_NONE)
+        body += UNKNOWN_BODY_GUESS;
     static const enum fault_kind in_body[] = {FAULT_RESET_BODY, FAULT_TRUNCATE, FAULT_CUT};
     if (fault_on(plan, FAULT_RESET_HEAD)) {
         conn->fuse_set = true;

@@ -101,6 +101,10 @@ static int on_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_C
     uint32_t now = epoch_now(sim, conn->node, conn->worker->now_ns), epoch = 0;
     if (encrypt) {
         count(&conn->worker->counters.tickets_issued);
+        /* The session inside the ticket is encoded by now; what is changed here is only the hint beside it.
+         */
+        if (SSL_version(ssl) == TLS1_2_VERSION)
+            SSL_SESSION_set_timeout(SSL_get_session(ssl), 0);
         return make_name(conn->node, now, name) && RAND_bytes(iv, EVP_CIPHER_get_iv_length(cipher)) == 1 &&
                        load_keys(conn->node, now, iv, c, mac, 1)
                    ? 1
@@ -127,7 +131,7 @@ static int on_generate(SSL *ssl, void *arg)
 {
     (void)arg;
     SSL_SESSION *session = SSL_get_session(ssl);
-    SSL_SESSION_set_timeout(session, SSL_version(ssl) == TLS1_2_VERSION ? 0 : WEEK_S);
+    SSL_SESSION_set_timeout(session, WEEK_S);
     if (SSL_session_reused(ssl))
         return 1; /* the data of the first ticket is in the session already */
     STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
@@ -151,15 +155,17 @@ static int on_generate(SSL *ssl, void *arg)
 static SSL_TICKET_RETURN on_decrypt(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
                                     size_t name_len, SSL_TICKET_STATUS status, void *arg)
 {
-    (void)ssl, (void)name, (void)name_len, (void)arg;
+    (void)name, (void)name_len, (void)arg;
     if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
         return SSL_TICKET_RETURN_IGNORE_RENEW;
     X509 *leaf = SSL_SESSION_get0_peer(session);
     if (leaf && X509_cmp_current_time(X509_get0_notAfter(leaf)) < 0)
         return SSL_TICKET_RETURN_IGNORE_RENEW; /* Go does not resume for a client certificate that has ended
                                                 */
-    SSL_SESSION_set_timeout(session, WEEK_S);
-    return status == SSL_TICKET_SUCCESS_RENEW ? SSL_TICKET_RETURN_USE_RENEW : SSL_TICKET_RETURN_USE;
+    /* A Go server sends a new ticket on every TLS 1.3 handshake, on TLS 1.2 only when the old one's key is
+     * old. */
+    bool renew = status == SSL_TICKET_SUCCESS_RENEW || SSL_version(ssl) == TLS1_3_VERSION;
+    return renew ? SSL_TICKET_RETURN_USE_RENEW : SSL_TICKET_RETURN_USE;
 }
 
 bool ticket_setup(SSL_CTX *ctx)
