@@ -132,6 +132,7 @@ void uring_turn(struct engine *e, uint64_t wait_until_ns)
     uring_listeners_rearm(u);
     feed_starved(u);
     flush_sends(u);
+    mailbox_flush(w); /* a send that was taken at once may have begun a request on a worker that sleeps */
 
     uint64_t now = e->ops->now_ns(e);
     bool wait = wait_until_ns > now && list_empty(&u->ready) && list_empty(&u->dirty) &&
