@@ -50,6 +50,8 @@ YAML
 } | sed 's/ &tls$//' | hawser_config "$WORK/hawser.yaml"
 hawser_start "$WORK/hawser.yaml"
 P=http://$PLAIN:10255
+wait_for 10 listens "$PLAIN" 10255 || die "the backend did not start"
+wait_for 10 listens "$KUBELET" 10250 || die "the kubelet did not start"
 wait_for 10 via "$P/ok" -fo /dev/null || die "the backend did not answer"
 
 # as CLIENT TARGET [curl option...]: through mutual TLS with that certificate

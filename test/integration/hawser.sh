@@ -17,6 +17,10 @@ free_address() { # prints an address of 127.64.0.0/10 on which nobody listens on
     die "no free address"
 }
 
+listens() { # listens ADDRESS PORT
+    ss -Hltn "src = $1 and sport = :$2" 2>/dev/null | grep -q .
+}
+
 make_pki() { # kubelets' CA, clients' CA, one client certificate towards kubelets, one server and one client in front
     local made=0
     "$PKI" ca --out "$WORK/kubelet-ca" --name kubelet-ca --quiet || made=1

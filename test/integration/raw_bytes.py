@@ -29,12 +29,16 @@ j.equal("pipelined: the first", b"hello\n", found[0][2])
 j.equal("pipelined: a counted body", b"12345", found[3][2])
 j.equal("pipelined: a chunked body", b"abc", found[4][2])
 j.equal("pipelined: after HEAD", b"hello\n", found[6][2])
+begun = time.monotonic()
 s.sendall(b"".join(get(plain, "/show?n=%d" % i) for i in range(300)))
 for i in range(300):
     status, _, body, _ = r.response()
     if status != 200 or b"/show?n=%d " % i not in body:
         j.check("pipelined: answer %d is its own" % i, False, (status, body[:60]))
         break
+# Once a request that followed an answer at once slept for a quarter of a second: its worker was not woken.
+took = time.monotonic() - begun
+j.check("pipelined: no request waits for a worker to wake by itself", took < 30, took)
 s.close()
 
 # Byte by byte, head and body.
