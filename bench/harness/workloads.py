@@ -28,8 +28,8 @@ class Scale:
     mem_count: int = 10000
 
 
-QUICK = Scale(w1_count=50, w1_seconds=3, w1_settle=1, w1_busy_seconds=1, w2_count=40, w2_rounds=2, w5_bytes=64 << 20, w5_bodies=2,
-              w5_parallel=2, mem_count=500)
+QUICK = Scale(w1_count=50, w1_seconds=3, w1_settle=1, w1_busy_seconds=1, w2_count=40, w2_rounds=2,
+              w5_bytes=64 << 20, w5_bodies=2, w5_parallel=2, mem_count=500)
 
 
 def rotated(items, turn):
