@@ -17,7 +17,6 @@ enum {
     SOCKETS_MAX = 1 << 20,
     SEG_NODES_MAX = 1 << 20,
     FIRST_SLOTS = 1024,
-    IOVS = 16384, /* per submission batch; a full batch is submitted early */
     GENERATION_MASK = 0xffffff,
 };
 
@@ -100,7 +99,8 @@ static bool probe_byte_cap(struct io_uring *ring, struct io_uring_buf_ring *br, 
         struct __kernel_timespec limit = {.tv_nsec = 100000000};
         struct io_uring_cqe *cqe;
         if (io_uring_submit_and_wait_timeout(ring, &cqe, 1, &limit, NULL) >= 0 && cqe) {
-            capped = cqe->res == 4 && !(cqe->flags & IORING_CQE_F_MORE);
+            /* The receive that reaches the cap is the last; it may exceed it by what its buffer holds. */
+            capped = cqe->res > 0 && !(cqe->flags & IORING_CQE_F_MORE);
             io_uring_cqe_seen(ring, cqe);
         }
     }
@@ -329,7 +329,7 @@ int engine_uring_new(struct worker *w, const struct engine_probe *probe, struct 
     list_init(&u->listeners);
     slab_init(&u->sockets, "sockets", sizeof(struct uring_socket), SOCKETS_MAX);
     slab_init(&u->seg_nodes, "segments", sizeof(struct segq_node), SEG_NODES_MAX);
-    u->iovs = calloc(IOVS, sizeof(*u->iovs));
+    u->iovs = calloc(URING_IOVS, sizeof(*u->iovs));
     u->msgs = calloc(URING_SQ_ENTRIES, sizeof(*u->msgs));
     u->addrs = calloc(URING_SQ_ENTRIES, sizeof(*u->addrs));
     int rc = u->iovs && u->msgs && u->addrs ? ring_setup(u, probe) : -ENOMEM;

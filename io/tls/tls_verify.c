@@ -272,13 +272,21 @@ static enum ending check_san(const struct presented *p, const struct tls_identit
     return ENDING_TLS_NAME_MISMATCH;
 }
 
+static bool is_some_node(struct bytes_of_name cn)
+{
+    static const char prefix[] = "system:node:";
+    return cn.data && cn.len > strlen(prefix) && memcmp(cn.data, prefix, strlen(prefix)) == 0;
+}
+
 /* A kubelet's serving certificate as the kubernetes.io/kubelet-serving signer issues it. */
 static enum ending check_node(const struct presented *p, const struct tls_identity *id, struct tls_info *info)
 {
     char expected[sizeof("system:node:") + TLS_NAME_MAX];
     int index = -1;
     snprintf(expected, sizeof(expected), "system:node:%s", id->node_name);
-    if (!name_is(subject_part(p->subject, NID_commonName, &index), expected) ||
+    struct bytes_of_name cn = subject_part(p->subject, NID_commonName, &index);
+    bool any = strcmp(id->node_name, TLS_ANY_NODE) == 0;
+    if (!(any ? is_some_node(cn) : name_is(cn, expected)) ||
         subject_part(p->subject, NID_commonName, &index).data) {
         snprintf(info->detail, sizeof(info->detail), "expected subject CN %.100s, presented CN:%.100s",
                  expected, info->peer_cn);

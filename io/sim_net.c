@@ -1,0 +1,635 @@
+/* io/sim_net.c — see sim_net.h.
+ *
+ * A connection is two pipes. A pipe is a bounded ring of bytes with a queue of chunks over it: so many bytes,
+ * or a FIN, or a RST, each with its time of arrival, in order. What has arrived may be read; reading makes
+ * room, of which the sender hears a little later. So the window is real: a reader that stops, stops its
+ * sender. Bytes that arrive where the socket was closed answer with a RST, as TCP does. A blackholed
+ * connection delivers nothing more in either direction until both ends give up, as TCP_USER_TIMEOUT makes
+ * them.
+ */
+#include "io/sim_net.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WINDOW_DEFAULT = 65536, WINDOW_LEAST = 16, CHUNKS_FIRST = 16 };
+static const uint64_t give_up_ns = 30000000000u;        /* TCP_USER_TIMEOUT of the real engine */
+static const uint64_t connect_hangs_ns = 127000000000u; /* Linux: six SYN retries */
+
+enum chunk_kind { CHUNK_DATA, CHUNK_FIN, CHUNK_RST };
+
+struct chunk {
+    uint64_t at_ns;
+    uint32_t len;
+    enum chunk_kind kind;
+};
+
+struct pipe {
+    struct sim_conn *conn;
+    int to; /* the side that reads */
+    uint8_t *bytes;
+    uint32_t cap, head, used, arrived; /* arrived: of used, readable now */
+    struct chunk *chunks;
+    uint32_t chunk_cap, chunk_head, chunk_count;
+    struct sim_event arrival, room;
+};
+
+struct sim_conn {
+    struct sim_net *net;
+    struct list node;
+    struct sim_sock *sides[2];
+    struct pipe pipes[2]; /* [n]: to side n */
+    struct net_address to, from;
+    struct sim_event connect, fault;
+    bool blackholed;
+};
+
+struct sim_net {
+    uint64_t now_ns, orders;
+    uint64_t random, trace_hash;
+    struct sim_faults faults;
+    struct sim_event **heap; /* from 1 */
+    uint32_t heap_count, heap_cap;
+    struct list listeners, conns;
+    struct sim_sock **socks;
+    uint32_t sock_cap, sock_count;
+    FILE *trace;
+};
+
+/* -- chance, time, history ----------------------------------------------------------------------------------
+ */
+
+/* splitmix64, by Sebastiano Vigna (public domain). */
+uint64_t sim_random(struct sim_net *n)
+{
+    uint64_t z = n->random += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+uint64_t sim_between(struct sim_net *n, uint64_t lowest, uint64_t highest)
+{
+    return highest <= lowest ? lowest : lowest + sim_random(n) % (highest - lowest + 1);
+}
+
+bool sim_chance(struct sim_net *n, uint32_t per_thousand)
+{
+    return per_thousand > 0 && sim_random(n) % 1000 < per_thousand;
+}
+
+uint64_t sim_hash_bytes(const void *bytes, size_t len)
+{
+    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ ((const uint8_t *)bytes)[i]) * 0x100000001b3u;
+    return h;
+}
+
+void sim_trace(struct sim_net *n, const char *what, uint64_t a, uint64_t b, uint64_t c)
+{
+    const uint64_t parts[] = {n->trace_hash, n->now_ns, sim_hash_bytes(what, strlen(what)), a, b, c};
+    n->trace_hash = sim_hash_bytes(parts, sizeof(parts));
+    if (n->trace)
+        fprintf(n->trace, "%12.6f %-10s %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", (double)n->now_ns / 1e9, what,
+                a, b, c);
+}
+
+void sim_trace_to(struct sim_net *n, FILE *f)
+{
+    n->trace = f;
+}
+
+uint64_t sim_trace_hash(const struct sim_net *n)
+{
+    return n->trace_hash;
+}
+
+uint64_t sim_now_ns(const struct sim_net *n)
+{
+    return n->now_ns;
+}
+
+void sim_pass(struct sim_net *n, uint64_t until_ns)
+{
+    if (until_ns > n->now_ns)
+        n->now_ns = until_ns;
+}
+
+static bool event_before(const struct sim_event *a, const struct sim_event *b)
+{
+    return a->at_ns != b->at_ns ? a->at_ns < b->at_ns : a->order < b->order;
+}
+
+static void heap_put(struct sim_net *n, uint32_t i, struct sim_event *e)
+{
+    n->heap[i] = e;
+    e->index = i;
+}
+
+static void heap_settle(struct sim_net *n, uint32_t i)
+{
+    struct sim_event *e = n->heap[i];
+    for (; i > 1 && event_before(e, n->heap[i / 2]); i /= 2)
+        heap_put(n, i, n->heap[i / 2]);
+    for (uint32_t child; (child = 2 * i) <= n->heap_count; i = child) {
+        if (child < n->heap_count && event_before(n->heap[child + 1], n->heap[child]))
+            child++;
+        if (!event_before(n->heap[child], e))
+            break;
+        heap_put(n, i, n->heap[child]);
+    }
+    heap_put(n, i, e);
+}
+
+void sim_event_cancel(struct sim_net *n, struct sim_event *e)
+{
+    uint32_t i = e->index;
+    if (i == 0)
+        return;
+    e->index = 0;
+    struct sim_event *last = n->heap[n->heap_count--];
+    if (last == e)
+        return;
+    heap_put(n, i, last);
+    heap_settle(n, i);
+}
+
+void sim_event_at(struct sim_net *n, struct sim_event *e, uint64_t at_ns)
+{
+    sim_event_cancel(n, e);
+    if (n->heap_count + 2 > n->heap_cap) {
+        n->heap_cap = n->heap_cap ? n->heap_cap * 2 : 256;
+        n->heap = realloc(n->heap, n->heap_cap * sizeof(*n->heap));
+        ASSERT(n->heap != NULL);
+    }
+    e->at_ns = at_ns < n->now_ns ? n->now_ns : at_ns;
+    e->order = ++n->orders;
+    heap_put(n, ++n->heap_count, e);
+    heap_settle(n, n->heap_count);
+}
+
+uint64_t sim_next_event_ns(const struct sim_net *n)
+{
+    return n->heap_count ? n->heap[1]->at_ns : UINT64_MAX;
+}
+
+void sim_net_fire(struct sim_net *n)
+{
+    while (n->heap_count > 0 && n->heap[1]->at_ns <= n->now_ns) {
+        struct sim_event *e = n->heap[1];
+        sim_event_cancel(n, e);
+        e->fire(e);
+    }
+}
+
+/* -- the network --------------------------------------------------------------------------------------------
+ */
+
+int sim_net_new(uint64_t seed, const struct sim_faults *faults, struct sim_net **ret)
+{
+    struct sim_net *n = calloc(1, sizeof(*n));
+    if (!n)
+        return -ENOMEM;
+    n->random = seed * 0x2545f4914f6cdd1du + 1;
+    n->now_ns = 1000000000u; /* zero has a meaning in many a deadline */
+    if (faults)
+        n->faults = *faults;
+    list_init(&n->listeners);
+    list_init(&n->conns);
+    *ret = n;
+    return 0;
+}
+
+void sim_net_free(struct sim_net **np)
+{
+    struct sim_net *n = *np;
+    *np = NULL;
+    if (!n)
+        return;
+    ASSERT(n->sock_count == 0);
+    ASSERT(list_empty(&n->listeners));
+    ASSERT(list_empty(&n->conns));
+    free(n->heap);
+    free(n->socks);
+    free(n);
+}
+
+struct sim_faults *sim_net_faults(struct sim_net *n)
+{
+    return &n->faults;
+}
+
+uint32_t sim_sockets(const struct sim_net *n)
+{
+    return n->sock_count;
+}
+
+static void poke(struct sim_sock *s)
+{
+    if (!s)
+        return;
+    if (s->poke)
+        s->poke(s);
+    else
+        s->poke_missed = true;
+}
+
+static struct sim_sock *sock_new(struct sim_conn *c, int side)
+{
+    struct sim_net *n = c->net;
+    uint32_t number = 0;
+    while (number < n->sock_cap && n->socks[number])
+        number++; /* the lowest free one, as a kernel gives it: reuse is where mistakes hide */
+    if (number == n->sock_cap) {
+        n->sock_cap = n->sock_cap ? n->sock_cap * 2 : 64;
+        n->socks = realloc(n->socks, n->sock_cap * sizeof(*n->socks));
+        ASSERT(n->socks != NULL);
+        for (uint32_t i = number; i < n->sock_cap; i++)
+            n->socks[i] = NULL;
+    }
+    struct sim_sock *s = calloc(1, sizeof(*s));
+    ASSERT(s != NULL);
+    *s = (struct sim_sock){.net = n, .conn = c, .side = side, .number = (int)number};
+    n->socks[number] = s;
+    n->sock_count++;
+    c->sides[side] = s;
+    return s;
+}
+
+struct sim_sock *sim_sock_of(struct sim_net *n, int number)
+{
+    ASSERT(number >= 0 && (uint32_t)number < n->sock_cap && n->socks[number] != NULL);
+    return n->socks[number];
+}
+
+static uint64_t some_delay(struct sim_net *n)
+{
+    return sim_between(n, 0, n->faults.delay_max_ns);
+}
+
+static void pipe_push(struct pipe *p, enum chunk_kind kind, uint32_t len)
+{
+    struct sim_net *n = p->conn->net;
+    if (p->chunk_count == p->chunk_cap) {
+        uint32_t cap = p->chunk_cap ? p->chunk_cap * 2 : CHUNKS_FIRST;
+        struct chunk *chunks = calloc(cap, sizeof(*chunks));
+        ASSERT(chunks != NULL);
+        for (uint32_t i = 0; i < p->chunk_count; i++)
+            chunks[i] = p->chunks[(p->chunk_head + i) % p->chunk_cap];
+        free(p->chunks);
+        p->chunks = chunks;
+        p->chunk_cap = cap;
+        p->chunk_head = 0;
+    }
+    uint64_t at = n->now_ns + some_delay(n);
+    if (p->chunk_count > 0) {
+        const struct chunk *last = &p->chunks[(p->chunk_head + p->chunk_count - 1) % p->chunk_cap];
+        at = at < last->at_ns ? last->at_ns : at;
+    }
+    p->chunks[(p->chunk_head + p->chunk_count++) % p->chunk_cap] = (struct chunk){at, len, kind};
+    if (p->chunk_count == 1 && !p->conn->blackholed)
+        sim_event_at(n, &p->arrival, at);
+}
+
+static void pipe_purge(struct pipe *p)
+{
+    p->chunk_count = 0;
+    p->used = p->arrived;
+    sim_event_cancel(p->conn->net, &p->arrival);
+}
+
+/* A reset may overtake what it followed: some of the bytes under way are lost. */
+static void pipe_reset(struct pipe *p)
+{
+    struct sim_net *n = p->conn->net;
+    if (sim_chance(n, 500))
+        pipe_purge(p);
+    pipe_push(p, CHUNK_RST, 0);
+}
+
+static void conn_settle(struct sim_conn *c)
+{
+    if (c->sides[0] || c->sides[1])
+        return;
+    for (int i = 0; i < 2; i++) {
+        sim_event_cancel(c->net, &c->pipes[i].arrival);
+        sim_event_cancel(c->net, &c->pipes[i].room);
+        free(c->pipes[i].bytes);
+        free(c->pipes[i].chunks);
+    }
+    sim_event_cancel(c->net, &c->connect);
+    sim_event_cancel(c->net, &c->fault);
+    list_remove(&c->node);
+    free(c);
+}
+
+static void on_chunk(struct pipe *p, struct sim_sock *s, const struct chunk *chunk)
+{
+    switch (chunk->kind) {
+    case CHUNK_DATA:
+        if (s) {
+            p->arrived += chunk->len;
+        } else { /* nobody there: TCP answers with a reset */
+            p->head = (p->head + chunk->len) % p->cap;
+            p->used -= chunk->len;
+            pipe_reset(&p->conn->pipes[1 - p->to]);
+        }
+        break;
+    case CHUNK_FIN:
+        if (s)
+            s->fin_arrived = true;
+        break;
+    case CHUNK_RST:
+        pipe_purge(p);
+        if (s && s->error == 0)
+            s->error = ECONNRESET;
+        break;
+    }
+}
+
+static void on_arrival(struct sim_event *e)
+{
+    struct pipe *p = container_of(e, struct pipe, arrival);
+    struct sim_net *n = p->conn->net;
+    struct sim_sock *s = p->conn->sides[p->to];
+    while (p->chunk_count > 0 && p->chunks[p->chunk_head].at_ns <= n->now_ns) {
+        struct chunk chunk = p->chunks[p->chunk_head];
+        p->chunk_head = (p->chunk_head + 1) % p->chunk_cap;
+        p->chunk_count--;
+        on_chunk(p, s, &chunk);
+    }
+    if (p->chunk_count > 0)
+        sim_event_at(n, &p->arrival, p->chunks[p->chunk_head].at_ns);
+    poke(s); /* may close and free: nothing of the connection is touched after it */
+}
+
+static void on_room(struct sim_event *e)
+{
+    struct pipe *p = container_of(e, struct pipe, room);
+    poke(p->conn->sides[1 - p->to]);
+}
+
+static void conn_fail(struct sim_conn *c, int error)
+{
+    for (int i = 0; i < 2; i++) {
+        pipe_purge(&c->pipes[i]);
+        if (c->sides[i] && c->sides[i]->error == 0)
+            c->sides[i]->error = error;
+    }
+    /* A poke may close its own side; the connection lives while the other is there. */
+    struct sim_sock *first = c->sides[0], *second = c->sides[1];
+    poke(first);
+    poke(second);
+}
+
+/* Strikes once (a reset, or silence) and after silence a second time (both ends give up). */
+static void on_fault(struct sim_event *e)
+{
+    struct sim_conn *c = container_of(e, struct sim_conn, fault);
+    struct sim_net *n = c->net;
+    uint32_t resets = n->faults.conn_reset, holes = n->faults.conn_blackhole;
+    if (c->blackholed) {
+        sim_trace(n, "give-up", c->sides[0] ? 1 : 0, c->sides[1] ? 1 : 0, 0);
+        conn_fail(c, ETIMEDOUT);
+    } else if (sim_random(n) % (resets + holes + 1) < resets) {
+        sim_trace(n, "reset", c->sides[0] ? 1 : 0, c->sides[1] ? 1 : 0, 0);
+        conn_fail(c, ECONNRESET);
+    } else {
+        sim_trace(n, "blackhole", c->sides[0] ? 1 : 0, c->sides[1] ? 1 : 0, 0);
+        c->blackholed = true;
+        for (int i = 0; i < 2; i++)
+            sim_event_cancel(n, &c->pipes[i].arrival);
+        sim_event_at(n, &c->fault, n->now_ns + give_up_ns);
+    }
+}
+
+/* -- listening and connecting -------------------------------------------------------------------------------
+ */
+
+void sim_listen(struct sim_net *n, struct sim_listener *l, const struct net_address *address)
+{
+    l->net = n;
+    l->address = *address;
+    list_init(&l->node);
+    list_add_tail(&n->listeners, &l->node);
+}
+
+void sim_unlisten(struct sim_listener *l)
+{
+    list_remove(&l->node);
+}
+
+static struct sim_listener *find_listener(const struct sim_net *n, const struct net_address *a, uint32_t nth)
+{
+    list_each_safe(node, tmp, (struct list *)&n->listeners)
+    {
+        struct sim_listener *l = list_entry(node, struct sim_listener, node);
+        if (net_address_equal(&l->address, a) && nth-- == 0)
+            return l;
+    }
+    return NULL;
+}
+
+bool sim_is_listening(const struct sim_net *n, const struct net_address *a)
+{
+    return find_listener(n, a, 0) != NULL;
+}
+
+static int dial_outcome(struct sim_net *n)
+{
+    if (sim_chance(n, n->faults.dial_refused))
+        return ECONNREFUSED;
+    if (sim_chance(n, n->faults.dial_unreachable))
+        return EHOSTUNREACH;
+    return 0;
+}
+
+static void on_connect(struct sim_event *e)
+{
+    struct sim_conn *c = container_of(e, struct sim_conn, connect);
+    struct sim_net *n = c->net;
+    struct sim_sock *s = c->sides[0];
+    uint32_t sharing = 0;
+    while (find_listener(n, &c->to, sharing))
+        sharing++;
+    if (s->error == 0) /* a dial that hung so far has its error already */
+        s->error = sharing > 0 ? dial_outcome(n) : ECONNREFUSED;
+    sim_trace(n, "connect", (uint64_t)s->number, net_address_port(&c->to), (uint64_t)s->error);
+    if (s->error != 0) {
+        poke(s);
+        return;
+    }
+    s->connected = true;
+    struct sim_sock *other = sock_new(c, 1);
+    other->connected = true;
+    if (sim_chance(n, n->faults.conn_reset + n->faults.conn_blackhole))
+        sim_event_at(n, &c->fault, n->now_ns + sim_between(n, 0, n->faults.fault_within_ns));
+    struct sim_listener *l = find_listener(n, &c->to, (uint32_t)sim_between(n, 0, sharing - 1));
+    struct net_peer peer;
+    memset(&peer, 0, sizeof(peer));
+    peer.address = c->from;
+    if (c->to.sa.sa_family == AF_UNIX) {
+        peer.address = (struct net_address){.len = sizeof(sa_family_t)};
+        peer.address.sa.sa_family = AF_UNIX;
+        peer.has_credentials = true;
+    }
+    /* Either callback may close its side: the sockets, not the connection, are what is safe to look at. */
+    l->incoming(l, other, &peer);
+    poke(s);
+}
+
+static void on_hung(struct sim_event *e)
+{
+    struct sim_conn *c = container_of(e, struct sim_conn, connect);
+    c->sides[0]->error = ETIMEDOUT;
+    poke(c->sides[0]);
+}
+
+static void pipe_init(struct sim_conn *c, int to)
+{
+    struct sim_net *n = c->net;
+    struct pipe *p = &c->pipes[to];
+    uint32_t cap = n->faults.window_max ? (uint32_t)sim_between(n, n->faults.window_min, n->faults.window_max)
+                                        : WINDOW_DEFAULT;
+    p->conn = c;
+    p->to = to;
+    p->cap = cap < WINDOW_LEAST ? WINDOW_LEAST : cap;
+    p->bytes = malloc(p->cap);
+    ASSERT(p->bytes != NULL);
+    p->arrival.fire = on_arrival;
+    p->room.fire = on_room;
+}
+
+struct sim_sock *sim_connect(struct sim_net *n, const struct net_address *to, const struct net_address *from)
+{
+    struct sim_conn *c = calloc(1, sizeof(*c));
+    if (!c)
+        return NULL;
+    c->net = n;
+    list_init(&c->node);
+    list_add_tail(&n->conns, &c->node);
+    c->to = *to;
+    if (from)
+        c->from = *from;
+    else
+        ASSERT(net_address_parse("127.0.0.1", 9, 40000, &c->from));
+    pipe_init(c, 0);
+    pipe_init(c, 1);
+    bool hangs = sim_chance(n, n->faults.dial_hangs);
+    c->connect.fire = hangs ? on_hung : on_connect;
+    c->fault.fire = on_fault;
+    sim_event_at(n, &c->connect,
+                 n->now_ns + (hangs ? connect_hangs_ns : sim_between(n, 0, n->faults.dial_delay_max_ns)));
+    return sock_new(c, 0);
+}
+
+int sim_connect_result(const struct sim_sock *s)
+{
+    return s->connected ? 0 : s->error != 0 ? -s->error : -EINPROGRESS;
+}
+
+/* -- reading and writing ------------------------------------------------------------------------------------
+ */
+
+static uint32_t some_of(struct sim_net *n, uint32_t len, uint32_t chance)
+{
+    return len > 1 && sim_chance(n, chance) ? (uint32_t)sim_between(n, 1, len) : len;
+}
+
+static void ring_copy(const struct pipe *p, uint32_t at, void *bytes, uint32_t len, bool out)
+{
+    uint32_t first = p->cap - at < len ? p->cap - at : len;
+    uint8_t *mine = bytes;
+    memcpy(out ? mine : p->bytes + at, out ? p->bytes + at : mine, first);
+    memcpy(out ? mine + first : p->bytes, out ? p->bytes : mine + first, len - first);
+}
+
+uint32_t sim_readable(const struct sim_sock *s)
+{
+    return s->conn->pipes[s->side].arrived;
+}
+
+ssize_t sim_recv(struct sim_sock *s, void *bytes, size_t len)
+{
+    struct sim_net *n = s->net;
+    struct pipe *p = &s->conn->pipes[s->side];
+    if (!s->connected)
+        return s->error != 0 ? -s->error : -EAGAIN;
+    if (p->arrived == 0)
+        return s->error != 0 ? -s->error : s->fin_arrived ? 0 : -EAGAIN;
+    uint32_t take = some_of(n, len < p->arrived ? (uint32_t)len : p->arrived, n->faults.short_read);
+    ring_copy(p, p->head, bytes, take, true);
+    p->head = (p->head + take) % p->cap;
+    p->used -= take;
+    p->arrived -= take;
+    struct sim_sock *writer = s->conn->sides[1 - s->side];
+    if (writer && writer->blocked && !s->conn->blackholed) {
+        writer->blocked = false;
+        sim_event_at(n, &p->room, n->now_ns + some_delay(n));
+    }
+    return (ssize_t)take;
+}
+
+ssize_t sim_send(struct sim_sock *s, const void *bytes, size_t len)
+{
+    struct sim_net *n = s->net;
+    struct pipe *p = &s->conn->pipes[1 - s->side];
+    if (s->error != 0)
+        return -s->error;
+    if (s->write_shut)
+        return -EPIPE;
+    if (!s->connected || p->used == p->cap) {
+        s->blocked = true;
+        return -EAGAIN;
+    }
+    uint32_t room = p->cap - p->used;
+    uint32_t take = some_of(n, len < room ? (uint32_t)len : room, n->faults.short_write);
+    ring_copy(p, (p->head + p->used) % p->cap, (void *)bytes, take, false);
+    p->used += take;
+    pipe_push(p, CHUNK_DATA, take);
+    return (ssize_t)take;
+}
+
+void sim_shutdown(struct sim_sock *s)
+{
+    if (s->write_shut || s->error != 0 || !s->connected)
+        return;
+    s->write_shut = true;
+    pipe_push(&s->conn->pipes[1 - s->side], CHUNK_FIN, 0);
+}
+
+static void sock_free(struct sim_sock *s)
+{
+    struct sim_conn *c = s->conn;
+    struct sim_net *n = s->net;
+    struct pipe *p = &c->pipes[s->side];
+    /* What lies here unread makes no room any more; what still comes is thrown away as it arrives. */
+    p->head = (p->head + p->arrived) % p->cap;
+    p->used -= p->arrived;
+    p->arrived = 0;
+    c->sides[s->side] = NULL;
+    n->socks[s->number] = NULL;
+    n->sock_count--;
+    free(s);
+    conn_settle(c);
+}
+
+void sim_reset(struct sim_sock *s)
+{
+    if (s->connected && s->error == 0)
+        pipe_reset(&s->conn->pipes[1 - s->side]);
+    sock_free(s);
+}
+
+void sim_close(struct sim_sock *s)
+{
+    if (sim_readable(s) > 0) {
+        sim_reset(s);
+        return;
+    }
+    sim_shutdown(s);
+    sock_free(s);
+}
