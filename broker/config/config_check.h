@@ -1,0 +1,24 @@
+/* broker/config/config_check.h — what the rows can not say: what settings owe each other, and files. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "broker/config/config_tree.h"
+
+struct config;
+
+struct config_check {
+    struct config_report *report;
+    const struct config_node *root;
+    struct config *config;
+    unsigned flags; /* of enum config_flags */
+};
+
+bool config_check(struct config_check *);
+/* Resolves references and inherited values in the configuration on the way; opens no socket. */
+bool config_check_files(struct config_check *);
+/* Certificates, keys, tokens, node names; users and groups. */
+
+PRINTF(3, 4) bool config_check_fail(struct config_check *, const char *path, const char *format, ...);
+/* "found X, expected Y" about the value at `path`. Always false. */
+PRINTF(3, 4) void config_check_warn(struct config_check *, const char *path, const char *format, ...);

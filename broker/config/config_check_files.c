@@ -1,0 +1,119 @@
+/* broker/config/config_check_files.c — files that settings name. See config_check.h.
+ *
+ * In the order of the file format: listeners, profiles, routes. Nothing is kept of what is read but node
+ * names; keys and tokens are wiped by whoever read them. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "broker/config/config.h"
+#include "broker/config/config_check.h"
+#include "broker/config/config_nodes.h"
+#include "io/host.h"
+#include "io/tls/tls_files.h"
+
+struct place {
+    char text[CONFIG_PATH_MAX];
+};
+
+PRINTF(1, 2)
+static struct place at(const char *format, ...)
+{
+    struct place place;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(place.text, sizeof(place.text), format, args);
+    va_end(args);
+    return place;
+}
+
+static bool judge(struct config_check *check, struct place place, enum tls_file_verdict verdict,
+                  const struct tls_file_finding *finding)
+{
+    switch (verdict) {
+    case TLS_FILE_GOOD: return true;
+    case TLS_FILE_DOUBTFUL:
+        config_check_warn(check, place.text, "found %s, expected %s", finding->found, finding->expected);
+        return true;
+    case TLS_FILE_BAD:
+        return config_check_fail(check, place.text, "found %s, expected %s", finding->found,
+                                 finding->expected);
+    }
+    ASSERT(false && "a verdict");
+    return false;
+}
+
+static bool check_ca(struct config_check *check, struct place place, const char *path)
+{
+    struct tls_file_finding finding;
+    return judge(check, place, tls_file_check_ca(path, &finding), &finding);
+}
+
+static bool check_certificate(struct config_check *check, struct place place, const char *path,
+                              enum tls_file_use use)
+{
+    struct tls_file_finding finding;
+    return judge(check, place, tls_file_check_certificate(path, use, &finding), &finding);
+}
+
+static bool check_key(struct config_check *check, struct place place, const char *path,
+                      const char *certificate, bool group)
+{
+    struct tls_file_finding finding;
+    return judge(check, place, tls_file_check_key(path, certificate, group, &finding), &finding);
+}
+
+static bool check_owner(struct config_check *check, struct config_unix *s, uint32_t i)
+{
+    if (s->owner && host_user_id(s->owner, &s->owner_uid) < 0)
+        return config_check_fail(check, at("listeners[%u].unix.owner", i).text,
+                                 "found \"%s\", expected a user of this machine", s->owner);
+    if (s->group && host_group_id(s->group, &s->group_gid) < 0)
+        return config_check_fail(check, at("listeners[%u].unix.group", i).text,
+                                 "found \"%s\", expected a group of this machine", s->group);
+    return true;
+}
+
+static bool check_listener(struct config_check *check, struct config_listener *l, uint32_t i)
+{
+    const struct config_listener_tls *tls = l->tls;
+    if (l->socket && !check_owner(check, l->socket, i))
+        return false;
+    if (!tls)
+        return true;
+    return check_certificate(check, at("listeners[%u].tls.certificateFile", i), tls->certificate_file,
+                             TLS_FILE_SERVER) &&
+           check_key(check, at("listeners[%u].tls.keyFile", i), tls->key_file, tls->certificate_file,
+                     tls->key_group_readable) &&
+           check_ca(check, at("listeners[%u].tls.clientCaFile", i), tls->client_ca_file);
+}
+
+static bool check_profile(struct config_check *check, const struct config_tls_profile *p, uint32_t i)
+{
+    struct tls_file_finding finding;
+    if (p->ca_file && !check_ca(check, at("tlsProfiles[%u].caFile", i), p->ca_file))
+        return false;
+    if (p->client_certificate_file &&
+        (!check_certificate(check, at("tlsProfiles[%u].clientCertificateFile", i), p->client_certificate_file,
+                            TLS_FILE_CLIENT) ||
+         !check_key(check, at("tlsProfiles[%u].clientKeyFile", i), p->client_key_file,
+                    p->client_certificate_file, p->key_group_readable)))
+        return false;
+    return !p->bearer_token_file ||
+           judge(check, at("tlsProfiles[%u].bearerTokenFile", i),
+                 tls_file_check_token(p->bearer_token_file, p->key_group_readable, &finding), &finding);
+}
+
+bool config_check_files(struct config_check *check)
+{
+    struct config *c = check->config;
+    for (uint32_t i = 0; i < c->listener_count; i++)
+        if (!check_listener(check, &c->listeners[i], i))
+            return false;
+    for (uint32_t i = 0; i < c->tls_profile_count; i++)
+        if (!check_profile(check, &c->tls_profiles[i], i))
+            return false;
+    for (uint32_t i = 0; i < c->route_count; i++)
+        if (!config_nodes_read(check, i))
+            return false;
+    return !check->report->no_memory;
+}

@@ -1,0 +1,221 @@
+/* broker/route.c — see route.h.
+ *
+ * The table is walked from the top for every request: a control plane has a handful of routes. What can be
+ * parsed once (patterns, blocks, port ranges) is; node names, of which there may be 15,000 a route, are
+ * looked up by bisection. */
+#include "broker/route.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/policy.h"
+
+static int compare_nodes(const void *a, const void *b)
+{
+    const struct route_node *x = a, *y = b;
+    return strcmp(x->host, y->host);
+}
+
+static bool add_nodes(struct route *route, const struct config_node_name *names, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct host host;
+        struct route_node *node = &route->nodes[route->node_count];
+        ASSERT(host_parse(names[i].address, &host)); /* its form was checked */
+        node->name = names[i].name;
+        node->host = strdup(host.text);
+        if (!node->host)
+            return false;
+        route->node_count++;
+    }
+    return true;
+}
+
+static bool compile_nodes(struct route *route)
+{
+    const struct config_route *c = route->config;
+    size_t count = (size_t)c->node_name_count + c->file_node_name_count;
+    if (count == 0)
+        return true;
+    route->nodes = calloc(count, sizeof(*route->nodes));
+    if (!route->nodes || !add_nodes(route, c->node_names, c->node_name_count) ||
+        !add_nodes(route, c->file_node_names, c->file_node_name_count))
+        return false;
+    qsort(route->nodes, route->node_count, sizeof(*route->nodes), compare_nodes);
+    return true;
+}
+
+static bool compile(struct route *route, const struct config_route *config, uint32_t index)
+{
+    const struct config_match *m = &config->match;
+    route->config = config;
+    route->index = index;
+    route->hosts = calloc(m->host_count + 1, sizeof(*route->hosts));
+    route->cidrs = calloc(m->cidr_count + 1, sizeof(*route->cidrs));
+    route->ports = calloc(m->port_count + 1, sizeof(*route->ports));
+    if (!route->hosts || !route->cidrs || !route->ports)
+        return false;
+    for (uint32_t i = 0; i < m->host_count; i++)
+        ASSERT(host_pattern_parse(m->hosts[i], &route->hosts[i]));
+    for (uint32_t i = 0; i < m->cidr_count; i++)
+        ASSERT(cidr_parse(m->cidrs[i], &route->cidrs[i]));
+    for (uint32_t i = 0; i < m->port_count; i++)
+        ASSERT(port_range_parse(m->ports[i], &route->ports[i]));
+    return compile_nodes(route);
+}
+
+int routes_new(const struct config *config, struct routes **ret_routes)
+{
+    struct routes *routes = calloc(1, sizeof(*routes));
+    if (!routes)
+        return -ENOMEM;
+    routes->all = calloc(config->route_count, sizeof(*routes->all));
+    routes->count = routes->all ? config->route_count : 0;
+    for (uint32_t i = 0; i < config->route_count; i++)
+        if (!routes->all || !compile(&routes->all[i], &config->routes[i], i)) {
+            routes_free(&routes);
+            return -ENOMEM;
+        }
+    *ret_routes = routes;
+    return 0;
+}
+
+void routes_free(struct routes **routes)
+{
+    struct routes *r = *routes;
+    *routes = NULL;
+    if (!r)
+        return;
+    for (uint32_t i = 0; i < r->count; i++) {
+        struct route *route = &r->all[i];
+        for (uint32_t k = 0; k < route->node_count; k++)
+            free(route->nodes[k].host);
+        free(route->nodes);
+        free(route->hosts);
+        free(route->cidrs);
+        free(route->ports);
+    }
+    free(r->all);
+    free(r);
+}
+
+bool route_names_address(const struct route *route, const struct ip *ip)
+{
+    for (uint32_t i = 0; i < route->config->match.cidr_count; i++)
+        if (policy_block_names(&route->cidrs[i], ip))
+            return true;
+    for (uint32_t i = 0; i < route->config->match.host_count; i++)
+        if (route->hosts[i].kind == HOST_LITERAL && memcmp(&route->hosts[i].ip, ip, sizeof(*ip)) == 0)
+            return true;
+    return false;
+}
+
+bool route_names_host(const struct route *route, const struct host *host)
+{
+    for (uint32_t i = 0; i < route->config->match.host_count; i++) {
+        enum host_pattern_kind kind = route->hosts[i].kind;
+        if ((kind == HOST_EXACT || kind == HOST_LITERAL) && host_pattern_matches(&route->hosts[i], host))
+            return true;
+    }
+    return false;
+}
+
+static bool matches_host(const struct route *route, const struct host *host)
+{
+    const struct config_match *m = &route->config->match;
+    if (m->host_count == 0 && m->cidr_count == 0)
+        return true;
+    for (uint32_t i = 0; i < m->host_count; i++)
+        if (host_pattern_matches(&route->hosts[i], host))
+            return true;
+    for (uint32_t i = 0; host->literal && i < m->cidr_count; i++)
+        if (cidr_has(&route->cidrs[i], &host->ip))
+            return true;
+    return false;
+}
+
+static bool matches_port(const struct route *route, uint16_t port)
+{
+    uint32_t count = route->config->match.port_count;
+    for (uint32_t i = 0; i < count; i++)
+        if (port >= route->ports[i].first && port <= route->ports[i].last)
+            return true;
+    return count == 0;
+}
+
+static bool matches_listener(const struct route *route, const char *listener)
+{
+    const struct config_match *m = &route->config->match;
+    for (uint32_t i = 0; i < m->listener_count; i++)
+        if (strcmp(m->listeners[i], listener) == 0)
+            return true;
+    return m->listener_count == 0;
+}
+
+enum route_result route_match(const struct routes *routes, const struct route_query *query,
+                              const struct route **ret_route)
+{
+    struct host host;
+    bool unnamed = false;
+    if (!host_parse(query->host, &host))
+        return ROUTE_BAD_HOST;
+    bool special = host.literal && policy_address_kind(&host.ip) != ADDRESS_ORDINARY;
+    for (uint32_t i = 0; i < routes->count; i++) {
+        const struct route *route = &routes->all[i];
+        if (!(route->config->match.schemes & query->scheme) || !matches_port(route, query->port) ||
+            !matches_host(route, &host) || !matches_listener(route, query->listener))
+            continue;
+        bool refuse = route->config->action == CONFIG_REFUSE;
+        if (special && !refuse && !route_names_address(route, &host.ip)) {
+            unnamed = true;
+            continue;
+        }
+        *ret_route = route;
+        return refuse ? ROUTE_REFUSED : ROUTE_OK;
+    }
+    return unnamed ? ROUTE_UNNAMED : ROUTE_NONE;
+}
+
+const char *route_result_text(enum route_result result)
+{
+    static const char *const texts[] = {
+#define ROUTE_TEXT(symbol, text) [ROUTE_##symbol] = text,
+        ROUTE_RESULTS(ROUTE_TEXT)
+#undef ROUTE_TEXT
+    };
+    ASSERT((size_t)result < ARRAY_SIZE(texts));
+    return texts[result];
+}
+
+static enum route_node_rule node_rule(const struct route *route, const struct host *host,
+                                      const char **ret_name)
+{
+    const struct config_tls_profile *profile = route->config->profile;
+    if (!profile || !profile->verify_kubelet_name || route->config->insecure) {
+        *ret_name = "";
+        return ROUTE_NODE_NOT_ASKED;
+    }
+    struct route_node key = {.host = (char *)(uintptr_t)host->text};
+    const struct route_node *node = NULL;
+    if (route->node_count > 0)
+        node = bsearch(&key, route->nodes, route->node_count, sizeof(key), compare_nodes);
+    if (!node && host->literal) {
+        *ret_name = ROUTE_NODE_ANY_NAME;
+        return ROUTE_NODE_ANY;
+    }
+    *ret_name = node ? node->name : host->text;
+    return ROUTE_NODE_EXACT;
+}
+
+enum route_node_rule route_node_name(const struct route *route, const char *text, char ret_name[HOST_BYTES])
+{
+    struct host host;
+    const char *name;
+    ASSERT(host_parse(text, &host)); /* it was matched before */
+    enum route_node_rule rule = node_rule(route, &host, &name);
+    size_t len = strlen(name);
+    ASSERT(len < HOST_BYTES);
+    memcpy(ret_name, name, len + 1);
+    return rule;
+}
