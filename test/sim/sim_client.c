@@ -167,6 +167,7 @@ static void connection_over(struct sim_client *c, enum sim_outcome begun, enum s
     sim_event_cancel(c->net, &c->leave);
     sim_event_cancel(c->net, &c->write_pause);
     sim_event_cancel(c->net, &c->read_pause);
+    sim_event_cancel(c->net, &c->patience);
     for (bool behind = false; c->queued > 0; behind = true) {
         struct sim_exchange *x = first(c);
         bool was_begun = !behind && c->reader.part != PART_HEAD;
@@ -201,7 +202,7 @@ static void on_head(struct http_reader *r)
     x->status = r->status;
     if (r->has_id && r->id != x->id)
         sim_violation(c->ledger, x->id, "got the answer of exchange %u", r->id);
-    else if (!r->has_id && (c->habits.transparent || r->status < 400))
+    else if (!r->has_id && (c->habits.transparent ? x->act != ACT_GARBAGE : r->status < 400))
         sim_violation(c->ledger, x->id, "got status %u from nowhere", r->status);
 }
 

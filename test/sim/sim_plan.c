@@ -59,8 +59,10 @@ static void make_habits(struct dice *d, bool calm, bool transparent, struct sim_
     h->slow_writes = trouble(d, 300);
     h->bad_acts = trouble(d, 250);
     h->never_acts = trouble(d, 30);
-    /* Behind a relay, what was sent after the last answered request of a connection is lost. */
-    h->closing_acts = transparent && h->pipeline > 1 ? 0 : trouble(d, 300);
+    h->closing_acts = trouble(d, 300);
+    if (transparent && h->pipeline > 1)
+        /* Nobody keeps a backend's closing away from the answers before it and the requests behind it. */
+        h->bad_acts = h->never_acts = h->closing_acts = 0;
     h->half_closes = transparent ? trouble(d, 300) : 0;
     h->patience_ns = 150000000000u;
     h->answer_is_owed = !transparent;
