@@ -94,7 +94,7 @@ static void read_length(struct http_reader *r, const char *value)
 static void read_field(struct http_reader *r)
 {
     char *colon = strchr(r->line, ':');
-    if (!colon || colon == r->line || colon[-1] == ' ') {
+    if (!colon || colon == r->line || colon[-1] == ' ' || r->line[0] == ' ' || r->line[0] == '\t') {
         bad(r, "field");
         return;
     }

@@ -64,7 +64,7 @@ static void make_habits(struct dice *d, bool calm, bool transparent, struct sim_
         /* Nobody keeps a backend's closing away from the answers before it and the requests behind it. */
         h->bad_acts = h->never_acts = h->closing_acts = 0;
     h->half_closes = transparent ? trouble(d, 300) : 0;
-    h->patience_ns = 150000000000u;
+    h->patience_ns = transparent ? 600000000000u : 150000000000u;
     h->answer_is_owed = !transparent;
     h->transparent = transparent;
     if (calm)

@@ -290,7 +290,11 @@ static void *case_start(struct sim_case *c)
                                   .routes = c->listen_count,
                                   .listens = c->listens,
                                   .targets = c->targets,
-                                  .credit = (uint32_t)(1u << (4 + c->plan.seed % 12))};
+                                  .credit = (uint32_t)(16u << c->plan.seed % 12)};
+    /* So small that a body takes thousands of round trips proves nothing but patience. */
+    uint32_t least = (c->plan.habits.answer_max + c->plan.habits.request_max) / 128;
+    if (o.credit < least)
+        o.credit = least;
     rc->relay = sim_relay_new(&o);
     return rc;
 }
