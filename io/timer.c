@@ -48,7 +48,8 @@ static void wheel_unfile(struct timer_wheel *w, struct timer *t)
 
 void timer_arm_at(struct timer_wheel *w, struct timer *t, uint64_t at_ns)
 {
-    uint64_t tick = (at_ns + ((uint64_t)1 << TIMER_TICK_SHIFT) - 1) >> TIMER_TICK_SHIFT;
+    /* Rounded up without overflow: UINT64_MAX is a time that never comes. */
+    uint64_t tick = (at_ns >> TIMER_TICK_SHIFT) + ((at_ns & (((uint64_t)1 << TIMER_TICK_SHIFT) - 1)) != 0);
     if (timer_is_armed(t)) {
         if (t->expires_tick == tick)
             return;

@@ -42,6 +42,7 @@ struct worker {
     struct log_buffer log;
     struct counters counters;
     struct worker *const *peers; /* all workers of the group, by number; set before threads start */
+    void *pool;                  /* the pool floor's per-worker object, or NULL */
     void *app;                   /* the broker's per-worker object */
     bool dirty_target[WORKERS_MAX];
     uint16_t dirty_targets[WORKERS_MAX];

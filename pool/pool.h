@@ -17,10 +17,12 @@
 struct conn;
 struct endpoint;
 struct pool;
+struct resolver;
 struct tls_context;
+struct tls_info;
 struct worker;
 
-enum { POOL_NAME_MAX = 254 };
+enum { POOL_NAME_MAX = 254, POOL_DETAIL_MAX = 160 };
 
 /* A TLS identity towards endpoints: one per profile and trust generation. Immutable, shared, outlives its
  * users. */
@@ -52,13 +54,27 @@ struct pool_limits {
     uint32_t breaker_failures, backoff_min_ms, backoff_max_ms;
 };
 
+struct pool_options {
+    struct pool_limits limits;
+    struct resolver *resolver; /* NULL: only IP literals can be dialled */
+    bool (*address_allowed)(const struct net_address *, void *policy);
+    /* Asked for every address before it is dialled, resolved or literal; NULL: all are allowed. */
+    void *policy;
+};
+
 enum lease_how { LEASE_REUSED, LEASE_RESUMED, LEASE_NEW /* full handshake, or plain TCP */ };
 
-/* Embedded by the lessee. Durations are filled when it is answered. */
+/* Embedded by the lessee, zeroed before its first use. Durations are filled when it is answered. */
 struct lease {
-    struct list node;          /* pool's */
-    struct timer wait;         /* pool's */
-    struct endpoint *endpoint; /* pool's; NULL when not pending */
+    struct list node; /* pool's, as everything up to `detail` */
+    struct timer wait;
+    struct endpoint *endpoint; /* NULL when not pending */
+    struct conn *conn;         /* promised, until granted() is called */
+    uint64_t asked_ns, deadline_ns;
+    bool answered; /* stands in the queue of answers, not among the waiters */
+    enum lease_how how;
+    enum ending ending;
+    char detail[POOL_DETAIL_MAX];
     void *owner;
     bool fresh; /* ask for a connection that was not used before (retry, upgrade) */
     void (*granted)(struct lease *, struct conn *, enum lease_how);
@@ -67,33 +83,49 @@ struct lease {
     uint64_t queue_ns, dial_ns, tls_ns;
 };
 
-MUST_USE int pool_new(struct worker *, const struct pool_limits *, struct pool **ret);
+MUST_USE int pool_new(struct worker *, const struct pool_options *, struct pool **ret);
 /* 0 or -ENOMEM. */
 void pool_drain(struct pool *);
 /* Fails waiters with DRAINING, retires idle connections, closes others as they come back. */
 bool pool_is_empty(const struct pool *);
-/* After drain: no connection, dial or waiter is left. */
+/* No connection, dial or waiter is left. After drain this comes true within the linger of the last one. */
 void pool_free(struct pool **);
 /* Asserts pool_is_empty(). */
 
+void pool_retire_generation(struct pool *, uint32_t profile_id, uint32_t generation);
+/* `generation` of this profile is the one that counts from now on: tickets of older ones are dropped, their
+ * idle connections are closed, leased ones close when they come back. */
+bool pool_uses_generation(const struct pool *, uint32_t profile_id, uint32_t generation);
+/* Something still refers to that profile: it must not be freed yet. Walks all endpoints. */
+
 uint64_t endpoint_key_hash(const struct endpoint_key *);
-/* Also chooses the home worker: hash modulo workers. */
+/* Also chooses the home worker: hash modulo workers. The same for all generations of a profile, so that a
+ * reload moves no endpoint to another worker. */
 void pool_lease(struct pool *, const struct endpoint_key *, struct lease *, uint64_t deadline_ns);
-/* Answers by granted or failed, as an event (never from inside this call), by the deadline. */
+/* Answers by granted or failed, as an event (never from inside this call), by the deadline. A lease that
+ * waits for a connection in use, rather than for a dial, is answered after wait_ms at the latest. */
 void pool_cancel(struct pool *, struct lease *);
 /* The lessee has gone: neither callback will come. A dial under way goes on for the pool. Harmless if
  * answered. */
 
 struct stream *conn_stream(struct conn *);
-/* The lessee binds its own events while it holds the lease, and grants credit. */
+/* The lessee binds its own events while it holds the lease, and grants credit on top of what is there. */
+uint32_t conn_credit(const struct conn *);
+/* What the stream may still deliver when it is granted to a lease. */
+void conn_set_credit(struct conn *, uint32_t);
+/* Said by the lessee before pool_give_back(): granted and not used up. */
+const struct tls_info *conn_tls_info(const struct conn *);
+/* What the handshake found; NULL for plain TCP. */
+uint64_t conn_id(const struct conn *);
+/* Number of the connection on this worker, for log lines. */
 bool conn_was_reused(const struct conn *);
 const char *conn_address_text(const struct conn *);
 void pool_give_back(struct pool *, struct conn **);
 /* Takes *conn, nulls it. At a message boundary, nothing buffered, both directions open, all sent segments
  * back. */
 void pool_discard(struct pool *, struct conn **, enum ending reason);
-/* Takes *conn, nulls it: the connection is aborted (or closed politely when reason is DONE). Also after the
- * lessee saw `closed`: then say so with pool_lost(). */
+/* Takes *conn, nulls it: the connection is aborted (or closed politely when reason is DONE). Not after the
+ * lessee saw `closed`: that is pool_lost(). Health is judged by the reason. */
 void pool_lost(struct pool *, struct conn **, enum ending reason);
 /* The lessee received `closed` on the stream: the pool frees it and judges health by the reason. */
 
@@ -104,7 +136,7 @@ struct endpoint_status {
     bool breaker_open;
     uint64_t full, resumed, failed, requests;
     enum ending last_failure;
-    char last_detail[160];
+    char last_detail[POOL_DETAIL_MAX];
 };
 void pool_each_endpoint(const struct pool *, bool (*visit)(const struct endpoint_status *, void *),
                         void *arg);

@@ -254,7 +254,8 @@ static const struct config_row breaker_rows[] = {
     ROW(UINT(config_breaker, backoff_min_ms, "backoffMinMs"), .min = 10, .max = 3600000, .value = 500,
         .unit = "ms", .help = "First pause, jittered; doubles with every failed probe.", .source = "guess"),
     ROW(UINT(config_breaker, backoff_max_ms, "backoffMaxMs"), .min = 10, .max = 3600000, .value = 30000,
-        .unit = "ms", .help = "Longest pause.", .source = "kube-apiserver's own longest dial back-off"),
+        .unit = "ms", .help = "Longest pause.",
+        .source = "guess; a node that is back is used again within half a minute"),
     END,
 };
 
@@ -286,7 +287,7 @@ static const struct config_row pool_rows[] = {
     ROW(UINT(config_pool, tickets_per_endpoint_max, "ticketsPerEndpointMax"), .max = 64, .value = 4,
         .unit = "tickets",
         .help = "Session tickets kept for an endpoint, the newest first; each is used once.",
-        .source = "a kubelet sends one a connection, OpenSSL two"),
+        .source = "Go's server sends one a connection, OpenSSL's two"),
     ROW(MAPPING(config_pool, breaker, "breaker", breaker_rows),
         .help = "When an endpoint that fails is left alone."),
     END,
@@ -296,8 +297,7 @@ static const struct config_row limit_rows[] = {
     ROW(UINT(config_limits, head_bytes_max, "headBytesMax"), .min = 1024, .max = 1048576, .value = 65536,
         .unit = "bytes", .help = "Request line and fields of a request.", .source = "plan"),
     ROW(UINT(config_limits, connect_head_bytes_max, "connectHeadBytesMax"), .min = 512, .max = 1048576,
-        .value = 8192, .unit = "bytes", .help = "The same for CONNECT.",
-        .source = "plan; kube-apiserver's is under 300"),
+        .value = 8192, .unit = "bytes", .help = "The same for CONNECT.", .source = "plan"),
     ROW(UINT(config_limits, response_head_bytes_max, "responseHeadBytesMax"), .min = 1024, .max = 4194304,
         .value = 262144, .unit = "bytes", .help = "Status line and fields of a response.", .source = "plan"),
     ROW(UINT(config_limits, fields_max, "fieldsMax"), .min = 16, .max = 4096, .value = 256, .unit = "fields",
@@ -354,7 +354,7 @@ static const struct config_row admin_rows[] = {
     ROW(STRING(config_admin, address, "address"), .form = FORM_ADDRESS, .text = "127.0.0.1", .restart = true,
         .help = "Address of the admin listener, which asks nobody for a name: keep it on loopback."),
     ROW(UINT(config_admin, port, "port"), .max = 65535, .value = 8134, .restart = true,
-        .help = "Its port; 0: no admin listener.", .source = "beside Konnectivity's 8132 and 8133"),
+        .help = "Its port; 0: no admin listener.", .source = "Konnectivity's health port in Kubernetes' example"),
     END,
 };
 

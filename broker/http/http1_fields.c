@@ -122,6 +122,7 @@ enum http1_refusal http1_parse_fields(const char *p, const char *end, uint32_t f
         if (refusal != HTTP1_NONE)
             return refusal;
     }
+    *ret_at = end;
     return HTTP1_NONE;
 }
 

@@ -187,6 +187,7 @@ static enum http1_refusal parse_complete(struct parse *x, enum http_method of_re
         enum http1_refusal again = parse_start_line(x, fields - (x->kind == HEAD_TRAILERS ? 0 : 2));
         ASSERT(again == HTTP1_NONE); /* it was judged good when it arrived */
     }
+    x->at = x->data + x->scan->pos - 2; /* what is missing is missed at the empty line */
     uint32_t fields_max = x->limits->fields_max < HEAD_FIELDS_MAX ? x->limits->fields_max : HEAD_FIELDS_MAX;
     enum http1_refusal refusal = http1_parse_fields(fields, x->data + x->scan->pos - 2, fields_max, x->view,
                                                     &framing, &x->at);

@@ -1,0 +1,1 @@
+"""bench/harness: what bench/run is made of. Standard library only."""

@@ -1,0 +1,183 @@
+"""The workloads: what is asked, of how many kubelets, and which number of a trial is the figure.
+
+Each is a function of a context and yields rows. Proxies are interleaved (A B C, then B C A, …) so that a machine that
+warms up or is shared treats them alike."""
+import dataclasses
+
+from harness.prepare import say
+from harness.process import Failure
+from harness.trial import REUSE_MIN, Trial, settle
+
+RESUMED_MIN = 0.99
+
+
+@dataclasses.dataclass
+class Scale:
+    """What --quick makes small. Seconds, kubelets and bytes."""
+    w1_count: int = 500
+    w1_rate: float = 2000
+    w1_seconds: float = 20
+    w1_settle: float = 3
+    w1_busy_seconds: float = 3
+    w2_count: int = 400
+    w2_period: float = 4
+    w2_rounds: float = 5
+    w5_bytes: int = 256 << 20
+    w5_bodies: int = 8
+    w5_parallel: int = 4
+    mem_count: int = 10000
+
+
+QUICK = Scale(w1_count=50, w1_seconds=3, w1_settle=1, w1_busy_seconds=1, w2_count=40, w2_rounds=2, w5_bytes=64 << 20, w5_bodies=2,
+              w5_parallel=2, mem_count=500)
+
+
+def rotated(items, turn):
+    shift = turn % len(items)
+    return items[shift:] + items[:shift]
+
+
+def trials(context, workload, variants, body):
+    """Runs `body(trial)` for each variant (peer, setup, name), over all repeats; yields its rows, failures included."""
+    for repeat in range(context.repeat):
+        for peer, setup, name in rotated(variants, repeat):
+            missing = peer.missing()
+            row = {"peer": peer.name, "missing": missing}
+            if not missing:
+                say(f"{workload} {name} ({repeat + 1}/{context.repeat})")
+                try:
+                    with Trial(context, peer, setup, f"{workload}-{name}") as trial:
+                        row = body(trial, context.seed + repeat)
+                except (Failure, OSError) as error:
+                    say(f"{workload} {name} FAILED: {error}")
+                    row = {"peer": peer.name, "failed": str(error)}
+            row.update(workload=workload, variant=name, repeat=repeat)
+            yield row
+
+
+def _w1(context, workload, workers):
+    scale = context.scale
+    context.start_backend(scale.w1_count, idle_s=90)
+    setup = context.setup(scale.w1_count, workers=workers)
+    variants = [(peer, setup, peer.name) for peer in context.peers + (context.floors if workers == 1 else [])]
+
+    def body(trial, seed):
+        if not trial.peer.floor:
+            # Two at a time to each kubelet and worker: requests that meet by chance find a second pooled connection,
+            # also where every worker has a pool of its own. Pooling is what W1 measures, not how a pool fills.
+            trial.warm(pacing="closed", order="sweep", burst=2 * workers, connections=32,
+                       requests=8 * workers * scale.w1_count, seed=seed)
+        trial.warm(rate=scale.w1_rate, duration=scale.w1_settle, seed=seed + 1000)
+        row = trial.measure(rate=scale.w1_rate, duration=scale.w1_seconds, seed=seed, buckets=True)
+        if "cpu_s" in row:
+            row["figure"] = row["cpu_s"] * 1e6 / max(1, row["load"]["completed"])
+            # Beside it, not instead of it: at capacity nobody sleeps, so the price of waking is left out.
+            busy = trial.measure(pacing="closed", connections=16, duration=scale.w1_busy_seconds, seed=seed)
+            if not busy["load"]["failures"]["total"]:
+                row["busy_figure"] = busy["cpu_s"] * 1e6 / max(1, busy["load"]["completed"])
+        if not trial.peer.floor and row["reuse"] < REUSE_MIN:
+            row["void"] = row["void"] or f"reuse {row['reuse']:.2%}"
+        return row
+
+    yield from trials(context, workload, variants, body)
+
+
+def w1(context):
+    """Steady pooled: 1 KiB answers, Poisson arrivals, one worker."""
+    yield from _w1(context, "W1", 1)
+
+
+def w1x2(context):
+    """The same with two workers on two processors."""
+    yield from _w1(context, "W1x2", 2)
+
+
+def w2(context):
+    """Sparse touch: each kubelet once per period, which is longer than any idle limit; every request dials."""
+    scale = context.scale
+    context.start_backend(scale.w2_count, idle_s=2)
+    setup = context.setup(scale.w2_count, idle_s=1.0)
+    variants = []
+    for peer in context.peers:
+        variants.append((peer, setup, peer.name))
+        variants.append((peer, dataclasses.replace(setup, resume=False), peer.name + "-no-resume"))
+    rate = scale.w2_count / scale.w2_period
+
+    def body(trial, seed):
+        # One touch each leaves a ticket; then all idle connections end.
+        trial.warm(pacing="even", order="sweep", rate=4 * rate, requests=scale.w2_count, seed=seed)
+        settle(scale.w2_period)
+        row = trial.measure(pacing="even", order="sweep", rate=rate, duration=scale.w2_period * scale.w2_rounds,
+                            seed=seed, buckets=True)
+        row["figure"] = row["cpu_s"] * 1e6 / max(1, row["load"]["completed"])
+        if row["reuse"] > 0.01:
+            row["void"] = row["void"] or f"connections were still pooled ({row['reuse']:.1%} reuse)"
+        resumed = row["resumed"] or 0.0
+        if trial.setup.resume and resumed < RESUMED_MIN:
+            row["remarks"].append(f"resumed only {resumed:.1%}")
+        if not trial.setup.resume and resumed > 0:
+            row["void"] = row["void"] or "resumed although switched off"
+        return row
+
+    yield from trials(context, "W2", variants, body)
+
+
+def w5(context):
+    """Bulk: bodies of 256 MiB over TLS, some in parallel, down and up."""
+    scale = context.scale
+    context.start_backend(scale.w5_parallel, idle_s=90)
+    setup = context.setup(scale.w5_parallel)
+    shared = {"pacing": "closed", "order": "sweep", "deadline": 600000, "connections": scale.w5_parallel}
+
+    def down(trial, seed):
+        trial.warm(**shared, requests=scale.w5_parallel)
+        return _per_gib(trial.measure(**shared, seed=seed, requests=scale.w5_bodies,
+                                      path=f"/bytes/{scale.w5_bytes}", expect=scale.w5_bytes))
+
+    def up(trial, seed):
+        trial.warm(**shared, requests=scale.w5_parallel)
+        return _per_gib(trial.measure(**shared, seed=seed, requests=scale.w5_bodies, path="/sink",
+                                      upload=scale.w5_bytes, expect="count"))
+
+    variants = [(peer, setup, peer.name) for peer in context.peers]
+    yield from trials(context, "W5-down", variants, down)
+    yield from trials(context, "W5-up", variants, up)
+
+
+def _per_gib(row):
+    moved = row["load"]["body_bytes_in"] + row["load"]["body_bytes_out"]
+    row["figure"] = row["cpu_s"] / max(1, moved) * (1 << 30)
+    row["gib_per_s"] = moved / (1 << 30) / row["load"]["elapsed_s"] if row["load"]["elapsed_s"] else 0.0
+    return row
+
+
+def mem(context):
+    """Memory per idle pooled TLS connection: each kubelet is touched once, then the pool is weighed."""
+    scale = context.scale
+    context.start_backend(scale.mem_count, idle_s=90)
+    setup = context.setup(scale.mem_count, per_endpoint=2)
+    variants = [(peer, setup, peer.name) for peer in context.peers if peer.name != "envoy" or context.envoy_mem]
+
+    def body(trial, seed):
+        settle(1)
+        before, tcp_before = trial.process.sample(), context.machine()["tcp_kb"]
+        row = trial.measure(pacing="closed", order="sweep", requests=scale.mem_count, connections=8, seed=seed,
+                            deadline=20000)
+        settle(1)
+        after, tcp_after = trial.process.sample(), context.machine()["tcp_kb"]
+        pooled = context.backend.counters()["connections_open"]
+        row["pooled"] = pooled
+        row["base_pss_kb"] = before["pss_kb"]
+        # RSS, in favour of nginx: a page of configuration that its worker writes to for the first time is a second
+        # page for PSS, but it belongs to having ten thousand upstreams and not to the connection.
+        row["figure"] = (after["rss_kb"] - before["rss_kb"]) / max(1, pooled)
+        row["pss_per_connection_kb"] = (after["pss_kb"] - before["pss_kb"]) / max(1, pooled)
+        row["tcp_per_connection_kb"] = (tcp_after - tcp_before) / max(1, pooled)
+        if pooled < 0.99 * scale.mem_count:
+            row["void"] = row["void"] or f"only {pooled} connections pooled"
+        return row
+
+    yield from trials(context, "MEM", variants, body)
+
+
+WORKLOADS = {"W1": w1, "W1x2": w1x2, "W2": w2, "W5": w5, "MEM": mem}

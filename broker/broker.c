@@ -1,0 +1,511 @@
+/* broker/broker.c — building a broker from a configuration, running it, and its end.
+ *
+ * Draining: every worker stops listening, ends idle clients, lets exchanges finish and the pool empty. A
+ * worker that has nothing left goes on turning until all have, because others may still send buffers home to
+ * it. After drainMs what is left is aborted.
+ */
+#include "broker/broker.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/broker_worker.h"
+#include "broker/config/config.h"
+#include "broker/egress.h"
+#include "broker/front.h"
+#include "broker/route.h"
+#include "io/engine.h"
+#include "io/resolve.h"
+#include "io/tls/tls.h"
+#include "io/worker.h"
+
+enum {
+    MAILBOX_ENTRIES = 1024,
+    MAILBOX_ENTRIES_MANY = 256, /* with many workers the pairs' rings add up */
+    FRONTS_MAX = 65536,
+    LINGER_MS = 2000,
+    TOKEN_BYTES_MAX = 2000,
+    SMALL_BUFFERS_MAX = 65536,
+    BIG_BUFFERS_MAX = 4096,
+    HUGE_BUFFERS = 32,
+};
+
+struct builder {
+    struct broker *broker;
+    char *detail;
+    size_t detail_size;
+};
+
+static int fail(struct builder *b, int rc, const char *what)
+{
+    snprintf(b->detail, b->detail_size, "%s: %s", what, strerror(-rc));
+    return rc;
+}
+
+/* -- profiles and routes ------------------------------------------------------------------------------------
+ */
+
+static int make_context(struct builder *b, const struct config_tls_profile *p, bool insecure,
+                        struct pool_profile *ret)
+{
+    struct tls_context_options options = {.role = TLS_CLIENT,
+                                          .ca_file = p->ca_file,
+                                          .certificate_file = p->client_certificate_file,
+                                          .key_file = p->client_key_file,
+                                          .alpn = config_alpn_text(p->alpn),
+                                          .allow_tls12 = p->min_version == CONFIG_TLS_1_2,
+                                          .insecure = insecure,
+                                          .resumption = p->resumption};
+    ret->tls = true;
+    ret->insecure = insecure;
+    ret->resumption = p->resumption;
+    if (p->server_name)
+        snprintf(ret->server_name, sizeof(ret->server_name), "%s", p->server_name);
+    return tls_context_new(&options, &ret->context, b->detail, b->detail_size);
+}
+
+/* Routes with the same profile and the same will to verify share one identity, and so one pool. */
+static const struct pool_profile *profile_for(struct builder *b, const struct config_route *r)
+{
+    struct broker *broker = b->broker;
+    uint32_t id = (uint32_t)(r->profile - broker->config->tls_profiles) * 2 + (r->insecure ? 1 : 0) + 1;
+    for (unsigned i = 0; i < broker->profile_count; i++)
+        if (broker->profiles[i].id == id)
+            return &broker->profiles[i];
+    struct pool_profile *p = &broker->profiles[broker->profile_count];
+    *p = (struct pool_profile){.id = id, .generation = 1};
+    if (make_context(b, r->profile, r->insecure, p) < 0)
+        return NULL;
+    broker->profile_count++;
+    return p;
+}
+
+static int read_token(struct builder *b, const char *file, char *ret, size_t size)
+{
+    FILE *f = fopen(file, "re");
+    if (!f)
+        return fail(b, -errno, file);
+    size_t n = (size_t)snprintf(ret, size, "Bearer ");
+    n += fread(ret + n, 1, size - n - 1, f);
+    fclose(f);
+    while (n > 0 && (ret[n - 1] == '\n' || ret[n - 1] == '\r' || ret[n - 1] == ' '))
+        n--;
+    ret[n] = '\0';
+    if (n <= strlen("Bearer ")) {
+        snprintf(b->detail, b->detail_size, "%s: found an empty file, expected a bearer token", file);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static int make_routes(struct builder *b)
+{
+    struct broker *broker = b->broker;
+    const struct config *config = broker->config;
+    broker->route_count = config->route_count;
+    broker->route_table = calloc(config->route_count + 1u, sizeof(*broker->route_table));
+    broker->profiles = calloc(config->tls_profile_count * 2u + 1u, sizeof(*broker->profiles));
+    if (!broker->route_table || !broker->profiles)
+        return fail(b, -ENOMEM, "routes");
+    broker->profiles[broker->profile_count++] = (struct pool_profile){0}; /* plain HTTP */
+    for (unsigned i = 0; i < config->route_count; i++) {
+        const struct config_route *r = &config->routes[i];
+        struct broker_route *route = &broker->route_table[i];
+        *route = (struct broker_route){.name = r->name, .config = r, .plain = &broker->profiles[0]};
+        route->lease_ms = config->timeouts.resolve_ms + r->timeouts.connect_ms + r->timeouts.tls_ms +
+                          r->timeouts.queue_ms;
+        route->first_byte_ms = r->timeouts.first_byte_ms;
+        if (r->action == CONFIG_REFUSE || !r->profile)
+            continue;
+        route->profile = profile_for(b, r);
+        if (!route->profile)
+            return -EINVAL;
+        if (r->profile->bearer_token_file) {
+            int rc = read_token(b, r->profile->bearer_token_file, route->authorization,
+                                sizeof(route->authorization));
+            if (rc < 0)
+                return rc;
+        }
+        if (r->insecure)
+            log_any_thread(LOG_WARN, "insecure_route",
+                           "route %s does not verify who answers (insecure: true)", r->name);
+    }
+    return routes_new(config, &broker->routes) < 0 ? fail(b, -ENOMEM, "routes") : 0;
+}
+
+/* -- workers ------------------------------------------------------------------------------------------------
+ */
+
+static int pick_engine(struct worker *w, void *arg, struct engine **ret)
+{
+    return engine_uring_new(w, arg, ret);
+}
+
+static struct buf_limits buffer_limits(const struct broker *b)
+{
+    uint64_t bytes = b->config->limits.memory_bytes_max;
+    if (bytes == 0)
+        bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGE_SIZE) / 4;
+    bytes /= b->count;
+    uint64_t small = bytes / 4 / BUF_SMALL_BYTES, big = bytes / 2 / BUF_BIG_BYTES;
+    struct buf_limits limits = {
+        {small < SMALL_BUFFERS_MAX ? (uint32_t)small : SMALL_BUFFERS_MAX,
+         big < BIG_BUFFERS_MAX ? (uint32_t)big : BIG_BUFFERS_MAX, HUGE_BUFFERS}
+    };
+    return limits;
+}
+
+static int make_listeners(struct builder *b, struct broker_worker *bw, struct tls_context *const *contexts)
+{
+    const struct config *config = b->broker->config;
+    bool admin = config->admin.port != 0;
+    bw->listener_count = config->listener_count + (admin ? 1u : 0u);
+    bw->listeners = calloc(bw->listener_count + 1u, sizeof(*bw->listeners));
+    if (!bw->listeners)
+        return fail(b, -ENOMEM, "listeners");
+    for (unsigned i = 0; i < bw->listener_count; i++) {
+        struct front_listener *l = &bw->listeners[i];
+        l->bw = bw;
+        l->config = i < config->listener_count ? &config->listeners[i] : NULL;
+        if (l->config && contexts[i])
+            l->tls = tls_context_ref(contexts[i]);
+    }
+    return 0;
+}
+
+static void on_drain_deadline(struct timer *t);
+
+static int make_state(struct builder *b, struct broker_worker *bw, struct worker *w)
+{
+    const struct config *config = b->broker->config;
+    uint32_t exchanges = config->limits.requests_in_flight_max;
+    bw->broker = b->broker;
+    bw->worker = w;
+    w->app = bw;
+    list_init(&bw->fronts);
+    list_init(&bw->exchanges_open);
+    timer_init(&bw->drain_timer, on_drain_deadline);
+    slab_init(&bw->conns, "clients", sizeof(struct front_conn), FRONTS_MAX);
+    slab_init(&bw->exchanges, "exchanges", sizeof(struct exchange), exchanges);
+    slab_init(&bw->egresses, "egresses", sizeof(struct egress), exchanges * b->broker->count);
+    slab_init(&bw->seg_nodes, "segments", sizeof(struct segq_node), 1u << 20);
+    bw->by_sender = calloc(b->broker->count, sizeof(*bw->by_sender));
+    bw->free_slots = calloc(exchanges, sizeof(*bw->free_slots));
+    if (!bw->by_sender || !bw->free_slots)
+        return fail(b, -ENOMEM, "worker");
+    while (bw->free_count < exchanges) { /* low numbers are used first, so that tables stay small */
+        bw->free_slots[bw->free_count] = exchanges - 1 - bw->free_count;
+        bw->free_count++;
+    }
+    int rc = resolver_new(w, NULL, &bw->resolver);
+    if (rc < 0)
+        return fail(b, rc, "name resolution");
+    const struct config_pool *p = &config->pool;
+    struct pool_options options = {
+        .limits = {.endpoints_max = p->endpoints_max,
+                   .conns_per_endpoint_max = p->connections_per_endpoint_max,
+                   .waiters_per_endpoint_max = p->waiters_per_endpoint_max,
+                   .dials_in_flight_max = p->dials_in_flight_max,
+                   .tickets_per_endpoint_max = p->tickets_per_endpoint_max,
+                   .wait_ms = p->wait_timeout_ms,
+                   .idle_ms = p->idle_timeout_ms,
+                   .age_max_ms = p->age_max_ms,
+                   .age_jitter_percent = p->age_jitter_percent,
+                   .resolve_ms = config->timeouts.resolve_ms,
+                   .connect_ms = config->timeouts.connect_ms,
+                   .tls_ms = config->timeouts.tls_ms,
+                   .breaker_failures = p->breaker.failures,
+                   .backoff_min_ms = p->breaker.backoff_min_ms,
+                   .backoff_max_ms = p->breaker.backoff_max_ms},
+        .resolver = bw->resolver,
+        .address_allowed = broker_address_allowed,
+        .policy = b->broker,
+    };
+    rc = pool_new(w, &options, &bw->pool);
+    return rc < 0 ? fail(b, rc, "pool") : 0;
+}
+
+static int make_worker(struct builder *b, unsigned number, const struct broker_options *o, void *engine_arg)
+{
+    struct broker *broker = b->broker;
+    struct worker *w = &broker->workers[number];
+    struct buf_limits limits = buffer_limits(broker);
+    int rc = worker_init(w, number, broker->count, broker->mail, &limits);
+    if (rc < 0)
+        return fail(b, rc, "worker");
+    rc = (o->engine_new ? o->engine_new : pick_engine)(w, engine_arg, &w->engine);
+    if (rc == -ENOMEM) {
+        snprintf(b->detail, b->detail_size,
+                 "the engine is out of memory, most likely of locked memory; raise RLIMIT_MEMLOCK "
+                 "(LimitMEMLOCK=64M)");
+        return rc;
+    }
+    if (rc < 0)
+        return fail(b, rc, "engine");
+    w->peers = (struct worker *const *)broker->peers;
+    broker->peers[number] = w;
+    worker_start_clock(w);
+    return make_state(b, &broker->states[number], w);
+}
+
+static int make_workers(struct builder *b, const struct broker_options *o)
+{
+    struct broker *broker = b->broker;
+    static struct engine_probe probe;
+    void *engine_arg = o->engine_arg;
+    if (!o->engine_new) {
+        engine_uring_probe(&probe);
+        snprintf(broker->engine_text, sizeof(broker->engine_text), "uring: %s", probe.detail);
+        if (!probe.usable) {
+            snprintf(b->detail, b->detail_size, "no engine can run here: %s", probe.detail);
+            return -ENOTSUP;
+        }
+        engine_arg = &probe;
+    }
+    uint32_t entries = o->mailbox_entries  ? o->mailbox_entries
+                       : broker->count > 8 ? MAILBOX_ENTRIES_MANY
+                                           : MAILBOX_ENTRIES;
+    int rc = mailboxes_new(broker->count, entries, &broker->mail);
+    if (rc < 0)
+        return fail(b, rc, "mailboxes");
+    broker->workers = calloc(broker->count, sizeof(*broker->workers));
+    broker->peers = calloc(broker->count, sizeof(*broker->peers));
+    broker->states = calloc(broker->count, sizeof(*broker->states));
+    if (!broker->workers || !broker->peers || !broker->states)
+        return fail(b, -ENOMEM, "workers");
+    for (unsigned i = 0; i < broker->count && rc == 0; i++)
+        rc = make_worker(b, i, o, engine_arg);
+    return rc;
+}
+
+static int make_all_listeners(struct builder *b)
+{
+    const struct config *config = b->broker->config;
+    struct tls_context **contexts = calloc(config->listener_count + 1u, sizeof(*contexts));
+    int rc = contexts ? 0 : fail(b, -ENOMEM, "listeners");
+    for (unsigned i = 0; rc == 0 && i < config->listener_count; i++) {
+        const struct config_listener_tls *t = config->listeners[i].tls;
+        if (!t)
+            continue;
+        struct tls_context_options options = {.role = TLS_SERVER,
+                                              .ca_file = t->client_ca_file,
+                                              .certificate_file = t->certificate_file,
+                                              .key_file = t->key_file,
+                                              .alpn = "http/1.1",
+                                              .allow_tls12 = t->min_version == CONFIG_TLS_1_2};
+        rc = tls_context_new(&options, &contexts[i], b->detail, b->detail_size);
+    }
+    for (unsigned w = 0; rc == 0 && w < b->broker->count; w++)
+        rc = make_listeners(b, &b->broker->states[w], contexts);
+    for (unsigned i = 0; contexts && i < config->listener_count; i++)
+        if (contexts[i])
+            tls_context_unref(&contexts[i]);
+    free(contexts);
+    return rc;
+}
+
+int broker_new(const struct broker_options *o, struct broker **ret, char *ret_detail, size_t detail_size)
+{
+    struct config *config = o->config;
+    struct broker *broker = calloc(1, sizeof(*broker));
+    if (!broker) {
+        config_free(&config);
+        snprintf(ret_detail, detail_size, "out of memory");
+        return -ENOMEM;
+    }
+    struct builder b = {broker, ret_detail, detail_size};
+    broker->config = config;
+    broker->count = config->workers;
+    broker->access_log = config->log.access_log;
+    broker->times = (struct broker_times){.client_tls_ms = config->timeouts.tls_ms,
+                                          .client_idle_ms = config->limits.client_idle_timeout_ms,
+                                          .head_ms = config->limits.head_timeout_ms,
+                                          .linger_ms = LINGER_MS};
+    broker->request_limits = HTTP1_REQUEST_LIMITS;
+    broker->request_limits.head_bytes_max = config->limits.head_bytes_max;
+    broker->request_limits.fields_max = config->limits.fields_max;
+    broker->response_limits = HTTP1_RESPONSE_LIMITS;
+    broker->response_limits.head_bytes_max = config->limits.response_head_bytes_max;
+    broker->response_limits.fields_max = config->limits.fields_max;
+    int rc = make_routes(&b);
+    if (rc == 0)
+        rc = make_workers(&b, o);
+    if (rc == 0)
+        rc = make_all_listeners(&b);
+    if (rc < 0) {
+        broker_free(&broker);
+        return rc;
+    }
+    *ret = broker;
+    return 0;
+}
+
+static void free_state(struct broker_worker *bw)
+{
+    if (!bw->worker)
+        return;
+    worker_disarm(bw->worker, &bw->drain_timer);
+    pool_free(&bw->pool);
+    resolver_free(&bw->resolver);
+    for (unsigned i = 0; i < bw->listener_count; i++)
+        if (bw->listeners[i].tls)
+            tls_context_unref(&bw->listeners[i].tls);
+    for (unsigned i = 0; bw->by_sender && i < bw->broker->count; i++)
+        free(bw->by_sender[i].slots);
+    free(bw->by_sender);
+    free(bw->free_slots);
+    free(bw->listeners);
+    slab_fini(&bw->conns);
+    slab_fini(&bw->exchanges);
+    slab_fini(&bw->egresses);
+    slab_fini(&bw->seg_nodes);
+}
+
+void broker_free(struct broker **bp)
+{
+    struct broker *b = *bp;
+    *bp = NULL;
+    if (!b)
+        return;
+    for (unsigned i = 0; b->states && i < b->count; i++)
+        free_state(&b->states[i]);
+    /* Buffers on their way home when the workers stopped. */
+    for (unsigned round = 0; b->mail && round < 2; round++)
+        for (unsigned i = 0; i < b->count; i++)
+            if (b->workers && b->workers[i].engine)
+                while (mailbox_drain(&b->workers[i]) > 0)
+                    mailbox_flush(&b->workers[i]);
+    for (unsigned i = 0; b->workers && i < b->count; i++)
+        if (b->workers[i].engine)
+            worker_fini(&b->workers[i]);
+    mailboxes_free(&b->mail);
+    for (unsigned i = 0; i < b->profile_count; i++)
+        if (b->profiles[i].context)
+            tls_context_unref(&b->profiles[i].context);
+    if (b->routes)
+        routes_free(&b->routes);
+    for (unsigned i = 0; b->route_table && i < b->route_count; i++)
+        explicit_bzero(b->route_table[i].authorization, sizeof(b->route_table[i].authorization));
+    free(b->route_table);
+    free(b->profiles);
+    free(b->workers);
+    free(b->peers);
+    free(b->states);
+    config_free(&b->config);
+    free(b);
+}
+
+/* -- running ------------------------------------------------------------------------------------------------
+ */
+
+int broker_open(struct broker *b, char *ret_detail, size_t detail_size)
+{
+    for (unsigned i = 0; i < b->count; i++) {
+        int rc = front_listeners_start(&b->states[i]);
+        if (rc < 0) {
+            snprintf(ret_detail, detail_size, "a listener could not be opened: %s", strerror(-rc));
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static void abort_fronts(struct broker_worker *bw)
+{
+    list_each_safe(node, tmp, &bw->fronts)
+        front_abort(list_entry(node, struct front_conn, node), ENDING_DRAINING);
+}
+
+static void on_drain_deadline(struct timer *t)
+{
+    struct broker_worker *bw = container_of(t, struct broker_worker, drain_timer);
+    abort_fronts(bw);
+    worker_arm_ms(bw->worker, t, 1000); /* what was aborted may have let others in meanwhile */
+}
+
+static void drain_begin(struct broker_worker *bw)
+{
+    bw->draining = true;
+    front_listeners_stop(bw);
+    list_each_safe(node, tmp, &bw->fronts) front_drain(list_entry(node, struct front_conn, node));
+    worker_arm_ms(bw->worker, &bw->drain_timer, bw->broker->config->timeouts.drain_ms);
+}
+
+static bool is_empty(struct broker_worker *bw)
+{
+    return list_empty(&bw->fronts) && list_empty(&bw->exchanges_open) && bw->egresses.used == 0;
+}
+
+void broker_turn(struct broker *b, unsigned number, uint64_t wait_limit_ns)
+{
+    struct broker_worker *bw = &b->states[number];
+    worker_turn(bw->worker, wait_limit_ns);
+    if (LIKELY(!atomic_load_explicit(&b->draining, memory_order_relaxed)))
+        return;
+    if (!bw->draining)
+        drain_begin(bw);
+    if (!is_empty(bw) || bw->drained)
+        return;
+    if (!bw->fronts_drained) { /* other workers' exchanges may need the pool until here */
+        bw->fronts_drained = true;
+        atomic_fetch_add(&b->fronts_drained, 1);
+    }
+    if (atomic_load(&b->fronts_drained) < b->count)
+        return;
+    pool_drain(bw->pool);
+    if (!pool_is_empty(bw->pool))
+        return;
+    worker_disarm(bw->worker, &bw->drain_timer);
+    bw->drained = true;
+    atomic_fetch_add(&b->drained, 1);
+}
+
+static void worker_main(struct worker *w)
+{
+    struct broker_worker *bw = broker_worker_of(w);
+    while (!broker_is_drained_any_thread(bw->broker))
+        broker_turn(bw->broker, w->number, w->now_ns + WORKER_WAIT_MAX_MS * 1000000ull);
+    tls_thread_fini();
+}
+
+static int cpu_of(unsigned worker)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof(set), &set) < 0)
+        return -1;
+    int wanted = (int)worker % CPU_COUNT(&set);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET((size_t)cpu, &set) && wanted-- == 0)
+            return cpu;
+    return -1;
+}
+
+int broker_run(struct broker *b)
+{
+    unsigned started = 0;
+    int rc = 0;
+    for (; started < b->count && rc == 0; started++)
+        rc = worker_start_thread(&b->workers[started], cpu_of(started), worker_main);
+    if (rc < 0) { /* those that run cannot drain without those that do not: nothing was accepted yet, so just
+                     stop */
+        log_any_thread(LOG_ERROR, "thread_failed", "worker %u: %s", started - 1, strerror(-rc));
+        _exit(1);
+    }
+    for (unsigned i = 0; i < b->count; i++)
+        pthread_join(b->workers[i].thread, NULL);
+    return 0;
+}
+
+void broker_drain_any_thread(struct broker *b)
+{
+    atomic_store(&b->draining, true);
+}
+
+bool broker_is_drained_any_thread(const struct broker *b)
+{
+    return atomic_load(&b->drained) == b->count;
+}

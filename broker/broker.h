@@ -1,0 +1,102 @@
+/* broker/broker.h — the broker as one object: configuration, workers, listeners; what main(), tests and
+ * embedding programs hold.
+ *
+ *   broker_new()   builds workers, engines, TLS contexts and routes from a checked configuration; opens
+ * nothing broker_open()  opens the listeners broker_run()   starts a thread per worker and returns when the
+ * broker was told to end and has drained
+ *
+ * A simulation calls broker_turn() for the workers itself instead of broker_run().
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/http/http1_parse.h"
+#include "io/ending.h"
+#include "pool/pool.h"
+
+struct broker_worker;
+struct config;
+struct config_listener;
+struct config_route;
+struct engine;
+struct engine_probe;
+struct front_listener;
+struct head_view;
+struct mailboxes;
+struct routes;
+struct stream;
+struct worker;
+
+struct broker_options {
+    struct config *config;    /* taken by broker_new(), also when it fails */
+    uint32_t mailbox_entries; /* 0: 1024 */
+    int (*engine_new)(struct worker *, void *arg,
+                      struct engine **ret); /* NULL: the best engine of this machine */
+    void *engine_arg;
+    bool skip_pinning;
+};
+
+struct broker_times {
+    uint32_t client_tls_ms, client_idle_ms, head_ms, linger_ms;
+};
+
+/* A route as the data path needs it. */
+struct broker_route {
+    const char *name;
+    const struct config_route *config;
+    const struct pool_profile *profile; /* for https; NULL: the route has none */
+    const struct pool_profile *plain;   /* for http */
+    char authorization[2048];           /* "Bearer …" towards the destination, "" for none; a secret */
+    uint32_t lease_ms, first_byte_ms;
+};
+
+struct broker {
+    struct config *config;
+    struct broker_times times;
+    struct http1_limits request_limits, response_limits;
+    bool access_log;
+    unsigned count; /* of workers */
+    struct worker *workers;
+    struct worker **peers;
+    struct broker_worker *states;
+    struct mailboxes *mail;
+    struct routes *routes;
+    struct broker_route *route_table; /* same order as the configuration's */
+    unsigned route_count;
+    struct pool_profile *profiles;
+    unsigned profile_count;
+    uint64_t started_wall_ns;
+    char engine_text[300];
+    _Atomic bool draining;
+    _Atomic unsigned fronts_drained; /* workers without clients and exchanges */
+    _Atomic unsigned drained;        /* workers with nothing left */
+};
+
+MUST_USE int broker_new(const struct broker_options *, struct broker **ret, char *ret_detail,
+                        size_t detail_size);
+/* 0; -EINVAL or another -errno with one line in ret_detail. */
+MUST_USE int broker_open(struct broker *, char *ret_detail, size_t detail_size);
+MUST_USE int broker_run(struct broker *);
+/* 0 after a clean drain, -errno when a thread could not be started. */
+void broker_turn(struct broker *, unsigned worker, uint64_t wait_limit_ns);
+/* One turn of one worker, drain included. On the worker's thread. */
+void broker_drain_any_thread(struct broker *);
+/* Stop accepting, finish what is under way, within drainMs; then broker_run() returns. Async-signal-safe. */
+bool broker_is_drained_any_thread(const struct broker *);
+void broker_free(struct broker **);
+/* After broker_run(), or after all workers have drained. */
+
+/* judge.c: who may ask for what */
+enum ending broker_judge(const struct broker *, const struct front_listener *, const struct head_view *,
+                         const struct broker_route **ret_route, char *detail, size_t detail_size);
+/* ENDING_DONE: allowed, by *ret_route. */
+bool broker_address_allowed(const struct net_address *, void *broker);
+/* For an address found by name resolution. */
+void broker_node_name(const struct broker *, const struct broker_route *, const char *host, char *ret_name,
+                      size_t size);
+/* Which node must answer for a destination: its name, "*" for any node of the cluster, or "" when not asked.
+ */
+bool broker_client_allowed(const struct config_listener *, const struct stream *tls);

@@ -1,0 +1,41 @@
+/* broker/broker_worker.h — what the broker keeps per worker: the pool, both halves of exchanges, listeners.
+ * Owner worker only, but for what `broker` shares read-only. Internal to broker/. */
+#pragma once
+
+#include "broker/exchange.h"
+#include "io/list.h"
+#include "io/slab.h"
+#include "io/worker.h"
+
+struct broker;
+struct egress;
+struct front_listener;
+struct pool;
+struct resolver;
+
+struct egress_table {
+    struct egress **slots;
+    uint32_t count;
+};
+
+struct broker_worker {
+    struct broker *broker;
+    struct worker *worker;
+    struct pool *pool;
+    struct resolver *resolver;
+    struct slab conns, exchanges, egresses, seg_nodes;
+    struct egress_table *by_sender; /* [worker number]: egress halves by the sender's slot */
+    uint32_t *free_slots;           /* of exchanges opened here */
+    uint32_t free_count, slots_made;
+    struct list fronts;         /* all client connections */
+    struct list exchanges_open; /* all front halves */
+    struct front_listener *listeners;
+    unsigned listener_count;
+    bool draining, fronts_drained, drained;
+    struct timer drain_timer;
+};
+
+static inline struct broker_worker *broker_worker_of(struct worker *w)
+{
+    return w->app;
+}

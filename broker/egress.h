@@ -1,0 +1,68 @@
+/* broker/egress.h — the egress half of an exchange: leases a connection on the endpoint's home worker, writes
+ * the request to it, reads the response from it. Owner worker only; entered by egress_deliver() (exchange.h).
+ */
+#pragma once
+
+#include "broker/body.h"
+#include "broker/exchange.h"
+#include "broker/http/head.h"
+#include "io/segq.h"
+#include "io/timer.h"
+#include "pool/pool.h"
+
+/* Towards the destination: where the request is. */
+enum egress_state {
+    EGRESS_LEASING, /* waits for a connection */
+    EGRESS_WAITING, /* request is being written, no byte of the response seen */
+    EGRESS_HEAD,    /* part of a response head is here */
+    EGRESS_BODY,    /* final head was passed on */
+    EGRESS_DONE,    /* last word said; the object is being freed */
+};
+
+struct egress {
+    struct broker_worker *bw;
+    struct exchange *front; /* opaque */
+    uint32_t slot;
+    unsigned front_worker;
+    enum egress_state state;
+    struct lease lease;
+    enum lease_how how;
+    struct conn *conn;
+    struct stream *stream;
+    struct timer deadline; /* of the first response byte */
+    uint64_t leased_ns;
+    uint32_t credit; /* the stream's, as granted and not yet used */
+    uint32_t owed;   /* body bytes whose credit was given ahead: taken off the next CREDIT */
+
+    /* Request. open_seg is kept until the first response byte, for a safe retry. */
+    struct seg open_seg;
+    struct segq early; /* DATA that came before the connection */
+    bool request_ended, request_written, body_began, head_taken, retried;
+    uint32_t unsent; /* segments given to the stream and not yet back */
+    struct seg trailers;
+
+    /* Response. */
+    struct buf *head_buf; /* a head that came in pieces */
+    uint32_t head_len;
+    struct http1_scan head_scan;
+    struct body body;
+    bool keep_alive;
+    uint32_t first_byte_us;
+};
+
+const struct head *egress_request_head(const struct egress *);
+void egress_fail(struct egress *, enum ending, const char *detail);
+/* Says RESET, gives up the connection, frees the object. */
+void egress_finish(struct egress *);
+/* After END was said: gives the connection back if it is clean, frees the object. */
+void egress_post(struct egress *, uint32_t kind, struct seg, uint32_t value);
+
+/* egress_http1.c: the wire format */
+MUST_USE bool egress_write_head(struct egress *);
+/* False: out of buffers. */
+void egress_write_data(struct egress *, struct seg);
+void egress_write_end(struct egress *);
+void egress_read(struct egress *, struct seg);
+/* Takes the segment. May free the object. */
+void egress_read_end(struct egress *);
+/* Clean end of the peer's direction. May free the object. */

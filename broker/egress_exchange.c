@@ -1,0 +1,367 @@
+/* broker/egress_exchange.c — the life of an egress half: from OPEN through a lease to its last word.
+ *
+ * It refuses to know HTTP's bytes (egress_http1.c) and how connections are made (pool/). A connection that
+ * was lent and died before the first response byte is replaced once, if that is safe: no request byte had
+ * been taken over by the layer below, or the method is idempotent and no body byte was sent (RFC 9110
+ * section 9.2.2).
+ */
+#include "broker/egress.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/broker_worker.h"
+#include "broker/http/http_name.h"
+#include "io/worker.h"
+
+static void on_granted(struct lease *, struct conn *, enum lease_how);
+static void on_failed(struct lease *, enum ending, const char *detail);
+static const struct stream_events egress_events;
+
+static struct worker *worker_of(const struct egress *e)
+{
+    return e->bw->worker;
+}
+
+static const struct exchange_open *open_of(const struct egress *e)
+{
+    return (const struct exchange_open *)e->open_seg.data;
+}
+
+const struct head *egress_request_head(const struct egress *e)
+{
+    return (const struct head *)open_of(e)->head;
+}
+
+void egress_post(struct egress *e, uint32_t kind, struct seg seg, uint32_t value)
+{
+    struct msg msg = {.deliver = exchange_deliver, .to = e->front, .seg = seg, .kind = kind, .value = value};
+    if ((kind & EX_KIND) == EX_HEAD) {
+        struct exchange_phases phases = {(uint32_t)(e->lease.queue_ns / 1000),
+                                         (uint32_t)(e->lease.dial_ns / 1000),
+                                         (uint32_t)(e->lease.tls_ns / 1000), e->first_byte_us};
+        _Static_assert(sizeof(phases) == sizeof(msg.extra), "phases ride in the message");
+        memcpy(msg.extra, &phases, sizeof(phases));
+    }
+    mailbox_post(worker_of(e), e->front_worker, &msg);
+}
+
+/* -- the table of slots -------------------------------------------------------------------------------------
+ */
+
+static struct egress **slot_of(struct broker_worker *bw, unsigned sender, uint32_t slot)
+{
+    struct egress_table *t = &bw->by_sender[sender];
+    if (slot >= t->count) { /* grows to the sender's peak of open exchanges and stays */
+        uint32_t count = t->count ? t->count : 64;
+        while (count <= slot)
+            count *= 2;
+        struct egress **slots = realloc(t->slots, count * sizeof(*slots));
+        if (!slots)
+            return NULL;
+        memset(slots + t->count, 0, (count - t->count) * sizeof(*slots));
+        t->slots = slots;
+        t->count = count;
+    }
+    return &t->slots[slot];
+}
+
+static void egress_free(struct egress *e)
+{
+    struct broker_worker *bw = e->bw;
+    struct worker *w = worker_of(e);
+    ASSERT(e->conn == NULL && e->lease.endpoint == NULL);
+    worker_disarm(w, &e->deadline);
+    if (e->open_seg.buf)
+        worker_release_seg(w, e->open_seg);
+    if (e->trailers.buf)
+        worker_release_seg(w, e->trailers);
+    while (!segq_empty(&e->early))
+        worker_release_seg(w, segq_pop(&e->early, &bw->seg_nodes));
+    if (e->head_buf)
+        buf_unref(e->head_buf);
+    body_reset(&e->body);
+    *slot_of(bw, e->front_worker, e->slot) = NULL;
+    slab_give(&bw->egresses, e);
+}
+
+/* -- endings ------------------------------------------------------------------------------------------------
+ */
+
+static void say_reset(struct egress *e, enum ending reason, const char *detail)
+{
+    struct seg seg = {0};
+    struct buf *b = detail && *detail ? buf_get(&worker_of(e)->bufs, BUF_SMALL) : NULL;
+    if (b) {
+        size_t len = strnlen(detail, 512);
+        memcpy(b->mem, detail, len);
+        seg = (struct seg){b, b->mem, (uint32_t)len, 0};
+    }
+    egress_post(e, EX_RESET, seg, (uint32_t)reason);
+}
+
+static void drop_connection(struct egress *e, enum ending reason)
+{
+    struct broker_worker *bw = e->bw;
+    if (e->conn) {
+        pool_discard(bw->pool, &e->conn, reason);
+        e->stream = NULL;
+    } else {
+        pool_cancel(bw->pool, &e->lease);
+    }
+}
+
+void egress_fail(struct egress *e, enum ending reason, const char *detail)
+{
+    e->state = EGRESS_DONE;
+    say_reset(e, reason, detail);
+    drop_connection(e, reason == ENDING_DONE ? ENDING_CANCELLED : reason);
+    egress_free(e);
+}
+
+void egress_finish(struct egress *e)
+{
+    e->state = EGRESS_DONE;
+    bool clean = e->keep_alive && e->request_written && e->unsent == 0;
+    conn_set_credit(e->conn, e->credit);
+    if (clean)
+        pool_give_back(e->bw->pool, &e->conn);
+    else
+        pool_discard(e->bw->pool, &e->conn, ENDING_DONE);
+    egress_free(e);
+}
+
+/* -- leasing ------------------------------------------------------------------------------------------------
+ */
+
+static bool retry_is_safe(const struct egress *e)
+{
+    if (e->retried || !e->conn || !conn_was_reused(e->conn) || e->state != EGRESS_WAITING || e->body_began)
+        return false;
+    return !e->head_taken || http_method_is_idempotent(egress_request_head(e)->method);
+}
+
+static void lease(struct egress *e, bool fresh)
+{
+    const struct exchange_open *open = open_of(e);
+    struct worker *w = worker_of(e);
+    e->state = EGRESS_LEASING;
+    e->lease.owner = e;
+    e->lease.fresh = fresh;
+    e->lease.granted = on_granted;
+    e->lease.failed = on_failed;
+    pool_lease(e->bw->pool, &open->key, &e->lease, w->now_ns + open->lease_ms * 1000000ull);
+}
+
+static void on_failed(struct lease *l, enum ending reason, const char *detail)
+{
+    egress_fail(l->owner, reason, detail);
+}
+
+static void on_deadline(struct timer *t)
+{
+    egress_fail(container_of(t, struct egress, deadline), ENDING_DEADLINE,
+                "no response within the route's first byte limit");
+}
+
+static void send_request(struct egress *e)
+{
+    if (!egress_write_head(e)) {
+        egress_fail(e, ENDING_LIMIT, "out of buffers");
+        return;
+    }
+    while (!segq_empty(&e->early))
+        egress_write_data(e, segq_pop(&e->early, &e->bw->seg_nodes));
+    if (e->request_ended)
+        egress_write_end(e);
+}
+
+static void on_granted(struct lease *l, struct conn *conn, enum lease_how how)
+{
+    struct egress *e = l->owner;
+    struct worker *w = worker_of(e);
+    e->conn = conn;
+    e->how = how;
+    e->stream = conn_stream(conn);
+    e->state = EGRESS_WAITING;
+    e->leased_ns = w->now_ns;
+    stream_bind(e->stream, &egress_events, e);
+    e->credit = conn_credit(conn);
+    if (e->credit < EXCHANGE_BUDGET) {
+        stream_grant(e->stream, EXCHANGE_BUDGET - e->credit);
+        e->credit = EXCHANGE_BUDGET;
+    }
+    if (open_of(e)->first_byte_ms)
+        worker_arm_ms(w, &e->deadline, open_of(e)->first_byte_ms);
+    send_request(e);
+}
+
+/* The connection ended before the response did. */
+static void on_connection_lost(struct egress *e, enum ending reason, bool already_closed)
+{
+    if (retry_is_safe(e)) {
+        e->retried = true;
+        counter_add(worker_of(e), COUNTER_retries, 1);
+        if (already_closed)
+            pool_lost(e->bw->pool, &e->conn, ENDING_STALE_CONNECTION);
+        else
+            pool_discard(e->bw->pool, &e->conn, ENDING_STALE_CONNECTION);
+        e->stream = NULL;
+        e->unsent = 0;
+        e->request_written = e->head_taken = false;
+        worker_disarm(worker_of(e), &e->deadline);
+        lease(e, true);
+        return;
+    }
+    if (already_closed) {
+        pool_lost(e->bw->pool, &e->conn, reason);
+        e->stream = NULL;
+    }
+    bool reused_silent = e->state == EGRESS_WAITING && e->how == LEASE_REUSED;
+    if (reason == ENDING_DONE)
+        reason = reused_silent ? ENDING_STALE_CONNECTION : ENDING_TRUNCATED;
+    egress_fail(e, reason,
+                reused_silent
+                    ? "a reused connection ended before the response; the request is not safe to repeat"
+                    : NULL);
+}
+
+/* -- events of the leased stream ----------------------------------------------------------------------------
+ */
+
+static void on_open(struct stream *s)
+{
+    (void)s; /* leased streams are open already */
+}
+
+static void on_data(struct stream *s, struct seg seg)
+{
+    struct egress *e = s->owner;
+    ASSERT(seg.len <= e->credit);
+    e->credit -= seg.len;
+    if (e->state == EGRESS_WAITING) {
+        uint64_t waited = worker_of(e)->now_ns - e->leased_ns;
+        e->state = EGRESS_HEAD;
+        e->first_byte_us = (uint32_t)(waited / 1000);
+        worker_disarm(worker_of(e), &e->deadline);
+        phase_observe(worker_of(e), PHASE_first_byte, waited);
+    }
+    egress_read(e, seg);
+}
+
+static void on_sent(struct stream *s, struct seg seg)
+{
+    struct egress *e = s->owner;
+    ASSERT(e->unsent > 0);
+    e->unsent--;
+    e->head_taken = true;
+    if (seg.tag == EX_DATA)
+        egress_post(e, EX_CREDIT, seg, seg.len);
+    else
+        worker_release_seg(worker_of(e), seg);
+}
+
+static void on_end(struct stream *s)
+{
+    struct egress *e = s->owner;
+    if (e->state == EGRESS_WAITING)
+        on_connection_lost(e, ENDING_DONE, false);
+    else
+        egress_read_end(e);
+}
+
+static void on_closed(struct stream *s, enum ending reason)
+{
+    on_connection_lost(s->owner, reason, true);
+}
+
+static const struct stream_events egress_events = {on_open, on_data, on_sent, on_end, on_closed};
+
+/* -- messages from the front half ---------------------------------------------------------------------------
+ */
+
+static void on_open_message(struct broker_worker *bw, struct msg *msg, struct egress **slot)
+{
+    struct worker *w = bw->worker;
+    struct exchange_open *open = (struct exchange_open *)msg->seg.data;
+    struct egress *e = slot ? slab_take(&bw->egresses) : NULL;
+    if (!e) {
+        struct msg reply = {
+            .deliver = exchange_deliver, .to = open->front, .kind = EX_RESET, .value = ENDING_LIMIT};
+        mailbox_post(w, (unsigned)msg->extra[1], &reply);
+        worker_release_seg(w, msg->seg);
+        return;
+    }
+    ASSERT(*slot == NULL);
+    *slot = e;
+    e->bw = bw;
+    e->front = open->front;
+    e->slot = (uint32_t)msg->extra[0];
+    e->front_worker = (unsigned)msg->extra[1];
+    e->open_seg = msg->seg;
+    e->request_ended = msg->kind & EX_WITH_END;
+    timer_init(&e->deadline, on_deadline);
+    list_init(&e->lease.node);
+    lease(e, false);
+}
+
+static void on_data_message(struct egress *e, struct seg seg)
+{
+    if (e->conn)
+        egress_write_data(e, seg);
+    else if (!segq_push(&e->early, &e->bw->seg_nodes, seg)) {
+        worker_release_seg(worker_of(e), seg);
+        egress_fail(e, ENDING_LIMIT, "out of buffers");
+    }
+}
+
+static void on_credit_message(struct egress *e, struct msg *msg)
+{
+    if (msg->seg.buf)
+        worker_release_seg(worker_of(e), msg->seg);
+    uint32_t paid = msg->value < e->owed ? msg->value : e->owed;
+    e->owed -= paid;
+    if (e->conn && msg->value > paid) {
+        e->credit += msg->value - paid;
+        stream_grant(e->stream, msg->value - paid);
+    }
+}
+
+void egress_deliver(struct worker *w, struct msg *msg)
+{
+    struct broker_worker *bw = broker_worker_of(w);
+    struct egress **slot = slot_of(bw, (unsigned)msg->extra[1], (uint32_t)msg->extra[0]);
+    enum exchange_kind kind = (enum exchange_kind)(msg->kind & EX_KIND);
+    if (kind == EX_OPEN) {
+        on_open_message(bw, msg, slot);
+        return;
+    }
+    struct egress *e = slot ? *slot : NULL;
+    if (!e) { /* late: the last word was said already */
+        if (msg->seg.buf)
+            worker_release_seg(w, msg->seg);
+        return;
+    }
+    switch (kind) {
+    case EX_DATA:
+        if (msg->kind & EX_WITH_END)
+            e->request_ended = true;
+        on_data_message(e, msg->seg);
+        e = *slot;
+        if (e && (msg->kind & EX_WITH_END) && e->conn)
+            egress_write_end(e);
+        break;
+    case EX_END:
+        e->request_ended = true;
+        e->trailers = msg->seg;
+        if (e->conn)
+            egress_write_end(e);
+        break;
+    case EX_RESET: egress_fail(e, ENDING_CANCELLED, NULL); break;
+    case EX_CREDIT: on_credit_message(e, msg); break;
+    case EX_OPEN:
+    case EX_HEAD:
+    case EX_KIND:
+    case EX_WITH_END: ASSERT(!"not a message to the egress half");
+    }
+}

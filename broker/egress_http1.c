@@ -1,0 +1,306 @@
+/* broker/egress_http1.c — the request of an exchange as HTTP/1.1 bytes, and the response's bytes as messages.
+ * Body bytes are not copied: a received segment is narrowed to its body part (body.h) and posted. */
+#include "broker/egress.h"
+
+#include <string.h>
+
+#include "broker/broker.h"
+#include "broker/broker_worker.h"
+#include "broker/http/http1_parse.h"
+#include "broker/http/http1_write.h"
+#include "io/worker.h"
+
+static struct worker *worker_of(const struct egress *e)
+{
+    return e->bw->worker;
+}
+
+/* Bytes that will not travel on as body: their credit is free again at once. */
+static void regrant(struct egress *e, uint32_t bytes)
+{
+    if (bytes == 0 || !e->stream)
+        return;
+    e->credit += bytes;
+    stream_grant(e->stream, bytes);
+}
+
+/* -- request ------------------------------------------------------------------------------------------------
+ */
+
+static void send_own(struct egress *e, struct buf *b, size_t len)
+{
+    e->unsent++;
+    stream_send(e->stream, (struct seg){b, b->mem, (uint32_t)len, EX_OPEN});
+}
+
+bool egress_write_head(struct egress *e)
+{
+    const struct head *head = egress_request_head(e);
+    struct http1_write_options options = {.form = TARGET_ORIGIN, .expect_continue = head->expect_continue};
+    struct buf *b = buf_get_bytes(&worker_of(e)->bufs, (uint32_t)http1_write_bound(head));
+    if (!b)
+        return false;
+    size_t len = 0;
+    int rc = http1_write_request(head, &options, (char *)b->mem, b->cap, &len);
+    ASSERT(rc == 0);
+    e->head_taken = false;
+    send_own(e, b, len);
+    return true;
+}
+
+static void send_framing(struct egress *e, const char *bytes, size_t len)
+{
+    struct buf *b = buf_get(&worker_of(e)->bufs, BUF_SMALL);
+    if (!b) {
+        stream_abort(e->stream, ENDING_LIMIT); /* its closed event ends the exchange */
+        return;
+    }
+    memcpy(b->mem, bytes, len);
+    send_own(e, b, len);
+}
+
+void egress_write_data(struct egress *e, struct seg seg)
+{
+    bool chunked = egress_request_head(e)->body == BODY_CHUNKED;
+    e->body_began = true;
+    if (chunked) {
+        char framing[HTTP1_CHUNK_HEAD_MAX];
+        send_framing(e, framing, http1_chunk_head(seg.len, framing));
+    }
+    seg.tag = EX_DATA;
+    e->unsent++;
+    stream_send(e->stream, seg);
+    if (chunked)
+        send_framing(e, "\r\n", 2);
+}
+
+void egress_write_end(struct egress *e)
+{
+    e->request_written = true;
+    if (egress_request_head(e)->body != BODY_CHUNKED)
+        return;
+    const struct head *trailers = e->trailers.buf ? (const struct head *)e->trailers.data : NULL;
+    uint32_t bound = trailers ? (uint32_t)http1_write_bound(trailers) : (uint32_t)HTTP1_CHUNK_END.len;
+    struct buf *b = buf_get_bytes(&worker_of(e)->bufs, bound);
+    if (!b) {
+        stream_abort(e->stream, ENDING_LIMIT);
+        return;
+    }
+    size_t len = 0;
+    int rc = http1_write_trailers(trailers, (char *)b->mem, b->cap, &len);
+    ASSERT(rc == 0);
+    send_own(e, b, len);
+}
+
+/* -- response: head -----------------------------------------------------------------------------------------
+ */
+
+/* Packs the view and posts it. False: out of buffers, the exchange has failed and is gone. */
+static bool post_head(struct egress *e, const struct head_view *view, bool with_end)
+{
+    struct buf *b = buf_get_bytes(&worker_of(e)->bufs, (uint32_t)head_pack_bound(view, NULL));
+    struct head *head = NULL;
+    if (!b || head_pack(view, NULL, b->mem, b->cap, &head) < 0) {
+        if (b)
+            buf_unref(b);
+        egress_fail(e, ENDING_LIMIT, "out of buffers for a response head");
+        return false;
+    }
+    egress_post(e, EX_HEAD | (with_end ? EX_WITH_END : 0), (struct seg){b, b->mem, head->size, 0},
+                (uint32_t)e->how);
+    return true;
+}
+
+/* False: the object is gone. */
+static bool on_head(struct egress *e, const struct head_view *view)
+{
+    if (view->tunnel) {
+        egress_fail(e, ENDING_BAD_RESPONSE, "101 without an upgrade having been asked for");
+        return false;
+    }
+    if (view->status < 200) {
+        e->state = EGRESS_HEAD;
+        return post_head(e, view, false);
+    }
+    e->state = EGRESS_BODY;
+    e->keep_alive = view->keep_alive && view->body != BODY_UNTIL_CLOSE;
+    body_begin(&e->body, view);
+    return post_head(e, view, e->body.kind == BODY_NONE);
+}
+
+/* Parses one head at the front of [data, data+len). >0: bytes used, 0: not complete, <0: the object is gone.
+ */
+static ssize_t read_head(struct egress *e, const char *data, size_t len)
+{
+    struct head_view view;
+    struct http1_error error;
+    ssize_t n = http1_parse_response(&e->bw->broker->response_limits, egress_request_head(e)->method,
+                                     slice_of(data, len), &e->head_scan, &view, &error);
+    if (n < 0) {
+        egress_fail(e, ENDING_BAD_RESPONSE, error.text);
+        return -1;
+    }
+    if (n > 0) {
+        e->head_scan = (struct http1_scan){0};
+        if (!on_head(e, &view))
+            return -1;
+    }
+    return n;
+}
+
+/* Adds the segment to the head that came in pieces, into a larger buffer where need be. */
+static bool gather_head(struct egress *e, struct seg seg)
+{
+    uint32_t want = e->head_len + seg.len;
+    if (!e->head_buf || want > e->head_buf->cap) {
+        struct buf *b = buf_get_bytes(&worker_of(e)->bufs, want);
+        if (!b)
+            return false;
+        if (e->head_buf) {
+            memcpy(b->mem, e->head_buf->mem, e->head_len);
+            buf_unref(e->head_buf);
+        }
+        e->head_buf = b;
+    }
+    memcpy(e->head_buf->mem + e->head_len, seg.data, seg.len);
+    e->head_len = want;
+    return true;
+}
+
+/* -- response: body -----------------------------------------------------------------------------------------
+ */
+
+/* Trailers of both directions travel packed in END. */
+static void post_end(struct egress *e, const struct head_view *trailers)
+{
+    struct seg seg = {0};
+    struct head *head = NULL;
+    struct buf *b = trailers->fields_n > 0
+                        ? buf_get_bytes(&worker_of(e)->bufs, (uint32_t)head_pack_bound(trailers, NULL))
+                        : NULL;
+    if (b && head_pack(trailers, NULL, b->mem, b->cap, &head) == 0)
+        seg = (struct seg){b, b->mem, head->size, 0};
+    else if (b)
+        buf_unref(b);
+    egress_post(e, EX_END, seg, 0);
+}
+
+static void post_data(struct egress *e, struct seg seg, uint32_t payload, bool with_end)
+{
+    seg.len = payload;
+    if (payload > 0)
+        egress_post(e, EX_DATA | (with_end ? EX_WITH_END : 0), seg, 0);
+    else
+        worker_release_seg(worker_of(e), seg);
+}
+
+static void read_body(struct egress *e, struct seg seg)
+{
+    struct head_view trailers;
+    struct http1_error error;
+    uint32_t used, payload;
+    bool counted = e->body.kind == BODY_LENGTH;
+    enum body_result r = body_read(&e->body, &worker_of(e)->bufs, &seg, &used, &payload, &trailers, &error);
+    if (r == BODY_REFUSED || r == BODY_NO_BUFFERS) {
+        worker_release_seg(worker_of(e), seg);
+        if (r == BODY_REFUSED)
+            egress_fail(e, ENDING_BAD_RESPONSE, error.text);
+        else
+            egress_fail(e, ENDING_LIMIT, "out of buffers");
+        return;
+    }
+    regrant(e, seg.len - payload);
+    if (r == BODY_MORE) {
+        post_data(e, seg, payload, false);
+        return;
+    }
+    if (used < seg.len)
+        e->keep_alive = false; /* bytes nobody asked for: never lend this connection again */
+    if (counted) {
+        post_data(e, seg, payload, true);
+    } else {
+        buf_ref(seg.buf); /* the trailers may point into it */
+        post_data(e, seg, payload, false);
+        post_end(e, &trailers);
+        buf_unref(seg.buf);
+    }
+    egress_finish(e);
+}
+
+/* The final head had no body to follow and was posted with END. */
+static void response_without_body(struct egress *e, struct seg rest)
+{
+    if (rest.len > 0)
+        e->keep_alive = false;
+    regrant(e, rest.len);
+    worker_release_seg(worker_of(e), rest);
+    egress_finish(e);
+}
+
+/* -- entry --------------------------------------------------------------------------------------------------
+ */
+
+void egress_read(struct egress *e, struct seg seg)
+{
+    while (e->state != EGRESS_BODY) {
+        if (e->head_buf && !gather_head(e, seg)) {
+            worker_release_seg(worker_of(e), seg);
+            egress_fail(e, ENDING_HEAD_TOO_LARGE, "response head larger than the broker's buffers");
+            return;
+        }
+        if (e->head_buf) {
+            /* The segment's bytes are in the gathered head now; go on from there. */
+            worker_release_seg(worker_of(e), seg);
+            regrant(e, seg.len);
+            seg = (struct seg){e->head_buf, e->head_buf->mem, e->head_len, 0};
+        }
+        bool gathered = e->head_buf != NULL;
+        ssize_t n = read_head(e, (const char *)seg.data, seg.len);
+        if (n < 0) {
+            if (!gathered)
+                worker_release_seg(worker_of(e), seg);
+            return;
+        }
+        if (n == 0) {
+            if (!gathered) {
+                bool ok = gather_head(e, seg);
+                worker_release_seg(worker_of(e), seg);
+                regrant(e, seg.len);
+                if (!ok)
+                    egress_fail(e, ENDING_LIMIT, "out of buffers for a response head");
+            }
+            return;
+        }
+        if (gathered) { /* its count is ours now, as a segment's */
+            e->head_buf = NULL;
+            e->head_len = 0;
+            e->owed += seg.len - (uint32_t)n; /* the rest is body, and was granted anew already */
+        } else {
+            regrant(e, (uint32_t)n);
+        }
+        seg.data += n;
+        seg.len -= (uint32_t)n;
+        if (seg.len == 0 && e->state != EGRESS_BODY) {
+            worker_release_seg(worker_of(e), seg);
+            return;
+        }
+    }
+    if (e->body.kind == BODY_NONE)
+        response_without_body(e, seg);
+    else if (seg.len > 0)
+        read_body(e, seg);
+    else
+        worker_release_seg(worker_of(e), seg);
+}
+
+void egress_read_end(struct egress *e)
+{
+    if (e->state == EGRESS_BODY && e->body.kind == BODY_UNTIL_CLOSE) {
+        egress_post(e, EX_END, (struct seg){0}, 0);
+        egress_finish(e);
+        return;
+    }
+    egress_fail(e, ENDING_TRUNCATED,
+                e->state == EGRESS_BODY ? "closed in the middle of the body"
+                                        : "closed in the middle of the response head");
+}

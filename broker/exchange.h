@@ -1,0 +1,56 @@
+/* broker/exchange.h — one HTTP request and its response, in two halves that meet only by messages.
+ *
+ * The front half (front_exchange.c) lives on the worker that accepted the client, the egress half
+ * (egress_exchange.c) on the home worker of the endpoint. Front to egress: OPEN, DATA, END, RESET, CREDIT.
+ * Egress to front: HEAD (1xx or final), DATA, END, RESET, CREDIT. END may ride on OPEN, HEAD or DATA.
+ *
+ *   last word   Egress says exactly one END or RESET per OPEN, and then forgets the exchange. Front keeps its
+ * half until it has heard that word, also when the client is long gone and it said RESET. handles     Egress
+ * addresses the front half by the pointer that came with OPEN. Front addresses the egress half by a slot
+ * number that egress looks up per sender: a message that comes late finds the slot empty and only its buffers
+ * are sent home. Slots may be reused at once, because order holds between two workers. credit      Both
+ * directions start with EXCHANGE_BUDGET bytes. A DATA segment comes back with CREDIT when the other side's
+ * stream took it over; after the last word segments just go home.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/mailbox.h"
+#include "pool/pool.h"
+
+struct broker_worker;
+struct exchange;
+struct head;
+
+enum { EXCHANGE_BUDGET = 256 * 1024 };
+
+enum exchange_kind {
+    EX_OPEN,   /* seg: struct exchange_open */
+    EX_HEAD,   /* seg: struct head; value: enum lease_how; extra: phases in us, see exchange_phases */
+    EX_DATA,   /* seg: body bytes */
+    EX_END,    /* seg: packed trailers or none */
+    EX_RESET,  /* value: enum ending; seg: one line of detail or none */
+    EX_CREDIT, /* value: bytes; seg: the segment that comes home */
+    EX_KIND = 0xff,
+    EX_WITH_END = 0x100, /* flag: nothing follows in this direction */
+};
+
+/* What OPEN carries; a packed head follows in the same buffer. */
+struct exchange_open {
+    struct exchange *front; /* opaque to egress */
+    struct endpoint_key key;
+    uint32_t lease_ms, first_byte_ms; /* first_byte_ms 0: no limit */
+    uint32_t head_bytes;
+    _Alignas(16) char head[];
+};
+
+struct exchange_phases {
+    uint32_t queue_us, dial_us, tls_us, first_byte_us;
+};
+
+void egress_deliver(struct worker *, struct msg *);
+/* Message function for the home worker. extra[0]: slot, extra[1]: number of the sending worker. */
+void exchange_deliver(struct worker *, struct msg *);
+/* Message function for the front worker. to: struct exchange. */

@@ -1,0 +1,311 @@
+/* broker/front_conn.c — the life of a client connection.
+ *
+ * One enum, one table: which state may follow which, and how long a state may last. Only front_set_state()
+ * writes the state, so timer and state cannot disagree. What has been received waits in `pending` and is
+ * bounded by the credit (EXCHANGE_BUDGET): credit comes back only for what was consumed.
+ */
+#include "broker/front.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/broker.h"
+#include "broker/broker_worker.h"
+#include "io/tls/tls.h"
+#include "io/worker.h"
+
+enum { LINGER_MS = 2000, LINGER_CREDIT = 256 * 1024 };
+
+#define B(s) (1u << FRONT_##s)
+static const struct {
+    const char *name;
+    uint32_t next;
+    size_t limit_ms; /* offset into struct broker_times, or NO_LIMIT */
+} states[FRONT_STATES] = {
+#define T(field) offsetof(struct broker_times, field)
+#define NO_LIMIT SIZE_MAX
+    [FRONT_HANDSHAKE] = {"handshake", B(IDLE) | B(CLOSING),                           T(client_tls_ms) },
+    [FRONT_IDLE] = {"idle",      B(HEAD) | B(EXCHANGE) | B(LINGER) | B(CLOSING), T(client_idle_ms)},
+    [FRONT_HEAD] = {"head",      B(EXCHANGE) | B(LINGER) | B(CLOSING),           T(head_ms)       },
+    [FRONT_EXCHANGE] = {"exchange",  B(IDLE) | B(LINGER) | B(CLOSING),               NO_LIMIT         },
+    [FRONT_LINGER] = {"linger",    B(CLOSING),                                     T(linger_ms)     },
+    [FRONT_CLOSING] = {"closing",   0,                                              NO_LIMIT         },
+#undef T
+};
+#undef B
+
+static const struct stream_events front_events;
+
+static struct worker *worker_of(const struct front_conn *c)
+{
+    return c->bw->worker;
+}
+
+void front_set_state(struct front_conn *c, enum front_state next)
+{
+    ASSERT(states[c->state].next & (1u << next));
+    c->state = next;
+    size_t offset = states[next].limit_ms;
+    uint32_t ms = offset == NO_LIMIT ? 0 : *(const uint32_t *)((const char *)&c->bw->broker->times + offset);
+    if (ms)
+        worker_arm_ms(worker_of(c), &c->timer, ms);
+    else
+        worker_disarm(worker_of(c), &c->timer);
+}
+
+void front_grant(struct front_conn *c, uint32_t bytes)
+{
+    if (bytes > 0 && c->state != FRONT_CLOSING && c->state != FRONT_LINGER)
+        stream_grant(c->stream, bytes);
+}
+
+void front_send(struct front_conn *c, struct seg seg)
+{
+    c->unsent++;
+    stream_send(c->stream, seg);
+}
+
+bool front_send_bytes(struct front_conn *c, const void *bytes, size_t len)
+{
+    const uint8_t *from = bytes;
+    while (len > 0) {
+        enum buf_class class = len <= BUF_SMALL_BYTES ? BUF_SMALL : BUF_BIG;
+        struct buf *b = buf_get(&worker_of(c)->bufs, class);
+        if (!b) {
+            front_abort(c, ENDING_LIMIT);
+            return false;
+        }
+        uint32_t n = len < b->cap ? (uint32_t)len : b->cap;
+        memcpy(b->mem, from, n);
+        front_send(c, (struct seg){b, b->mem, n, EX_OPEN});
+        from += n;
+        len -= n;
+    }
+    return true;
+}
+
+static void drop_pending(struct front_conn *c)
+{
+    while (!segq_empty(&c->pending))
+        worker_release_seg(worker_of(c), segq_pop(&c->pending, &c->bw->seg_nodes));
+    if (c->head_buf)
+        buf_unref(c->head_buf);
+    c->head_buf = NULL;
+    c->head_len = 0;
+    body_reset(&c->body);
+}
+
+static void leave_exchange(struct front_conn *c, enum ending reason)
+{
+    struct exchange *ex = c->exchange;
+    c->exchange = NULL;
+    if (ex)
+        exchange_client_gone(ex, reason);
+}
+
+void front_finish(struct front_conn *c)
+{
+    if (c->state == FRONT_CLOSING || c->state == FRONT_LINGER)
+        return;
+    drop_pending(c);
+    front_set_state(c, FRONT_LINGER);
+    c->output_finished = true;
+    stream_finish(c->stream);
+    stream_grant(c->stream, LINGER_CREDIT); /* so that a reset does not overtake our last bytes */
+}
+
+void front_abort(struct front_conn *c, enum ending reason)
+{
+    if (c->state == FRONT_CLOSING)
+        return;
+    front_set_state(c, FRONT_CLOSING);
+    leave_exchange(c, reason);
+    drop_pending(c);
+    stream_abort(c->stream, reason);
+}
+
+void front_drain(struct front_conn *c)
+{
+    c->keep_alive = false;
+    if (c->state == FRONT_IDLE)
+        front_finish(c);
+}
+
+static void on_timer(struct timer *t)
+{
+    struct front_conn *c = container_of(t, struct front_conn, timer);
+    switch (c->state) {
+    case FRONT_HEAD: front_http1_error(c, 408, "request head was not complete in time", true); return;
+    case FRONT_IDLE: front_finish(c); return;
+    case FRONT_HANDSHAKE: front_abort(c, ENDING_TLS_TIMEOUT); return;
+    case FRONT_LINGER: front_abort(c, ENDING_IDLE_TIMEOUT); return;
+    case FRONT_EXCHANGE:
+    case FRONT_CLOSING:
+    case FRONT_STATES: ASSERT(!"a state without a limit");
+    }
+}
+
+/* -- events -------------------------------------------------------------------------------------------------
+ */
+
+static void refuse_client(struct front_conn *c, const char *why)
+{
+    struct worker *w = worker_of(c);
+    counter_add(w, COUNTER_front_refused, 1);
+    log_begin(w, LOG_WARN, "client_refused");
+    log_str(w, "peer", c->peer_text);
+    log_str(w, "client", c->client_name);
+    log_str(w, "reason", why);
+    log_end(w);
+    front_abort(c, ENDING_NOT_ALLOWED);
+}
+
+static void on_open(struct stream *s)
+{
+    struct front_conn *c = s->owner;
+    if (c->state != FRONT_HANDSHAKE)
+        return;
+    const struct tls_info *info = tls_stream_info(s);
+    snprintf(c->client_name, sizeof(c->client_name), "%.*s", (int)sizeof(c->client_name) - 1, info->peer_cn);
+    if (!broker_client_allowed(c->listener->config, s)) {
+        refuse_client(c, "the certificate's name is not among allowedNames");
+        return;
+    }
+    front_set_state(c, FRONT_IDLE);
+}
+
+static void on_data(struct stream *s, struct seg seg)
+{
+    struct front_conn *c = s->owner;
+    if (c->state == FRONT_LINGER || c->state == FRONT_CLOSING) {
+        worker_release_seg(worker_of(c), seg);
+        return;
+    }
+    if (!segq_push(&c->pending, &c->bw->seg_nodes, seg)) {
+        worker_release_seg(worker_of(c), seg);
+        front_abort(c, ENDING_LIMIT);
+        return;
+    }
+    front_http1_input(c);
+}
+
+static void on_sent(struct stream *s, struct seg seg)
+{
+    struct front_conn *c = s->owner;
+    ASSERT(c->unsent > 0);
+    c->unsent--;
+    struct exchange *ex = c->exchange;
+    if (seg.tag == EX_DATA && ex && !ex->last_heard)
+        exchange_credit(ex, seg);
+    else
+        worker_release_seg(worker_of(c), seg);
+    if (c->unsent == 0 && c->state == FRONT_EXCHANGE)
+        front_http1_done(c);
+}
+
+static void on_end(struct stream *s)
+{
+    struct front_conn *c = s->owner;
+    c->input_ended = true;
+    switch (c->state) {
+    case FRONT_IDLE: front_finish(c); break;
+    case FRONT_HEAD: front_http1_error(c, 400, "the connection ended inside a request head", true); break;
+    case FRONT_EXCHANGE: front_http1_input(c); break;
+    case FRONT_HANDSHAKE: front_abort(c, ENDING_CLIENT_GONE); break;
+    case FRONT_LINGER:
+    case FRONT_CLOSING:
+    case FRONT_STATES: break;
+    }
+}
+
+static void on_closed(struct stream *s, enum ending reason)
+{
+    struct front_conn *c = s->owner;
+    struct broker_worker *bw = c->bw;
+    if (c->state == FRONT_HANDSHAKE) {
+        const struct tls_info *info = tls_stream_info(s);
+        counter_add(bw->worker, COUNTER_front_tls_failed, 1);
+        log_begin(bw->worker, LOG_INFO, "client_tls_failed");
+        log_str(bw->worker, "peer", c->peer_text);
+        log_str(bw->worker, "reason", ending_name(reason));
+        log_str(bw->worker, "detail", info->detail);
+        log_end(bw->worker);
+    }
+    leave_exchange(c, ENDING_CLIENT_GONE);
+    drop_pending(c);
+    worker_disarm(bw->worker, &c->timer);
+    list_remove(&c->node);
+    gauge_sub(bw->worker, COUNTER_front_connections, 1);
+    stream_free(s);
+    slab_give(&bw->conns, c);
+}
+
+static const struct stream_events front_events = {on_open, on_data, on_sent, on_end, on_closed};
+
+/* -- a stream that nobody wanted ----------------------------------------------------------------------------
+ */
+
+static void orphan_closed(struct stream *s, enum ending reason)
+{
+    (void)reason;
+    stream_free(s);
+}
+
+/* Without credit there is no data, and nothing was sent: only `closed` can come. */
+static const struct stream_events orphan_events = {.closed = orphan_closed};
+
+static void abandon(struct stream *s)
+{
+    stream_bind(s, &orphan_events, NULL);
+    stream_abort(s, ENDING_LIMIT);
+}
+
+/* -- beginning ----------------------------------------------------------------------------------------------
+ */
+
+static void describe(struct front_conn *c, const struct net_peer *peer)
+{
+    c->peer = *peer;
+    if (peer->has_credentials) {
+        snprintf(c->peer_text, sizeof(c->peer_text), "unix:pid=%d", (int)peer->pid);
+        snprintf(c->client_name, sizeof(c->client_name), "uid=%u", (unsigned)peer->uid);
+    } else {
+        net_address_text(&peer->address, c->peer_text);
+    }
+}
+
+struct front_conn *front_conn_new(struct broker_worker *bw, struct front_listener *l, struct stream *stream,
+                                  const struct net_peer *peer)
+{
+    struct front_conn *c = slab_take(&bw->conns);
+    if (!c) {
+        abandon(stream);
+        return NULL;
+    }
+    c->bw = bw;
+    c->listener = l;
+    c->keep_alive = true;
+    list_init(&c->node);
+    timer_init(&c->timer, on_timer);
+    describe(c, peer);
+    if (l->tls) {
+        stream = tls_accept(bw->worker, &stream, l->tls);
+        if (!stream) {
+            slab_give(&bw->conns, c);
+            return NULL;
+        }
+    }
+    c->stream = stream;
+    stream_bind(stream, &front_events, c);
+    list_add_tail(&bw->fronts, &c->node);
+    counter_add(bw->worker, COUNTER_accepted, 1);
+    c->number = bw->worker->counters.values[COUNTER_accepted];
+    counter_add(bw->worker, COUNTER_front_connections, 1);
+    c->state = FRONT_HANDSHAKE;
+    if (l->tls)
+        worker_arm_ms(bw->worker, &c->timer, bw->broker->times.client_tls_ms);
+    else
+        front_set_state(c, FRONT_IDLE);
+    stream_grant(stream, EXCHANGE_BUDGET);
+    return c;
+}

@@ -1,0 +1,207 @@
+/* broker/main.c — the hawser program: serve, check, version, help. Exit codes: 0 good, 1 failed while
+ * running, 2 bad usage or configuration. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker/broker.h"
+#include "broker/config/config.h"
+#include "io/engine.h"
+#include "io/limits.h"
+#include "io/log.h"
+#include "io/resolve.h"
+#include "io/tls/tls.h"
+#include "io/version.h"
+
+enum { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, DESCRIPTORS_WANTED = 131072 };
+
+static struct broker *running;
+
+static void on_signal(int sig)
+{
+    (void)sig;
+    static volatile sig_atomic_t seen;
+    if (seen++)
+        _exit(EXIT_FAILED); /* asked twice: now */
+    broker_drain_any_thread(running);
+}
+
+static int usage(FILE *out, int code)
+{
+    fputs("usage: hawser serve --config FILE    run the broker\n"
+          "       hawser check --config FILE    check the configuration and every file it names; opens "
+          "nothing\n"
+          "       hawser dump --config FILE     print the configuration in force, defaults included\n"
+          "       hawser help [config]          this text, or every setting\n"
+          "       hawser version                version, engine, libraries\n",
+          out);
+    return code;
+}
+
+static int load(const char *file, struct config **ret)
+{
+    struct config_error error;
+    int rc = config_load(file, CONFIG_DEFAULT, ret, &error);
+    if (rc == CONFIG_OK)
+        return EXIT_GOOD;
+    fprintf(stderr, "%s\n", rc == CONFIG_INVALID ? error.text : strerror(-rc));
+    return EXIT_USAGE;
+}
+
+static int open_log(const struct config *config)
+{
+    static const enum log_level levels[] = {[CONFIG_LOG_ERROR] = LOG_ERROR,
+                                            [CONFIG_LOG_WARN] = LOG_WARN,
+                                            [CONFIG_LOG_INFO] = LOG_INFO,
+                                            [CONFIG_LOG_DEBUG] = LOG_DEBUG};
+    struct log_options options = {.fd = STDERR_FILENO,
+                                  .json = config->log.format == CONFIG_LOG_JSON,
+                                  .level = levels[config->log.level]};
+    if (strcmp(config->log.file, "stderr") != 0) {
+        options.fd = open(config->log.file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
+        if (options.fd < 0) {
+            fprintf(stderr, "%s: log.file: %s\n", config->log.file, strerror(errno));
+            return EXIT_USAGE;
+        }
+    }
+    log_configure(&options);
+    return EXIT_GOOD;
+}
+
+static void say_start(const struct broker *b)
+{
+    for (uint32_t i = 0; i < b->config->warning_count; i++)
+        log_any_thread(LOG_WARN, "configuration", "%s", b->config->warnings[i]);
+    log_any_thread(LOG_INFO, "start", "hawser %s, %u workers, engine %s, crypto %s", hawser_version(),
+                   b->count, b->engine_text, tls_provider_text());
+}
+
+static void raise_limits(void)
+{
+    struct process_limits limits;
+    limits_raise(DESCRIPTORS_WANTED, &limits);
+    if (limits.descriptors < limits.descriptors_wanted)
+        log_any_thread(LOG_WARN, "limits",
+                       "open files: have %llu, want %llu; raise the hard limit (systemd: LimitNOFILE=131072)",
+                       (unsigned long long)limits.descriptors, (unsigned long long)limits.descriptors_wanted);
+    else
+        log_any_thread(LOG_INFO, "limits", "open files: %llu", (unsigned long long)limits.descriptors);
+}
+
+static int serve(const char *file)
+{
+    struct config *config;
+    int code = load(file, &config);
+    if (code != EXIT_GOOD)
+        return code;
+    code = open_log(config);
+    if (code != EXIT_GOOD) {
+        config_free(&config);
+        return code;
+    }
+    raise_limits();
+    if (tls_global_init() < 0 || resolve_global_init() < 0) {
+        fprintf(stderr, "hawser: the TLS or resolver library could not be set up\n");
+        config_free(&config);
+        return EXIT_FAILED;
+    }
+    char detail[512];
+    struct broker_options options = {.config = config};
+    int rc = broker_new(&options, &running, detail, sizeof(detail));
+    if (rc < 0) {
+        fprintf(stderr, "hawser: %s\n", detail);
+        return rc == -EINVAL || rc == -ENOENT ? EXIT_USAGE : EXIT_FAILED;
+    }
+    say_start(running);
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, drain = {.sa_handler = on_signal};
+    sigaction(SIGPIPE, &ignore, NULL);
+    if (broker_open(running, detail, sizeof(detail)) < 0) {
+        fprintf(stderr, "hawser: %s\n", detail);
+        return EXIT_FAILED;
+    }
+    sigaction(SIGTERM, &drain, NULL);
+    sigaction(SIGINT, &drain, NULL);
+    rc = broker_run(running);
+    log_any_thread(LOG_INFO, "stop", "drained");
+    broker_free(&running);
+    resolve_global_fini();
+    tls_global_fini();
+    return rc < 0 ? EXIT_FAILED : EXIT_GOOD;
+}
+
+static int check(const char *file)
+{
+    struct config *config;
+    int code = load(file, &config);
+    if (code != EXIT_GOOD)
+        return code;
+    config_print_summary(config, stdout);
+    config_free(&config);
+    return EXIT_GOOD;
+}
+
+static int dump(const char *file)
+{
+    struct config *config;
+    int code = load(file, &config);
+    if (code != EXIT_GOOD)
+        return code;
+    config_dump(config, stdout);
+    config_free(&config);
+    return EXIT_GOOD;
+}
+
+static int version(void)
+{
+    struct engine_probe probe;
+    engine_uring_probe(&probe);
+    printf("hawser %s\nengine: %s%s\n", hawser_version(), probe.usable ? "uring: " : "none: ", probe.detail);
+    if (tls_global_init() == 0) {
+        printf("crypto: %s\n", tls_provider_text());
+        tls_global_fini();
+    }
+#ifdef HAWSER_HAVE_JEMALLOC
+    printf("memory: jemalloc\n");
+#else
+    printf("memory: the C library's allocator\n");
+#endif
+    return EXIT_GOOD;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int (*run)(const char *file);
+    } commands[] = {
+        {"serve", serve},
+        {"check", check},
+        {"dump",  dump }
+    };
+    const char *command = argc > 1 ? argv[1] : "";
+    if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0)
+        return version();
+    if (strcmp(command, "help") == 0 || strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0) {
+        if (argc > 2 && strcmp(argv[2], "config") == 0) {
+            config_print_docs(stdout);
+            return EXIT_GOOD;
+        }
+        return usage(stdout, EXIT_GOOD);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        if (strcmp(command, commands[i].name) != 0)
+            continue;
+        if (argc != 4 || strcmp(argv[2], "--config") != 0) {
+            fprintf(stderr, "hawser %s: found %d more arguments, expected --config FILE\n", command,
+                    argc - 2);
+            return EXIT_USAGE;
+        }
+        return commands[i].run(argv[3]);
+    }
+    fprintf(stderr, "hawser: found \"%s\", expected a command\n", command);
+    return usage(stderr, EXIT_USAGE);
+}

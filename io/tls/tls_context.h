@@ -1,0 +1,14 @@
+/* io/tls/tls_context.h — the inside of a context, for the other files of this folder. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "io/tls/tls.h"
+
+struct tls_context {
+    _Atomic unsigned refs;
+    enum tls_role role;
+    struct WOLFSSL_CTX *wolfssl; /* immutable once made; the library counts and locks inside */
+    char *alpn;                  /* comma separated, or NULL */
+    bool insecure, resumption, needs_client_certificate;
+};

@@ -1,0 +1,470 @@
+/* io/tls/tls_crypto.c — see tls_crypto.h: translates wolfSSL's requests into those of tls_aead, tls_pk,
+ * tls_hash and tls_random. It decides nothing about TLS and keeps no state but the current connection's list
+ * of keys; what it does not know it declines, and wolfSSL goes on with its own code.
+ */
+#include "io/tls/tls_crypto.h"
+
+#include <wolfssl/options.h>
+
+#include <wolfssl/version.h>
+#include <wolfssl/wolfcrypt/cryptocb.h>
+#include <wolfssl/wolfcrypt/error-crypt.h>
+#include <wolfssl/wolfcrypt/kdf.h>
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "io/tls/tls_aead.h"
+#include "io/tls/tls_crypto_test.h"
+#include "io/tls/tls_hash.h"
+#include "io/tls/tls_pk.h"
+#include "io/tls/tls_random.h"
+
+#ifdef WOLFSSL_AESNI
+enum { WOLFSSL_HAS_AES = 1 }; /* a build with the instructions: its own code needs no copy of the keys */
+#else
+enum { WOLFSSL_HAS_AES = 0 };
+#endif
+
+/* The hash's running state is kept in wolfSSL's own fields; an unknown layout must not compile silently. */
+_Static_assert(sizeof(((wc_Sha256 *)0)->digest) == SHA256_STATE_WORDS * sizeof(uint32_t), "wc_Sha256.digest");
+_Static_assert(sizeof(((wc_Sha256 *)0)->buffer) == SHA256_BLOCK, "wc_Sha256.buffer");
+
+static _Thread_local struct list *current_keys;
+static bool offered[CRYPTO_PARTS]; /* read-only after tls_crypto_init() */
+static char text[320];
+
+void tls_crypto_enter(struct list *keys)
+{
+    ASSERT(!current_keys);
+    current_keys = keys;
+}
+
+void tls_crypto_leave(void)
+{
+    current_keys = NULL;
+}
+
+void tls_crypto_free_keys(struct list *keys)
+{
+    struct list *node;
+    while ((node = list_pop(keys))) {
+        struct aead_key *key = list_entry(node, struct aead_key, node);
+        aead_key_free(&key);
+    }
+}
+
+/* ---- AES-GCM ---- */
+
+/* The state of a cipher object's present key. A state made for an earlier key of the same object is dropped:
+ * else a peer that keeps updating its keys would fill our memory. */
+static struct aead_key *key_of(Aes *aes, bool encrypts)
+{
+    if (aes->devCtx)
+        return aes->devCtx;
+    if (!current_keys)
+        return NULL;
+    struct aead_key *fresh = aead_key_new((const uint8_t *)aes->devKey, (uint32_t)aes->keylen, encrypts);
+    if (!fresh)
+        return NULL;
+    list_each_safe(it, tmp, current_keys)
+    {
+        struct aead_key *old = list_entry(it, struct aead_key, node);
+        if (old->user == aes)
+            aead_key_free(&old);
+    }
+    fresh->user = aes;
+    list_add_tail(current_keys, &fresh->node);
+    aes->devCtx = fresh;
+    return fresh;
+}
+
+static int on_cipher(wc_CryptoInfo *info)
+{
+    if (info->cipher.type != WC_CIPHER_AES_GCM || !offered[CRYPTO_AES])
+        return CRYPTOCB_UNAVAILABLE;
+    if (info->cipher.enc) {
+        struct aead_key *key = key_of(info->cipher.aesgcm_enc.aes, true);
+        if (!key || info->cipher.aesgcm_enc.ivSz != AEAD_NONCE_BYTES ||
+            info->cipher.aesgcm_enc.authTagSz != AEAD_TAG_BYTES)
+            return CRYPTOCB_UNAVAILABLE;
+        struct aead_data d = {
+            .nonce = info->cipher.aesgcm_enc.iv,
+            .aad = info->cipher.aesgcm_enc.authIn,
+            .aad_len = info->cipher.aesgcm_enc.authInSz,
+            .in = info->cipher.aesgcm_enc.in,
+            .len = info->cipher.aesgcm_enc.sz,
+            .out = info->cipher.aesgcm_enc.out,
+        };
+        return aead_seal(key, &d, info->cipher.aesgcm_enc.authTag) ? 0 : WC_HW_E;
+    }
+    struct aead_key *key = key_of(info->cipher.aesgcm_dec.aes, false);
+    if (!key || info->cipher.aesgcm_dec.ivSz != AEAD_NONCE_BYTES ||
+        info->cipher.aesgcm_dec.authTagSz != AEAD_TAG_BYTES)
+        return CRYPTOCB_UNAVAILABLE;
+    struct aead_data d = {
+        .nonce = info->cipher.aesgcm_dec.iv,
+        .aad = info->cipher.aesgcm_dec.authIn,
+        .aad_len = info->cipher.aesgcm_dec.authInSz,
+        .in = info->cipher.aesgcm_dec.in,
+        .len = info->cipher.aesgcm_dec.sz,
+        .out = info->cipher.aesgcm_dec.out,
+    };
+    return aead_open(key, &d, info->cipher.aesgcm_dec.authTag) ? 0 : AES_GCM_AUTH_E;
+}
+
+/* ---- SHA-256 ---- */
+
+static void sha256_update(wc_Sha256 *sha, const uint8_t *in, uint32_t len)
+{
+    uint8_t *buffer = (uint8_t *)sha->buffer;
+    uint32_t before = sha->loLen;
+    sha->loLen += len;
+    sha->hiLen += sha->loLen < before;
+    if (sha->buffLen > 0) {
+        uint32_t n = SHA256_BLOCK - sha->buffLen;
+        if (n > len)
+            n = len;
+        memcpy(buffer + sha->buffLen, in, n);
+        sha->buffLen += n;
+        in += n;
+        len -= n;
+        if (sha->buffLen < SHA256_BLOCK)
+            return;
+        sha256_blocks(sha->digest, buffer, 1);
+        sha->buffLen = 0;
+    }
+    if (len >= SHA256_BLOCK)
+        sha256_blocks(sha->digest, in, len / SHA256_BLOCK);
+    uint32_t rest = len % SHA256_BLOCK;
+    memcpy(buffer, in + (len - rest), rest);
+    sha->buffLen = rest;
+}
+
+static void put_be32(uint8_t *to, uint32_t v)
+{
+    to[0] = (uint8_t)(v >> 24);
+    to[1] = (uint8_t)(v >> 16);
+    to[2] = (uint8_t)(v >> 8);
+    to[3] = (uint8_t)v;
+}
+
+static void sha256_final(wc_Sha256 *sha, uint8_t *ret_digest)
+{
+    static const uint32_t start[SHA256_STATE_WORDS] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                                       0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+    uint8_t *buffer = (uint8_t *)sha->buffer;
+    buffer[sha->buffLen++] = 0x80;
+    if (sha->buffLen > SHA256_BLOCK - 8) {
+        memset(buffer + sha->buffLen, 0, SHA256_BLOCK - sha->buffLen);
+        sha256_blocks(sha->digest, buffer, 1);
+        sha->buffLen = 0;
+    }
+    memset(buffer + sha->buffLen, 0, SHA256_BLOCK - 8 - sha->buffLen);
+    put_be32(buffer + SHA256_BLOCK - 8, sha->hiLen << 3 | sha->loLen >> 29);
+    put_be32(buffer + SHA256_BLOCK - 4, sha->loLen << 3);
+    sha256_blocks(sha->digest, buffer, 1);
+    for (int i = 0; i < SHA256_STATE_WORDS; i++)
+        put_be32(ret_digest + 4 * i, sha->digest[i]);
+    /* As wolfSSL leaves it: ready for the next message. */
+    memcpy(sha->digest, start, sizeof(start));
+    sha->buffLen = sha->loLen = sha->hiLen = 0;
+}
+
+static int on_hash(wc_CryptoInfo *info)
+{
+    if (info->hash.type != WC_HASH_TYPE_SHA256 || !info->hash.sha256 || !offered[CRYPTO_SHA256])
+        return CRYPTOCB_UNAVAILABLE;
+    if (info->hash.in)
+        sha256_update(info->hash.sha256, info->hash.in, info->hash.inSz);
+    if (info->hash.digest)
+        sha256_final(info->hash.sha256, info->hash.digest);
+    return 0;
+}
+
+/* ---- elliptic curves and RSA ---- */
+
+static bool curve_of(const ecc_key *key, enum pk_curve *ret)
+{
+    if (!key || !key->dp)
+        return false;
+    if (key->dp->id == ECC_SECP256R1)
+        *ret = PK_P256;
+    else if (key->dp->id == ECC_SECP384R1)
+        *ret = PK_P384;
+    else
+        return false;
+    return true;
+}
+
+static bool point_of(ecc_key *key, uint8_t point[PK_POINT_MAX], struct bytes *ret)
+{
+    word32 len = PK_POINT_MAX;
+    if (wc_ecc_export_x963(key, point, &len) != 0)
+        return false;
+    *ret = (struct bytes){point, len};
+    return true;
+}
+
+static bool scalar_of(ecc_key *key, enum pk_curve c, uint8_t scalar[PK_SCALAR_MAX])
+{
+    word32 len = (word32)pk_scalar_bytes(c);
+    return wc_ecc_export_private_only(key, scalar, &len) == 0 && len == pk_scalar_bytes(c);
+}
+
+static int on_ec_keygen(wc_CryptoInfo *info)
+{
+    ecc_key *key = info->pk.eckg.key;
+    enum pk_curve c = PK_P256;
+    if (info->pk.eckg.curveId != ECC_SECP256R1 &&
+        !(info->pk.eckg.curveId == ECC_CURVE_DEF && info->pk.eckg.size == 32))
+        return CRYPTOCB_UNAVAILABLE;
+    uint8_t scalar[PK_SCALAR_MAX], point[PK_POINT_MAX];
+    size_t n = pk_scalar_bytes(c);
+    if (!pk_ec_keygen(c, scalar, point))
+        return CRYPTOCB_UNAVAILABLE;
+    int device = key->devId;
+    int err = wc_ecc_import_private_key_ex(scalar, (word32)n, point, (word32)(1 + 2 * n), key, ECC_SECP256R1);
+    key->devId = device; /* the import forgets it */
+    OPENSSL_cleanse(scalar, sizeof(scalar));
+    return err;
+}
+
+static int on_ecdh(wc_CryptoInfo *info)
+{
+    enum pk_curve c, peer_c;
+    uint8_t scalar[PK_SCALAR_MAX], point[PK_POINT_MAX];
+    struct bytes peer;
+    if (!curve_of(info->pk.ecdh.private_key, &c) || !curve_of(info->pk.ecdh.public_key, &peer_c) ||
+        c != peer_c || *info->pk.ecdh.outlen < pk_scalar_bytes(c) ||
+        !point_of(info->pk.ecdh.public_key, point, &peer) || !scalar_of(info->pk.ecdh.private_key, c, scalar))
+        return CRYPTOCB_UNAVAILABLE;
+    bool ok = pk_ecdh(c, scalar, peer, info->pk.ecdh.out);
+    OPENSSL_cleanse(scalar, sizeof(scalar));
+    if (!ok)
+        return CRYPTOCB_UNAVAILABLE; /* wolfSSL refuses the point in its own words */
+    *info->pk.ecdh.outlen = (word32)pk_scalar_bytes(c);
+    return 0;
+}
+
+static int on_ecdsa_sign(wc_CryptoInfo *info)
+{
+    enum pk_curve c;
+    uint8_t scalar[PK_SCALAR_MAX];
+    /* In simulation wolfSSL signs, because its nonce comes from the replaced generator. */
+    if (!tls_random_is_real() || !curve_of(info->pk.eccsign.key, &c) ||
+        !scalar_of(info->pk.eccsign.key, c, scalar))
+        return CRYPTOCB_UNAVAILABLE;
+    size_t len = *info->pk.eccsign.outlen;
+    bool ok = pk_ecdsa_sign(c, scalar, (struct bytes){info->pk.eccsign.in, info->pk.eccsign.inlen},
+                            info->pk.eccsign.out, &len);
+    OPENSSL_cleanse(scalar, sizeof(scalar));
+    if (!ok)
+        return CRYPTOCB_UNAVAILABLE;
+    *info->pk.eccsign.outlen = (word32)len;
+    return 0;
+}
+
+static int on_ecdsa_verify(wc_CryptoInfo *info)
+{
+    enum pk_curve c;
+    uint8_t point[PK_POINT_MAX];
+    struct bytes key;
+    if (!curve_of(info->pk.eccverify.key, &c) || !point_of(info->pk.eccverify.key, point, &key))
+        return CRYPTOCB_UNAVAILABLE;
+    *info->pk.eccverify.res = pk_ecdsa_verify(
+        c, key, (struct bytes){info->pk.eccverify.hash, info->pk.eccverify.hashlen},
+        (struct bytes){info->pk.eccverify.sig, info->pk.eccverify.siglen});
+    return 0;
+}
+
+static bool rsa_run(RsaKey *key, bool private, struct bytes in, uint8_t *out, uint32_t out_len)
+{
+    uint8_t e[PK_RSA_BYTES_MAX], n[PK_RSA_BYTES_MAX];
+    uint8_t d[PK_RSA_BYTES_MAX], p[PK_RSA_BYTES_MAX], q[PK_RSA_BYTES_MAX];
+    word32 el = sizeof(e), nl = sizeof(n), dl = sizeof(d), pl = sizeof(p), ql = sizeof(q);
+    if (!private) {
+        if (wc_RsaFlattenPublicKey(key, e, &el, n, &nl) != 0)
+            return false;
+        return pk_rsa_raw(
+            &(struct pk_rsa){
+                .n = {n, nl},
+                  .e = {e, el}
+        },
+            in, out, out_len);
+    }
+    bool ok = wc_RsaExportKey(key, e, &el, n, &nl, d, &dl, p, &pl, q, &ql) == 0;
+    struct pk_rsa parts = {
+        {n, nl},
+        {e, el},
+        {d, dl},
+        {p, pl},
+        {q, ql}
+    };
+    ok = ok && dl > 0 && pl > 0 && ql > 0 && pk_rsa_raw(&parts, in, out, out_len);
+    OPENSSL_cleanse(d, sizeof(d));
+    OPENSSL_cleanse(p, sizeof(p));
+    OPENSSL_cleanse(q, sizeof(q));
+    return ok;
+}
+
+static int on_rsa(wc_CryptoInfo *info)
+{
+    int type = info->pk.rsa.type;
+    bool private = type == RSA_PRIVATE_ENCRYPT || type == RSA_PRIVATE_DECRYPT;
+    if (!private && type != RSA_PUBLIC_ENCRYPT && type != RSA_PUBLIC_DECRYPT)
+        return CRYPTOCB_UNAVAILABLE;
+    int size = wc_RsaEncryptSize(info->pk.rsa.key);
+    if (size <= 0 || size > PK_RSA_BYTES_MAX || *info->pk.rsa.outLen < (word32)size ||
+        !rsa_run(info->pk.rsa.key, private, (struct bytes){info->pk.rsa.in, info->pk.rsa.inLen},
+                 info->pk.rsa.out, (uint32_t)size))
+        return CRYPTOCB_UNAVAILABLE;
+    *info->pk.rsa.outLen = (word32)size;
+    return 0;
+}
+
+static int on_pk(wc_CryptoInfo *info)
+{
+    if (info->pk.type == WC_PK_TYPE_RSA)
+        return offered[CRYPTO_RSA] ? on_rsa(info) : CRYPTOCB_UNAVAILABLE;
+    if (!offered[CRYPTO_EC])
+        return CRYPTOCB_UNAVAILABLE;
+    switch (info->pk.type) {
+    case WC_PK_TYPE_EC_KEYGEN: return on_ec_keygen(info);
+    case WC_PK_TYPE_ECDH: return on_ecdh(info);
+    case WC_PK_TYPE_ECDSA_SIGN: return on_ecdsa_sign(info);
+    case WC_PK_TYPE_ECDSA_VERIFY: return on_ecdsa_verify(info);
+    default: return CRYPTOCB_UNAVAILABLE;
+    }
+}
+
+static int on_request(int device, wc_CryptoInfo *info, void *arg)
+{
+    (void)device;
+    (void)arg;
+    switch (info->algo_type) {
+    case WC_ALGO_TYPE_CIPHER: return on_cipher(info);
+    case WC_ALGO_TYPE_HASH: return on_hash(info);
+    case WC_ALGO_TYPE_PK: return on_pk(info);
+    case WC_ALGO_TYPE_RNG: return tls_random_bytes(info->rng.out, info->rng.sz) ? 0 : RNG_FAILURE_E;
+    case WC_ALGO_TYPE_SEED: return tls_random_bytes(info->seed.seed, info->seed.sz) ? 0 : RNG_FAILURE_E;
+    default: return CRYPTOCB_UNAVAILABLE;
+    }
+}
+
+/* ---- HKDF ---- */
+
+static int on_hkdf_extract(uint8_t *prk, const uint8_t *salt, uint32_t salt_len, uint8_t *ikm,
+                           uint32_t ikm_len, int digest, void *ctx)
+{
+    (void)ctx;
+    if (digest != WC_SHA256)
+        return wc_Tls13_HKDF_Extract(prk, salt, (int)salt_len, ikm, (int)ikm_len, digest);
+    uint8_t zero[SHA256_BYTES] = {0};
+    struct bytes key = ikm_len > 0 ? (struct bytes){ikm, ikm_len} : (struct bytes){zero, sizeof(zero)};
+    hkdf_extract((struct bytes){salt, salt_len}, key, prk);
+    return 0;
+}
+
+static int on_hkdf_expand(uint8_t *okm, uint32_t okm_len, const uint8_t *prk, uint32_t prk_len,
+                          const uint8_t *protocol, uint32_t protocol_len, const uint8_t *label,
+                          uint32_t label_len, const uint8_t *info, uint32_t info_len, int digest, int side)
+{
+    (void)side;
+    uint8_t data[2 + 1 + 255 + 1 + 255];
+    if (digest != WC_SHA256 || prk_len != SHA256_BYTES || protocol_len + label_len > 255 || info_len > 255 ||
+        okm_len > 255 * SHA256_BYTES)
+        return NOT_COMPILED_IN; /* wolfSSL's word for: do it yourself */
+    size_t n = 0;
+    data[n++] = (uint8_t)(okm_len >> 8);
+    data[n++] = (uint8_t)okm_len;
+    data[n++] = (uint8_t)(protocol_len + label_len);
+    memcpy(data + n, protocol, protocol_len);
+    n += protocol_len;
+    memcpy(data + n, label, label_len);
+    n += label_len;
+    data[n++] = (uint8_t)info_len;
+    if (info_len > 0)
+        memcpy(data + n, info, info_len);
+    n += info_len;
+    hkdf_expand(prk, (struct bytes){data, n}, okm, okm_len);
+    return 0;
+}
+
+tls_hkdf_extract_fn tls_crypto_hkdf_extract(void)
+{
+    return offered[CRYPTO_HKDF] ? on_hkdf_extract : NULL;
+}
+
+tls_hkdf_expand_fn tls_crypto_hkdf_expand(void)
+{
+    return offered[CRYPTO_HKDF] ? on_hkdf_expand : NULL;
+}
+
+/* ---- life ---- */
+
+static const char *by(enum crypto_part part, const char *name)
+{
+    return offered[part] ? name : "wolfSSL (self-test of the provider failed)";
+}
+
+static void write_text(void)
+{
+    static const char libcrypto[] = "libcrypto";
+    snprintf(text, sizeof(text),
+             "wolfSSL %s; AES-GCM: %s; P-256: %s; RSA: %s; SHA-256: %s; HKDF: %s; random: %s",
+             LIBWOLFSSL_VERSION_STRING,
+             WOLFSSL_HAS_AES && !offered[CRYPTO_AES] ? "wolfSSL (AES-NI)" : by(CRYPTO_AES, aead_text()),
+             by(CRYPTO_EC, libcrypto), by(CRYPTO_RSA, libcrypto), by(CRYPTO_SHA256, libcrypto),
+             by(CRYPTO_HKDF, libcrypto), tls_random_is_real() ? libcrypto : "deterministic (simulation)");
+}
+
+int tls_crypto_init(void)
+{
+    int err = tls_random_init();
+    if (err)
+        return err;
+    if (!pk_init())
+        return -ENOSYS;
+    if (wc_CryptoCb_RegisterDevice(TLS_CRYPTO_DEVICE, on_request, NULL) != 0)
+        return -ENOMEM;
+    aead_init(true);
+    for (int p = 0; p < CRYPTO_PARTS; p++) {
+        offered[p] = p != CRYPTO_AES || !WOLFSSL_HAS_AES; /* the tests go through the device */
+        if (offered[p])
+            offered[p] = crypto_part_passes((enum crypto_part)p);
+        if (p == CRYPTO_AES && !offered[p] && !WOLFSSL_HAS_AES) {
+            aead_init(false);
+            offered[p] = true;
+            offered[p] = crypto_part_passes(CRYPTO_AES);
+        }
+    }
+    write_text();
+    return 0;
+}
+
+void tls_crypto_fini(void)
+{
+    wc_CryptoCb_UnRegisterDevice(TLS_CRYPTO_DEVICE);
+    aead_fini();
+    pk_fini();
+}
+
+const char *tls_crypto_text(void)
+{
+    return text;
+}
+
+void tls_crypto_thread_fini(void)
+{
+    pk_thread_fini();
+    tls_random_thread_fini();
+}
+
+void tls_crypto_set_random(void (*fn)(void *bytes, size_t len))
+{
+    tls_random_set(fn);
+    write_text();
+}

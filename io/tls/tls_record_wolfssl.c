@@ -1,0 +1,344 @@
+/* io/tls/tls_record_wolfssl.c — the record layer and the handshake by wolfSSL, see tls_record.h.
+ *
+ * The library calls back for input and output; both always move whole requests from a queue or into a span
+ * that was made large enough beforehand, because its answer to a second refusal within one flight is wrong
+ * (5.5.4 reports error 0). Each call into it is bracketed by tls_crypto_enter/leave, so that the cipher keys
+ * it makes are found again and freed with the connection. Its codes become endings here and nowhere else.
+ */
+#include "io/tls/tls_record.h"
+
+#include <wolfssl/options.h>
+
+#include <wolfssl/error-ssl.h>
+#include <wolfssl/ssl.h>
+#include <wolfssl/wolfcrypt/error-crypt.h>
+#include <wolfssl/wolfio.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/tls/tls_context.h"
+#include "io/tls/tls_crypto.h"
+#include "io/tls/tls_session.h"
+#include "io/tls/tls_verify.h"
+#include "io/worker.h"
+
+struct record {
+    struct tls_record base;
+    WOLFSSL *ssl;
+    struct list keys;
+    enum tls_role role;
+    bool established;
+};
+
+static struct record *record_of(const struct tls_record *r)
+{
+    return container_of(r, struct record, base);
+}
+
+uint32_t tls_record_ready_bytes(const struct tls_queue *q, uint32_t enough)
+{
+    uint64_t ready = 0;
+    uint8_t head[TLS_HEADER_BYTES];
+    while (ready < enough && tls_queue_copy(q, ready, head, sizeof(head)) == sizeof(head)) {
+        uint32_t len = TLS_HEADER_BYTES + ((uint32_t)head[3] << 8 | head[4]);
+        /* Change cipher spec, alert, handshake, application data; version 3.x; no more than allowed. */
+        bool plausible = head[0] >= 20 && head[0] <= 23 && head[1] == 3 && len <= TLS_CIPHERTEXT_MAX;
+        if (!plausible)
+            return (uint32_t)q->bytes;
+        if (ready + len > q->bytes)
+            break;
+        ready += len;
+    }
+    return (uint32_t)ready;
+}
+
+/* ---- callbacks ---- */
+
+static int on_receive(WOLFSSL *ssl, char *buf, int size, void *arg)
+{
+    (void)ssl;
+    struct record *r = arg;
+    if (r->base.in->bytes == 0 || r->base.out->cap - r->base.out->used < TLS_CONTROL_ROOM)
+        return WOLFSSL_CBIO_ERR_WANT_READ;
+    uint32_t n = r->base.in->bytes < (uint64_t)size ? (uint32_t)r->base.in->bytes : (uint32_t)size;
+    tls_queue_read(r->base.in, r->base.worker, (uint8_t *)buf, n);
+    return (int)n;
+}
+
+static int on_send(WOLFSSL *ssl, char *buf, int size, void *arg)
+{
+    (void)ssl;
+    struct tls_span *out = ((struct record *)arg)->base.out;
+    if (out->cap - out->used < (uint32_t)size)
+        return WOLFSSL_CBIO_ERR_GENERAL; /* larger than the span was promised to be: the connection ends */
+    memcpy(out->to + out->used, buf, (size_t)size);
+    out->used += (uint32_t)size;
+    return size;
+}
+
+/* TLS 1.2: within the handshake, before the peer is verified; so the ticket waits to be taken. The last wins.
+ */
+static int on_new_session(WOLFSSL *ssl, WOLFSSL_SESSION *session)
+{
+    struct record *r = wolfSSL_GetIOReadCtx(ssl);
+    if (r)
+        tls_session_save(session, &r->base.ticket);
+    return 0; /* the library keeps its reference */
+}
+
+void tls_record_wolfssl_set_callbacks(WOLFSSL_CTX *ctx)
+{
+    wolfSSL_CTX_SetIORecv(ctx, on_receive);
+    wolfSSL_CTX_SetIOSend(ctx, on_send);
+    wolfSSL_CTX_sess_set_new_cb(ctx, on_new_session);
+}
+
+/* ---- codes ---- */
+
+static const char *alert_text(int code)
+{
+    static const struct {
+        int code;
+        const char *text;
+    } alerts[] = {
+        {10,  "unexpected_message"                                      },
+        {20,  "bad_record_mac"                                          },
+        {22,  "record_overflow"                                         },
+        {40,  "handshake_failure"                                       },
+        {42,  "bad_certificate (it does not accept our certificate)"    },
+        {43,  "unsupported_certificate"                                 },
+        {44,  "certificate_revoked"                                     },
+        {45,  "certificate_expired (our certificate)"                   },
+        {46,  "certificate_unknown (it does not accept our certificate)"},
+        {47,  "illegal_parameter"                                       },
+        {48,  "unknown_ca (it does not trust the CA of our certificate)"},
+        {49,  "access_denied"                                           },
+        {50,  "decode_error"                                            },
+        {51,  "decrypt_error"                                           },
+        {70,  "protocol_version"                                        },
+        {71,  "insufficient_security"                                   },
+        {80,  "internal_error"                                          },
+        {86,  "inappropriate_fallback"                                  },
+        {90,  "user_canceled"                                           },
+        {109, "missing_extension"                                       },
+        {110, "unsupported_extension"                                   },
+        {112, "unrecognized_name"                                       },
+        {116, "certificate_required (it wants a client certificate)"    },
+        {120, "no_application_protocol"                                 },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(alerts); i++)
+        if (alerts[i].code == code)
+            return alerts[i].text;
+    return "unknown alert";
+}
+
+static enum ending ending_of(int code)
+{
+    switch (code) {
+    case ASN_NO_SIGNER_E:
+    case ASN_SELF_SIGNED_E:
+    case ASN_SIG_CONFIRM_E:
+    case ASN_SIG_OID_E:
+    case ASN_SIG_HASH_E:
+    case ASN_SIG_KEY_E:
+    case ASN_PATHLEN_SIZE_E:
+    case ASN_PATHLEN_INV_E:
+    case ASN_NAME_INVALID_E:
+    case NOT_CA_ERROR:
+    case EXTKEYUSE_AUTH_E:
+    case KEYUSE_SIGNATURE_E:
+    case KEYUSE_ENCIPHER_E:
+    case VERIFY_CERT_ERROR:
+    case NO_PEER_CERT:
+    case NO_PEER_VERIFY:
+    case MAX_CHAIN_ERROR:
+    case RSA_KEY_SIZE_E:
+    case ECC_KEY_SIZE_E:
+    case CRL_CERT_REVOKED:
+    case CRL_MISSING: return ENDING_TLS_UNTRUSTED;
+    case ASN_BEFORE_DATE_E:
+    case ASN_AFTER_DATE_E: return ENDING_TLS_EXPIRED;
+    case MEMORY_E:
+    case MEMORY_ERROR: return ENDING_LIMIT;
+    case SOCKET_ERROR_E: return ENDING_INTERNAL;
+    default: return ENDING_TLS_PROTOCOL;
+    }
+}
+
+static void explain(struct record *r, int code)
+{
+    char *to = r->base.info->detail;
+    size_t size = sizeof(r->base.info->detail);
+    const char *reason = wolfSSL_ERR_reason_error_string((unsigned long)code);
+    char chain[120];
+    tls_verify_describe_chain(r->ssl, chain, sizeof(chain));
+    if (code == ASN_NO_SIGNER_E)
+        snprintf(to, size, "no trust root signs the certificate; %s", chain);
+    else if (r->base.failure == ENDING_TLS_UNTRUSTED || r->base.failure == ENDING_TLS_EXPIRED)
+        snprintf(to, size, "%.100s (%d); %s", reason, code, chain);
+    else
+        snprintf(to, size, "%.100s (%d)", reason, code);
+}
+
+static enum tls_record_result failed(struct record *r, int code)
+{
+    WOLFSSL_ALERT_HISTORY alerts;
+    memset(&alerts, 0, sizeof(alerts));
+    wolfSSL_get_alert_history(r->ssl, &alerts);
+    /* A peer's fatal alert explains more than what the library made of it. */
+    if (code == FATAL_ERROR || (alerts.last_rx.level == alert_fatal && alerts.last_rx.code != close_notify)) {
+        bool no_certificate = alerts.last_rx.code == internal_error && r->role == TLS_CLIENT &&
+                              !r->established;
+        r->base.failure = ENDING_TLS_ALERT;
+        snprintf(r->base.info->detail, sizeof(r->base.info->detail), "alert %d %s%s", alerts.last_rx.code,
+                 alert_text(alerts.last_rx.code),
+                 no_certificate ? ": kubelet has no serving certificate yet" : "");
+        return TLS_RECORD_FAILED;
+    }
+    r->base.failure = ending_of(code);
+    explain(r, code);
+    return TLS_RECORD_FAILED;
+}
+
+/* What the library's last call came to. Its queue of errors is per thread and would grow. */
+static enum tls_record_result result_of(struct record *r, int returned)
+{
+    int code = wolfSSL_get_error(r->ssl, returned);
+    wolfSSL_ERR_clear_error();
+    switch (code) {
+    case WOLFSSL_ERROR_WANT_READ:
+    case WANT_READ: return TLS_RECORD_WANT_INPUT;
+    case WOLFSSL_ERROR_ZERO_RETURN:
+    case ZERO_RETURN: return TLS_RECORD_ENDED;
+    default: return failed(r, code);
+    }
+}
+
+/* ---- operations ---- */
+
+static enum tls_record_result handshake(struct tls_record *base)
+{
+    struct record *r = record_of(base);
+    tls_crypto_enter(&r->keys);
+    int n = r->role == TLS_CLIENT ? wolfSSL_connect(r->ssl) : wolfSSL_accept(r->ssl);
+    enum tls_record_result result = n == WOLFSSL_SUCCESS ? TLS_RECORD_OK : result_of(r, n);
+    tls_crypto_leave();
+    if (result == TLS_RECORD_OK)
+        r->established = true;
+    if (result != TLS_RECORD_ENDED)
+        return result;
+    base->failure = ENDING_TLS_ALERT;
+    snprintf(base->info->detail, sizeof(base->info->detail),
+             "the peer ended the connection in the handshake");
+    return TLS_RECORD_FAILED;
+}
+
+static enum tls_record_result encrypt(struct tls_record *base, const uint8_t *plain, uint32_t len)
+{
+    struct record *r = record_of(base);
+    ASSERT(len > 0 && len <= TLS_PLAINTEXT_MAX);
+    ASSERT(base->out->cap - base->out->used >= len + TLS_OVERHEAD_MAX);
+    tls_crypto_enter(&r->keys);
+    int n = wolfSSL_write(r->ssl, plain, (int)len);
+    enum tls_record_result result = n == (int)len ? TLS_RECORD_OK : result_of(r, n);
+    tls_crypto_leave();
+    if (result == TLS_RECORD_OK || result == TLS_RECORD_FAILED)
+        return result;
+    base->failure = ENDING_INTERNAL;
+    snprintf(base->info->detail, sizeof(base->info->detail), "a record could not be written (%d)", n);
+    return TLS_RECORD_FAILED;
+}
+
+static enum tls_record_result decrypt(struct tls_record *base, uint8_t *to, uint32_t room, uint32_t *ret_len)
+{
+    struct record *r = record_of(base);
+    *ret_len = 0;
+    tls_crypto_enter(&r->keys);
+    int n = wolfSSL_read(r->ssl, to, (int)room);
+    enum tls_record_result result = n > 0 ? TLS_RECORD_OK : result_of(r, n);
+    tls_crypto_leave();
+    if (n > 0)
+        *ret_len = (uint32_t)n;
+    return result;
+}
+
+static uint32_t pending(const struct tls_record *base)
+{
+    int n = wolfSSL_pending(record_of(base)->ssl);
+    return n > 0 ? (uint32_t)n : 0;
+}
+
+static void close_notify_(struct tls_record *base)
+{
+    struct record *r = record_of(base);
+    tls_crypto_enter(&r->keys);
+    (void)wolfSSL_shutdown(r->ssl); /* 0: sent, the peer's is not waited for */
+    tls_crypto_leave();
+    wolfSSL_ERR_clear_error();
+}
+
+static void record_free(struct tls_record *base)
+{
+    struct record *r = record_of(base);
+    tls_crypto_enter(&r->keys);
+    wolfSSL_free(r->ssl);
+    tls_crypto_leave();
+    tls_crypto_free_keys(&r->keys);
+    tls_ticket_drop(&base->ticket);
+    free(r);
+}
+
+static const struct tls_record_ops ops = {
+    .kind = "wolfssl",
+    .handshake = handshake,
+    .encrypt = encrypt,
+    .decrypt = decrypt,
+    .pending = pending,
+    .close_notify = close_notify_,
+    .free = record_free,
+};
+
+static bool offer_alpn(WOLFSSL *ssl, const struct tls_context *c)
+{
+    if (c->role != TLS_CLIENT || !c->alpn)
+        return true;
+    char list[TLS_NAME_MAX]; /* the library cuts the list in place */
+    size_t len = strlen(c->alpn);
+    if (len >= sizeof(list))
+        return false;
+    memcpy(list, c->alpn, len + 1);
+    return wolfSSL_UseALPN(ssl, list, (unsigned)len, WOLFSSL_ALPN_CONTINUE_ON_MISMATCH) == WOLFSSL_SUCCESS;
+}
+
+struct tls_record *tls_record_wolfssl_new(struct worker *w, struct tls_context *c, struct tls_info *info)
+{
+    struct record *r = calloc(1, sizeof(*r));
+    if (!r)
+        return NULL;
+    r->base = (struct tls_record){.ops = &ops, .worker = w, .info = info};
+    r->role = c->role;
+    list_init(&r->keys);
+    tls_crypto_enter(&r->keys);
+    r->ssl = wolfSSL_new(c->wolfssl);
+    tls_crypto_leave();
+    if (!r->ssl || !offer_alpn(r->ssl, c)) {
+        record_free(&r->base);
+        return NULL;
+    }
+    wolfSSL_SetIOReadCtx(r->ssl, r);
+    wolfSSL_SetIOWriteCtx(r->ssl, r);
+    return &r->base;
+}
+
+struct WOLFSSL *tls_record_wolfssl(struct tls_record *base)
+{
+    ASSERT(base->ops == &ops);
+    return record_of(base)->ssl;
+}
+
+void tls_record_wolfssl_established(struct tls_record *base)
+{
+    wolfSSL_FreeArrays(tls_record_wolfssl(base)); /* 5.5 KB */
+}

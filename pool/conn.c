@@ -1,0 +1,356 @@
+/* pool/conn.c — see conn.h. The table knows of each state where it may go, which gauge counts it and which
+ * clock it runs; the functions below it only decide what to do about an event.
+ *
+ * While a lessee holds a connection the stream's events are the lessee's; from give_back or discard on they
+ * are ours again, so whatever the peer does to an idle connection retires it before anybody can be lent it.
+ */
+#include "pool/conn.h"
+
+#include <stdio.h>
+
+#include "pool/pool_priv.h"
+
+#define B(state) (1u << (state))
+
+/* A clock that is kept runs on from the state before; when it fires it looks again. So a busy connection,
+ * which goes idle and is leased a thousand times a second, moves its timer once per idle limit. */
+enum clock_rule { CLOCK_OFF, CLOCK_SET, CLOCK_KEPT };
+
+static uint64_t due_tls(const struct conn *);
+static uint64_t due_idle(const struct conn *);
+static uint64_t due_closing(const struct conn *);
+static void expired_tls(struct conn *);
+static void expired_idle(struct conn *);
+static void expired_leased(struct conn *);
+static void expired_closing(struct conn *);
+
+static const struct {
+    const char *name;
+    uint32_t next;
+    enum counter gauge; /* COUNTER_COUNT: none */
+    enum clock_rule rule;
+    uint64_t (*due)(const struct conn *);
+    void (*expired)(struct conn *);
+    bool dials; /* counts against the dials in flight of the worker */
+} states[] = {
+    [CONN_DIALLING] = {"dialling", B(CONN_TLS) | B(CONN_IDLE) | B(CONN_DEAD),       COUNTER_pool_dialling,
+                       CLOCK_OFF,                                                                                      NULL,        NULL /* the transport answers by its deadline */, true },
+    [CONN_TLS] = {"tls",      B(CONN_IDLE) | B(CONN_CLOSING) | B(CONN_DEAD),   COUNTER_pool_dialling, CLOCK_SET,
+                       due_tls,                                                                                                     expired_tls,                                      true },
+    [CONN_IDLE] = {"idle",     B(CONN_LEASED) | B(CONN_CLOSING) | B(CONN_DEAD), COUNTER_pool_idle,     CLOCK_KEPT,
+                       due_idle,                                                                                                    expired_idle,                                     false},
+    [CONN_LEASED] = {"leased",   B(CONN_IDLE) | B(CONN_CLOSING) | B(CONN_DEAD),   COUNTER_pool_leased,   CLOCK_KEPT,
+                       NULL,                                                                                                        expired_leased,                                   false},
+    [CONN_CLOSING] = {"closing",  B(CONN_DEAD),                                    COUNTER_pool_closing,  CLOCK_SET,  due_closing, expired_closing,
+                       false                                                                                                                                                               },
+    [CONN_DEAD] = {"dead",     0,                                               COUNTER_COUNT,         CLOCK_OFF,  NULL,        NULL,                                             false},
+};
+_Static_assert(ARRAY_SIZE(states) == CONN_STATES, "a row per state");
+
+static struct pool *pool_of(const struct conn *c)
+{
+    return c->endpoint->pool;
+}
+
+static struct worker *worker_of(const struct conn *c)
+{
+    return c->endpoint->pool->worker;
+}
+
+/* -- states -------------------------------------------------------------------------------------------------
+ */
+
+static void clock_enter(struct conn *c)
+{
+    struct worker *w = worker_of(c);
+    uint64_t due = states[c->state].due ? states[c->state].due(c) : 0;
+    switch (states[c->state].rule) {
+    case CLOCK_OFF: worker_disarm(w, &c->clock); break;
+    case CLOCK_SET: timer_arm_at(&w->timers, &c->clock, due); break;
+    case CLOCK_KEPT:
+        if (states[c->state].due &&
+            (!timer_is_armed(&c->clock) || c->clock.expires_tick << TIMER_TICK_SHIFT > due))
+            timer_arm_at(&w->timers, &c->clock, due);
+        break;
+    }
+}
+
+static void state_leave(struct conn *c)
+{
+    struct pool *pool = pool_of(c);
+    list_remove(&c->node);
+    c->endpoint->counts[c->state]--;
+    gauge_sub(pool->worker, states[c->state].gauge, 1);
+    if (states[c->state].dials)
+        pool->dials--;
+}
+
+static void state_enter(struct conn *c, enum conn_state to)
+{
+    struct pool *pool = pool_of(c);
+    c->state = to;
+    c->state_ns = pool->worker->now_ns;
+    if (to == CONN_DEAD) {
+        list_add_tail(&pool->dead, &c->node);
+    } else {
+        list_add_head(&c->endpoint->conns[to], &c->node);
+        c->endpoint->counts[to]++;
+        counter_add(pool->worker, states[to].gauge, 1);
+    }
+    if (states[to].dials)
+        pool->dials++;
+    clock_enter(c);
+}
+
+void conn_set_state(struct conn *c, enum conn_state to)
+{
+    bool dialled = states[c->state].dials && !states[to].dials;
+    ASSERT(states[c->state].next & B(to));
+    state_leave(c);
+    state_enter(c, to);
+    if (dialled || to == CONN_DEAD) /* somebody may have waited for this place */
+        pool_on_room(c->endpoint);
+}
+
+const char *conn_state_name(enum conn_state state)
+{
+    return states[state].name;
+}
+
+static void on_clock(struct timer *t)
+{
+    struct conn *c = container_of(t, struct conn, clock);
+    states[c->state].expired(c);
+}
+
+struct conn *conn_new(struct endpoint *e)
+{
+    struct pool *pool = e->pool;
+    struct conn *c = slab_take(&pool->conns);
+    if (!c)
+        return NULL;
+    endpoint_pin(e);
+    c->endpoint = e;
+    c->id = ++pool->conns_made;
+    c->started_ns = pool->worker->now_ns;
+    c->ending = ENDING_DONE;
+    list_init(&c->node);
+    timer_init(&c->clock, on_clock);
+    state_enter(c, CONN_DIALLING);
+    return c;
+}
+
+static void log_end_of(const struct conn *c)
+{
+    struct worker *w = worker_of(c);
+    log_begin(w, LOG_DEBUG, "upstream_closed");
+    log_u64(w, "conn", c->id);
+    log_str(w, "peer", c->address[0] ? c->address : c->endpoint->key.host);
+    log_str(w, "reason", ending_name(c->ending));
+    log_ms(w, "age_ms", w->now_ns - c->started_ns);
+    log_u64(w, "leases", c->leases);
+    log_end(w);
+}
+
+void conn_reap(struct conn *c)
+{
+    struct endpoint *e = c->endpoint;
+    ASSERT(c->state == CONN_DEAD);
+    ASSERT(c->dial == NULL && c->promised == NULL);
+    log_end_of(c);
+    list_remove(&c->node);
+    if (c->stream) {
+        dial_forget_stream(c);
+        stream_free(c->stream);
+    }
+    slab_give(&e->pool->conns, c);
+    endpoint_unpin(e);
+}
+
+/* -- clocks -------------------------------------------------------------------------------------------------
+ */
+
+static uint64_t due_tls(const struct conn *c)
+{
+    return c->state_ns + pool_of(c)->options.limits.tls_ms * 1000000ull;
+}
+
+static uint64_t due_idle(const struct conn *c)
+{
+    uint64_t idle_until = c->state_ns + pool_of(c)->options.limits.idle_ms * 1000000ull;
+    return idle_until < c->age_until_ns ? idle_until : c->age_until_ns;
+}
+
+static uint64_t due_closing(const struct conn *c)
+{
+    return c->state_ns + CONN_LINGER_MS * 1000000ull;
+}
+
+static void expired_tls(struct conn *c)
+{
+    dial_failed(c, ENDING_TLS_TIMEOUT, "the TLS handshake was not complete in time");
+    conn_abort(c, ENDING_TLS_TIMEOUT);
+}
+
+static void expired_idle(struct conn *c)
+{
+    uint64_t now = worker_of(c)->now_ns;
+    if (now < due_idle(c))
+        clock_enter(c);
+    else
+        conn_retire(c, now >= c->age_until_ns ? ENDING_AGED : ENDING_IDLE_TIMEOUT);
+}
+
+static void expired_leased(struct conn *c)
+{
+    (void)c; /* going idle sets it anew */
+}
+
+static void expired_closing(struct conn *c)
+{
+    stream_abort(c->stream, c->ending);
+}
+
+bool conn_is_usable(const struct conn *c)
+{
+    uint64_t now = worker_of(c)->now_ns;
+    return c->state == CONN_IDLE ? now < due_idle(c) : now < c->age_until_ns;
+}
+
+/* -- ends ---------------------------------------------------------------------------------------------------
+ */
+
+static void ending_set(struct conn *c, enum ending reason)
+{
+    struct worker *w = worker_of(c);
+    c->ending = reason;
+    if (reason == ENDING_IDLE_TIMEOUT)
+        counter_add(w, COUNTER_pool_retired_idle, 1);
+    else if (reason == ENDING_AGED)
+        counter_add(w, COUNTER_pool_retired_age, 1);
+    else if (reason == ENDING_STALE_CONNECTION)
+        counter_add(w, COUNTER_pool_retired_stale, 1);
+}
+
+static void dial_cancel(struct conn *c, enum ending reason)
+{
+    struct pool *pool = pool_of(c);
+    if (c->dial)
+        pool->transport->ops->cancel(pool->transport, &c->dial);
+    if (c->probe)
+        health_probe_undecided(&c->endpoint->health, pool->worker);
+    c->probe = false;
+    ending_set(c, reason);
+    conn_set_state(c, CONN_DEAD);
+}
+
+void conn_retire(struct conn *c, enum ending reason)
+{
+    if (c->state == CONN_DIALLING || c->state == CONN_TLS) {
+        conn_abort(c, reason);
+        return;
+    }
+    ASSERT(c->promised == NULL);
+    ending_set(c, reason);
+    conn_watch(c);
+    conn_set_state(c, CONN_CLOSING);
+    stream_finish(c->stream);
+}
+
+void conn_abort(struct conn *c, enum ending reason)
+{
+    if (c->state == CONN_DIALLING) {
+        dial_cancel(c, reason);
+        return;
+    }
+    ASSERT(c->promised == NULL);
+    if (c->probe) /* given up in the middle of the handshake */
+        health_probe_undecided(&c->endpoint->health, worker_of(c));
+    c->probe = false;
+    ending_set(c, reason);
+    conn_watch(c);
+    conn_set_state(c, CONN_CLOSING);
+    stream_abort(c->stream, reason);
+}
+
+void conn_lost(struct conn *c, enum ending reason)
+{
+    if (c->state != CONN_CLOSING)
+        ending_set(c, reason);
+    conn_set_state(c, CONN_DEAD);
+}
+
+/* -- events of a stream that is ours ------------------------------------------------------------------------
+ */
+
+static void on_open(struct stream *s)
+{
+    struct conn *c = s->owner;
+    if (c->state == CONN_TLS)
+        dial_secured(c);
+}
+
+/* Bytes nobody asked for: a late answer to somebody else's request, or one to none. Nothing that follows on
+ * this connection can be trusted to be an answer to what is asked next. */
+static void on_data(struct stream *s, struct seg seg)
+{
+    struct conn *c = s->owner;
+    c->credit -= seg.len < c->credit ? seg.len : c->credit;
+    worker_release_seg(worker_of(c), seg);
+    if (c->promised)
+        pool_on_broken_promise(c, ENDING_BAD_RESPONSE, "the destination spoke before it was asked");
+    if (c->state == CONN_IDLE || c->state == CONN_LEASED)
+        conn_abort(c, ENDING_STALE_CONNECTION);
+}
+
+static void on_sent(struct stream *s, struct seg seg)
+{
+    struct conn *c = s->owner; /* of a lessee that has gone */
+    worker_release_seg(worker_of(c), seg);
+}
+
+static void on_end(struct stream *s)
+{
+    struct conn *c = s->owner;
+    if (c->promised)
+        pool_on_broken_promise(c, ENDING_TRUNCATED, "the destination closed before it was asked");
+    if (c->state == CONN_IDLE || c->state == CONN_LEASED)
+        conn_retire(c, ENDING_STALE_CONNECTION);
+}
+
+static void on_closed(struct stream *s, enum ending reason)
+{
+    struct conn *c = s->owner;
+    if (c->state == CONN_TLS)
+        dial_closed(c, reason);
+    if (c->promised)
+        pool_on_broken_promise(c, reason, "the destination closed before it was asked");
+    bool unasked = c->state == CONN_IDLE || c->state == CONN_LEASED;
+    conn_lost(c, unasked ? ENDING_STALE_CONNECTION : reason);
+}
+
+static const struct stream_events events = {on_open, on_data, on_sent, on_end, on_closed};
+
+void conn_watch(struct conn *c)
+{
+    stream_bind(c->stream, &events, c);
+    if (c->state == CONN_TLS || c->credit > 0)
+        return; /* a TLS stream reads for itself during the handshake */
+    c->credit = 1;
+    stream_grant(c->stream, 1);
+}
+
+void conn_check(const struct conn *c)
+{
+    const struct timer *t = &c->clock;
+    ASSERT((c->dial != NULL) == (c->state == CONN_DIALLING));
+    ASSERT(c->state == CONN_DIALLING || c->state == CONN_DEAD || c->stream != NULL);
+    ASSERT(c->promised == NULL || c->state == CONN_LEASED);
+    ASSERT(c->promised == NULL || c->promised->conn == c);
+    ASSERT(!c->probe || states[c->state].dials);
+    ASSERT(states[c->state].rule != CLOCK_OFF || !timer_is_armed(t));
+    ASSERT(c->state != CONN_TLS || timer_is_armed(t));
+    ASSERT(c->state != CONN_IDLE || timer_is_armed(t));
+    ASSERT(c->state != CONN_IDLE || c->credit > 0);
+    ASSERT(c->state != CONN_IDLE || (t->expires_tick - 1) << TIMER_TICK_SHIFT < due_idle(c));
+}

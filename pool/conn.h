@@ -1,0 +1,72 @@
+/* pool/conn.h — an upstream connection and its states. Owner worker only.
+ *
+ *   dialling -> tls -> idle <-> leased -> closing -> dead
+ *
+ * The state says which list a connection is on, which clock runs and which gauge counts it; conn_set_state()
+ * alone changes any of them. Freed at the end of a turn, never inside a callback.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/ending.h"
+#include "io/list.h"
+#include "io/stream.h"
+#include "io/timer.h"
+#include "pool/pool.h"
+
+struct dial;
+
+enum conn_state {
+    CONN_DIALLING, /* the transport works; no stream yet */
+    CONN_TLS,      /* handshake and verification */
+    CONN_IDLE,     /* ours, watched for bytes and its end */
+    CONN_LEASED,   /* promised to a lease, or the lessee's */
+    CONN_CLOSING,  /* we ended it; waits for the stream's `closed` */
+    CONN_DEAD,     /* waits for the end of the turn */
+    CONN_STATES,
+};
+
+enum {
+    CONN_LINGER_MS = 1000, /* a polite close gets so long for the peer's part; a guess, many round trips */
+    CONN_ADDRESS_MAX = 64, /* "[v6]:port" */
+};
+
+struct conn {
+    struct list node;            /* of the state's list */
+    struct conn *by_stream_next; /* TLS only: pool_conn_of_stream() */
+    struct endpoint *endpoint;
+    enum conn_state state;
+    uint64_t state_ns; /* when it entered its state */
+    struct timer clock;
+    struct dial *dial;      /* while dialling */
+    struct stream *stream;  /* afterwards */
+    struct lease *promised; /* leased, but the lessee was not told yet: the stream's events are still ours */
+    bool probe;             /* this dial decides about a half-open breaker */
+    enum lease_how how;     /* for the next or present lease */
+    uint64_t id;
+    uint32_t leases, credit;
+    uint64_t started_ns, connected_ns, ready_ns;
+    uint64_t age_until_ns;
+    enum ending ending; /* why it is closing */
+    char address[CONN_ADDRESS_MAX];
+};
+
+struct conn *conn_new(struct endpoint *);
+/* Dialling, without a dial yet. NULL: no memory. */
+void conn_set_state(struct conn *, enum conn_state);
+const char *conn_state_name(enum conn_state);
+bool conn_is_usable(const struct conn *);
+/* Younger than the idle limit (when idle) and its maximum age. */
+void conn_retire(struct conn *, enum ending reason);
+/* Ends a connection that is ours (not the lessee's) politely: DONE, AGED, IDLE_TIMEOUT, DRAINING... */
+void conn_abort(struct conn *, enum ending reason);
+/* Ends it at once. Both also in the state of dialling, where the dial is cancelled. */
+void conn_lost(struct conn *, enum ending reason);
+/* `closed` was received for its stream. */
+void conn_watch(struct conn *);
+/* Binds the pool's events and sees to it that bytes and the end are noticed. */
+void conn_reap(struct conn *);
+/* Dead ones only: frees stream and memory, lets go of the endpoint. */
+void conn_check(const struct conn *);

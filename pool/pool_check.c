@@ -1,0 +1,127 @@
+/* pool/pool_check.c — every invariant of a pool, by walking all of it. For tests and debug builds: it costs a
+ * visit to each object. Gauges are compared as a pool alone on its worker keeps them. */
+#include <string.h>
+
+#include "pool/pool_priv.h"
+
+struct sums {
+    uint32_t endpoints, conns[CONN_STATES], waiters, answers, tickets, breakers, hungry;
+};
+
+static uint64_t gauge(const struct pool *pool, enum counter c)
+{
+    return atomic_load_explicit(&pool->worker->counters.values[c], memory_order_relaxed);
+}
+
+static uint32_t check_conns(const struct endpoint *e, struct sums *sums)
+{
+    const struct pool_limits *limits = &e->pool->options.limits;
+    uint32_t all = 0;
+    for (enum conn_state state = 0; state < CONN_DEAD; state++) {
+        uint32_t count = 0;
+        for (const struct list *n = e->conns[state].next; n != &e->conns[state]; n = n->next, count++) {
+            const struct conn *c = list_entry(n, struct conn, node);
+            ASSERT(c->state == state);
+            ASSERT(c->endpoint == e);
+            conn_check(c);
+        }
+        ASSERT(count == e->counts[state]);
+        sums->conns[state] += count;
+        all += count;
+    }
+    ASSERT(all <= limits->conns_per_endpoint_max);
+    return all;
+}
+
+static void check_waiters(const struct endpoint *e, struct sums *sums)
+{
+    uint32_t count = 0;
+    for (const struct list *n = e->waiters.next; n != &e->waiters; n = n->next, count++) {
+        const struct lease *l = list_entry(n, struct lease, node);
+        ASSERT(l->endpoint == e);
+        ASSERT(!l->answered);
+        ASSERT(l->conn == NULL);
+        ASSERT(timer_is_armed(&l->wait));
+        ASSERT(l->fresh || e->counts[CONN_IDLE] == 0);
+    }
+    ASSERT(count == e->waiting);
+    sums->waiters += count;
+}
+
+/* Nobody waits for a dial that could begin: what could is on the list, and the list is looked at this turn or
+ * when a dial ends. */
+static void check_progress(const struct endpoint *e)
+{
+    const struct pool *pool = e->pool;
+    bool wants = e->waiting > endpoint_dials(e) && !health_refuses(&e->health, pool->worker->now_ns) &&
+                 endpoint_conns(e) < pool->options.limits.conns_per_endpoint_max;
+    ASSERT(!wants || !list_empty(&e->hungry_node));
+    ASSERT(list_empty(&e->hungry_node) || !list_empty(&pool->settle.node) ||
+           pool->dials >= pool->options.limits.dials_in_flight_max);
+}
+
+static void check_endpoint(const struct endpoint *e, struct sums *sums)
+{
+    const struct pool *pool = e->pool;
+    ASSERT(e->hash == endpoint_key_hash(&e->key));
+    uint32_t conns = check_conns(e, sums);
+    check_waiters(e, sums);
+    check_progress(e);
+    health_check(&e->health);
+    tickets_check(&e->tickets, pool->options.limits.tickets_per_endpoint_max);
+    ASSERT(e->pins >=
+           conns + e->waiting); /* and one for each lease about to be answered and each dead connection */
+    ASSERT((e->pins == 0) == !list_empty(&e->unused_node));
+    ASSERT(!e->retired || e->tickets.count == 0);
+    ASSERT(!e->retired || e->counts[CONN_IDLE] == 0);
+    ASSERT(!pool->draining || (e->waiting == 0 && e->counts[CONN_IDLE] == 0 && endpoint_dials(e) == 0));
+    sums->endpoints++;
+    sums->tickets += e->tickets.count;
+    sums->breakers += e->health.breaker != BREAKER_CLOSED;
+    sums->hungry += !list_empty(&e->hungry_node);
+}
+
+static void check_answers(const struct pool *pool, struct sums *sums)
+{
+    for (const struct list *n = pool->answers.next; n != &pool->answers; n = n->next) {
+        const struct lease *l = list_entry(n, struct lease, node);
+        ASSERT(l->answered);
+        ASSERT(!timer_is_armed(&l->wait));
+        ASSERT(l->conn == NULL || l->conn->promised == l);
+        sums->answers++;
+    }
+    ASSERT(sums->answers == 0 || !list_empty(&pool->settle.node));
+}
+
+void pool_check(const struct pool *pool)
+{
+    struct sums sums = {0};
+    for (const struct list *n = pool->endpoints.all.next; n != &pool->endpoints.all; n = n->next)
+        check_endpoint(list_entry(n, struct endpoint, all_node), &sums);
+    check_answers(pool, &sums);
+    for (const struct list *n = pool->dead.next; n != &pool->dead; n = n->next) {
+        ASSERT(list_entry(n, struct conn, node)->state == CONN_DEAD);
+        sums.conns[CONN_DEAD]++;
+    }
+    uint32_t conns = 0;
+    for (int state = 0; state < CONN_STATES; state++)
+        conns += sums.conns[state];
+    ASSERT(sums.endpoints == pool->endpoints.slab.used);
+    ASSERT(sums.endpoints <= pool->options.limits.endpoints_max);
+    ASSERT(conns == pool->conns.used);
+    ASSERT(sums.conns[CONN_DEAD] == 0 || !list_empty(&pool->settle.node));
+    ASSERT(sums.conns[CONN_DIALLING] + sums.conns[CONN_TLS] == pool->dials);
+    ASSERT(pool->dials <= pool->options.limits.dials_in_flight_max);
+    ASSERT(sums.waiters + sums.answers == pool->leases_pending);
+    ASSERT(gauge(pool, COUNTER_pool_endpoints) == sums.endpoints);
+    ASSERT(gauge(pool, COUNTER_pool_dialling) == pool->dials);
+    ASSERT(gauge(pool, COUNTER_pool_idle) == sums.conns[CONN_IDLE]);
+    ASSERT(gauge(pool, COUNTER_pool_leased) == sums.conns[CONN_LEASED]);
+    ASSERT(gauge(pool, COUNTER_pool_closing) == sums.conns[CONN_CLOSING]);
+    ASSERT(gauge(pool, COUNTER_pool_waiters) == sums.waiters);
+    ASSERT(gauge(pool, COUNTER_tickets) == sums.tickets);
+    ASSERT(gauge(pool, COUNTER_breakers_open) == sums.breakers);
+    for (const struct list *n = pool->hungry.next; n != &pool->hungry; n = n->next)
+        sums.hungry--;
+    ASSERT(sums.hungry == 0);
+}

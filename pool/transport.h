@@ -1,0 +1,58 @@
+/* pool/transport.h — how a stream to an endpoint comes about. Owner worker only.
+ *
+ * A transport turns host and port into an open stream: directly (transport_direct.c), later through an agent
+ * or an SSH channel. It knows nothing of pools, TLS or HTTP.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/attributes.h"
+#include "io/ending.h"
+#include "io/net.h"
+
+struct dial;
+struct pool_options;
+struct stream;
+struct transport;
+struct worker;
+
+enum {
+    DIAL_ADDRESSES_MAX = 8
+}; /* tried of one name; a guess: the answer of a round-robin name is cut here */
+
+/* Lent for the call. Exactly one of stream (open, owned by the receiver, who binds its events) and an ending.
+ */
+struct dial_answer {
+    struct stream *stream;
+    enum ending ending;
+    const char *address; /* dialled last, as text; "" when it did not come to that */
+    const char *detail;
+};
+
+struct dial_request {
+    const char *host; /* IP literal or name; lent until the dial is answered or cancelled */
+    uint16_t port;
+    uint64_t deadline_ns;
+    void (*answered)(void *owner, const struct dial_answer *);
+    void *owner;
+};
+
+struct transport_ops {
+    const char *kind;
+    struct dial *(*dial)(struct transport *, const struct dial_request *);
+    /* Answers once, as an event, by the deadline at the latest. NULL: out of dials. */
+    void (*cancel)(struct transport *, struct dial **);
+    /* No answer will come. */
+    bool (*is_idle)(const struct transport *);
+    /* Nothing is left of any dial, cancelled ones included. */
+    void (*free)(struct transport **);
+};
+
+struct transport {
+    const struct transport_ops *ops;
+};
+
+MUST_USE int transport_direct_new(struct worker *, const struct pool_options *, struct transport **ret);
+/* 0 or -ENOMEM. */

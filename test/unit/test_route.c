@@ -1,0 +1,199 @@
+/* test/unit/test_route.c — which route a request takes, and which node must answer. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "broker/policy.h"
+#include "broker/route.h"
+
+static const char document[] =
+    "apiVersion: hawser.dev/v1alpha1\n"
+    "kind: BrokerConfiguration\n"
+    "listeners:\n"
+    "  - {name: apiserver, unix: {path: /run/a.sock}}\n"
+    "  - {name: scrape, unix: {path: /run/b.sock}}\n"
+    "tlsProfiles:\n"
+    "  - {name: kubelet, caFile: /ca.pem, verifyKubeletName: true}\n"
+    "  - {name: plain, caFile: /ca.pem}\n"
+    "routes:\n"
+    "  - {name: never, match: {hosts: [forbidden.example, 10.6.6.6], schemes: [http, https]}, action: "
+    "refuse}\n"
+    "  - name: kubelets\n"
+    "    match: {hosts: [\"*.nodes.example\", node-*], cidrs: [10.0.0.0/8, 127.16.0.0/12, \"fd01::/16\"],\n"
+    "            ports: [10250, \"8000-8999\"]}\n"
+    "    tlsProfile: kubelet\n"
+    "    nodeNames: [{address: 10.0.0.7, name: seven}, {address: Node-8, name: eight}, {address: "
+    "\"FD01::9\", name: nine}]\n"
+    "  - {name: scraper, match: {hosts: [s.example], listeners: [scrape]}, tlsProfile: plain}\n"
+    "  - {name: lax, match: {hosts: [lax.example]}, tlsProfile: kubelet, insecure: true}\n"
+    "  - {name: here, match: {hosts: [localhost, 127.0.0.9, \"::1\"], schemes: [http]}}\n"
+    "  - {name: rest, match: {hosts: [\"*\"], cidrs: [0.0.0.0/0], ports: [443]}, tlsProfile: plain}\n";
+
+struct world {
+    struct config *config;
+    struct routes *routes;
+};
+
+static int set_up(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    struct config_error error;
+    if (!w)
+        return -1;
+    if (config_load_buffer("route.yaml", document, strlen(document), CONFIG_SKIP_FILES, &w->config, &error)) {
+        print_error("%s\n", error.text);
+        return -1;
+    }
+    *state = w;
+    return routes_new(w->config, &w->routes);
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+    routes_free(&w->routes);
+    config_free(&w->config);
+    free(w);
+    return 0;
+}
+
+static const char *route_of(const struct world *w, const struct route_query *query)
+{
+    const struct route *route = NULL;
+    enum route_result result = route_match(w->routes, query, &route);
+    switch (result) {
+    case ROUTE_OK: return route->config->name;
+    case ROUTE_REFUSED: return "refused";
+    case ROUTE_NONE:
+    case ROUTE_UNNAMED:
+    case ROUTE_BAD_HOST:
+        assert_null(route);
+        return result == ROUTE_NONE ? "none" : result == ROUTE_UNNAMED ? "unnamed" : "bad";
+    }
+    return "?";
+}
+
+static void the_first_route_that_matches_decides(void **state)
+{
+    static const struct {
+        const char *host;
+        uint16_t port;
+        enum config_scheme scheme;
+        const char *listener, *route;
+    } cases[] = {
+        {"a.nodes.example",   10250, CONFIG_SCHEME_HTTPS, "apiserver", "kubelets"},
+        {"A.Nodes.Example.",  10250, CONFIG_SCHEME_HTTPS, "apiserver", "kubelets"},
+        {"b.a.nodes.example", 8000,  CONFIG_SCHEME_HTTPS, "apiserver", "kubelets"},
+        {"nodes.example",     10250, CONFIG_SCHEME_HTTPS, "apiserver", "none"    },
+        {"xnodes.example",    10250, CONFIG_SCHEME_HTTPS, "apiserver", "none"    },
+        {"node-1",            8999,  CONFIG_SCHEME_HTTPS, "apiserver", "kubelets"},
+        {"node-1",            9000,  CONFIG_SCHEME_HTTPS, "apiserver", "none"    },
+        {"node-1",            10250, CONFIG_SCHEME_HTTP,  "apiserver", "none"    },
+        {"10.0.0.1",          10250, CONFIG_SCHEME_HTTPS, "apiserver", "kubelets"},
+        {"11.0.0.1",          10250, CONFIG_SCHEME_HTTPS, "apiserver", "none"    },
+        {"::ffff:10.0.0.1",   10250, CONFIG_SCHEME_HTTPS, "apiserver", "kubelets"},
+        {"fd01::1",           10250, CONFIG_SCHEME_HTTPS, "apiserver", "kubelets"},
+        {"fd02::1",           10250, CONFIG_SCHEME_HTTPS, "apiserver", "none"    },
+        {"forbidden.example", 443,   CONFIG_SCHEME_HTTPS, "apiserver", "refused" },
+        {"10.6.6.6",          10250, CONFIG_SCHEME_HTTPS, "apiserver", "refused" },
+        {"s.example",         80,    CONFIG_SCHEME_HTTPS, "scrape",    "scraper" },
+        {"s.example",         80,    CONFIG_SCHEME_HTTPS, "apiserver", "none"    },
+        {"example.org",       443,   CONFIG_SCHEME_HTTPS, "apiserver", "rest"    },
+        {"8.8.8.8",           443,   CONFIG_SCHEME_HTTPS, "apiserver", "rest"    },
+        {"2001:db8::1",       443,   CONFIG_SCHEME_HTTPS, "apiserver", "rest"    },
+        {"2130706433",        443,   CONFIG_SCHEME_HTTPS, "apiserver", "bad"     },
+        {"[::1]",             443,   CONFIG_SCHEME_HTTPS, "apiserver", "bad"     },
+        {"127.16.5.5",        10250, CONFIG_SCHEME_HTTPS, "apiserver", "kubelets"},
+        {"127.0.0.1",         443,   CONFIG_SCHEME_HTTPS, "apiserver", "unnamed" },
+        {"0.0.0.0",           443,   CONFIG_SCHEME_HTTPS, "apiserver", "unnamed" },
+        {"::",                443,   CONFIG_SCHEME_HTTPS, "apiserver", "unnamed" },
+        {"169.254.169.254",   443,   CONFIG_SCHEME_HTTPS, "apiserver", "unnamed" },
+        {"::ffff:a9fe:a9fe",  443,   CONFIG_SCHEME_HTTPS, "apiserver", "unnamed" },
+        {"169.254.169.254",   80,    CONFIG_SCHEME_HTTPS, "apiserver", "none"    },
+        {"127.0.0.9",         80,    CONFIG_SCHEME_HTTP,  "apiserver", "here"    },
+        {"::1",               80,    CONFIG_SCHEME_HTTP,  "apiserver", "here"    },
+        {"localhost",         80,    CONFIG_SCHEME_HTTP,  "apiserver", "here"    },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct route_query query = {cases[i].host, cases[i].port, cases[i].scheme, cases[i].listener};
+        const char *route = route_of(*state, &query);
+        if (strcmp(route, cases[i].route) != 0)
+            fail_msg("%s:%u took %s, not %s", cases[i].host, cases[i].port, route, cases[i].route);
+    }
+}
+
+static const struct route *named(const struct world *w, const char *name)
+{
+    for (uint32_t i = 0; i < w->routes->count; i++)
+        if (strcmp(w->routes->all[i].config->name, name) == 0)
+            return &w->routes->all[i];
+    fail_msg("no route %s", name);
+    return NULL;
+}
+
+static void resolved_addresses_are_judged_by_the_route(void **state)
+{
+    static const struct {
+        const char *route, *host, *address;
+        bool allowed;
+    } cases[] = {
+        {"kubelets", "node-1",       "10.0.0.1",         true },
+        {"kubelets", "node-1",       "192.0.2.1",        true },
+        {"kubelets", "node-1",       "127.16.0.1",       true },
+        {"kubelets", "node-1",       "127.0.0.1",        false},
+        {"kubelets", "node-1",       "169.254.169.254",  false},
+        {"kubelets", "node-1",       "::1",              false},
+        {"rest",     "evil.example", "127.0.0.1",        false},
+        {"rest",     "evil.example", "::ffff:127.0.0.1", false},
+        {"rest",     "localhost",    "127.0.0.1",        false},
+        {"here",     "localhost",    "127.0.0.1",        true },
+        {"here",     "localhost",    "::1",              true },
+        {"here",     "localhost",    "169.254.169.254",  false},
+        {"here",     "other",        "127.0.0.1",        false},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct net_address address;
+        assert_true(net_address_parse(cases[i].address, strlen(cases[i].address), 10250, &address));
+        if (policy_address_allowed(named(*state, cases[i].route), cases[i].host, &address) !=
+            cases[i].allowed)
+            fail_msg("%s %s %s", cases[i].route, cases[i].host, cases[i].address);
+    }
+}
+
+static void node_names_come_from_the_list_or_the_host(void **state)
+{
+    static const struct {
+        const char *route, *host;
+        enum route_node_rule rule;
+        const char *name;
+    } cases[] = {
+        {"kubelets", "10.0.0.7",        ROUTE_NODE_EXACT,     "seven"          },
+        {"kubelets", "::ffff:10.0.0.7", ROUTE_NODE_EXACT,     "seven"          },
+        {"kubelets", "node-8.",         ROUTE_NODE_EXACT,     "eight"          },
+        {"kubelets", "fd01:0:0::9",     ROUTE_NODE_EXACT,     "nine"           },
+        {"kubelets", "A.nodes.example", ROUTE_NODE_EXACT,     "a.nodes.example"},
+        {"kubelets", "10.0.0.8",        ROUTE_NODE_ANY,       "*"              },
+        {"scraper",  "s.example",       ROUTE_NODE_NOT_ASKED, ""               },
+        {"lax",      "lax.example",     ROUTE_NODE_NOT_ASKED, ""               },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char name[HOST_BYTES];
+        assert_int_equal(route_node_name(named(*state, cases[i].route), cases[i].host, name), cases[i].rule);
+        assert_string_equal(name, cases[i].name);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_route_that_matches_decides),
+        cmocka_unit_test(resolved_addresses_are_judged_by_the_route),
+        cmocka_unit_test(node_names_come_from_the_list_or_the_host),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
