@@ -146,13 +146,19 @@ void mailbox_post_lazy(struct worker *w, unsigned to, const struct msg *msg)
     counter_add(w, COUNTER_mailbox_messages, 1);
 }
 
-void mailbox_post(struct worker *w, unsigned to, const struct msg *msg)
+/* The receiver is to be woken by the next flush, if it sleeps then. */
+static void mark_dirty(struct worker *w, unsigned to)
 {
-    mailbox_post_lazy(w, to, msg);
     if (to != w->number && !w->dirty_target[to]) {
         w->dirty_target[to] = true;
         w->dirty_targets[w->dirty_count++] = (uint16_t)to;
     }
+}
+
+void mailbox_post(struct worker *w, unsigned to, const struct msg *msg)
+{
+    mailbox_post_lazy(w, to, msg);
+    mark_dirty(w, to);
 }
 
 unsigned mailbox_drain(struct worker *w)
@@ -169,9 +175,16 @@ unsigned mailbox_drain(struct worker *w)
 
 bool mailbox_has_mail(const struct worker *w)
 {
-    for (unsigned other = 0; other < w->mail->workers; other++)
-        if (ck_ring_size(&pair_of(w->mail, other, w->number)->ring) > 0 ||
-            pair_of(w->mail, w->number, other)->overflow.count > 0)
+    for (unsigned from = 0; from < w->mail->workers; from++)
+        if (ck_ring_size(&pair_of(w->mail, from, w->number)->ring) > 0)
+            return true;
+    return false;
+}
+
+bool mailbox_is_overflowing(const struct worker *w)
+{
+    for (unsigned to = 0; to < w->mail->workers; to++)
+        if (pair_of(w->mail, w->number, to)->overflow.count > 0)
             return true;
     return false;
 }
@@ -193,6 +206,7 @@ void mailbox_flush(struct worker *w)
         while (o->count > 0 && ring_put(p, &o->msgs[o->head])) {
             o->head = (o->head + 1) % o->cap;
             o->count--;
+            mark_dirty(w, to); /* it may have slept again since the post */
         }
     }
     if (w->dirty_count == 0)
