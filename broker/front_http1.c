@@ -197,7 +197,7 @@ static void begin_request(struct front_conn *c, const struct head_view *view)
 {
     c->requests++;
     c->client_http10 = view->minor == 0;
-    c->keep_alive = view->keep_alive && !c->bw->draining;
+    c->keep_alive = view->keep_alive && !c->client_http10 && !c->bw->draining;
     c->is_head = view->method == HTTP_METHOD_HEAD;
     body_begin(&c->body, view);
     front_set_state(c, FRONT_EXCHANGE);

@@ -30,6 +30,7 @@ enum {
     URING_HARVEST_MAX = 256,  /* completions handled per turn */
     URING_IOV_MAX = 64,       /* segments gathered into one send */
     URING_READ_AHEAD = 65536, /* bytes a socket may read beyond its credit */
+    URING_IOVS = 16384,       /* of one submission; more is submitted early */
     URING_BIG_AFTER = 4,      /* full small buffers in a row before a socket reads into big ones */
 };
 
@@ -121,7 +122,7 @@ bool uring_group_has_buffers(const struct uring *, enum uring_group_id);
 /* uring_socket.c */
 struct stream *uring_adopt(struct engine *, int fd, const struct net_peer *);
 struct stream *uring_dial(struct engine *, const struct net_address *);
-void uring_socket_flush(struct uring_socket *);
+void uring_socket_flush(struct uring_socket *, bool directly);
 void uring_socket_deliver(struct uring_socket *);
 void uring_socket_rearm(struct uring_socket *);
 

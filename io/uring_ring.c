@@ -17,7 +17,6 @@ enum {
     SOCKETS_MAX = 1 << 20,
     SEG_NODES_MAX = 1 << 20,
     FIRST_SLOTS = 1024,
-    IOVS = 16384, /* per submission batch; a full batch is submitted early */
     GENERATION_MASK = 0xffffff,
 };
 
@@ -330,7 +329,7 @@ int engine_uring_new(struct worker *w, const struct engine_probe *probe, struct 
     list_init(&u->listeners);
     slab_init(&u->sockets, "sockets", sizeof(struct uring_socket), SOCKETS_MAX);
     slab_init(&u->seg_nodes, "segments", sizeof(struct segq_node), SEG_NODES_MAX);
-    u->iovs = calloc(IOVS, sizeof(*u->iovs));
+    u->iovs = calloc(URING_IOVS, sizeof(*u->iovs));
     u->msgs = calloc(URING_SQ_ENTRIES, sizeof(*u->msgs));
     u->addrs = calloc(URING_SQ_ENTRIES, sizeof(*u->addrs));
     int rc = u->iovs && u->msgs && u->addrs ? ring_setup(u, probe) : -ENOMEM;

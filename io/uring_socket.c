@@ -280,16 +280,23 @@ static void on_complete(struct uring_object *o, enum uring_op op, int res, uint3
         settle_closing(s);
 }
 
-static void prep_send(struct uring_socket *s)
+/* Points iov at the first segments of tx. */
+static uint32_t gather(const struct uring_socket *s, struct iovec *iov)
 {
-    struct uring *u = uring_of(s);
-    if (u->iovs_used + URING_IOV_MAX > 16384 || u->msgs_used == URING_SQ_ENTRIES)
-        uring_submit(u);
-    struct iovec *iov = &u->iovs[u->iovs_used];
     uint32_t n = 0;
     for (struct segq_node *node = s->tx.head; node && n < URING_IOV_MAX; node = node->next, n++)
         iov[n] = (struct iovec){node->seg.data, node->seg.len};
     iov[0] = (struct iovec){s->tx.head->seg.data + s->tx_done, s->tx.head->seg.len - s->tx_done};
+    return n;
+}
+
+static void submit_send(struct uring_socket *s)
+{
+    struct uring *u = uring_of(s);
+    if (u->iovs_used + URING_IOV_MAX > URING_IOVS || u->msgs_used == URING_SQ_ENTRIES)
+        uring_submit(u);
+    struct iovec *iov = &u->iovs[u->iovs_used];
+    uint32_t n = gather(s, iov);
     struct io_uring_sqe *sqe = uring_sqe(u, &s->object, OP_SEND);
     sqe->fd = s->fd;
     sqe->msg_flags = MSG_WAITALL | MSG_NOSIGNAL;
@@ -308,12 +315,35 @@ static void prep_send(struct uring_socket *s)
     s->send_out = true;
 }
 
-void uring_socket_flush(struct uring_socket *s)
+/* As far as the socket takes it now; the ring does the rest. */
+static void send_now(struct uring_socket *s)
+{
+    struct iovec iov[URING_IOV_MAX];
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = gather(s, iov)};
+    ssize_t n = sendmsg(s->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        submit_send(s);
+        return;
+    }
+    size_t offered = 0;
+    for (size_t i = 0; i < msg.msg_iovlen; i++)
+        offered += iov[i].iov_len;
+    on_sent(s, n < 0 ? -errno : (int)n);
+    if (n >= 0 && (size_t)n < offered && s->state == SOCK_OPEN && !segq_empty(&s->tx)) {
+        list_remove(&s->dirty);
+        submit_send(s);
+    }
+}
+
+void uring_socket_flush(struct uring_socket *s, bool directly)
 {
     if (s->state != SOCK_OPEN || s->send_out)
         return;
     if (!segq_empty(&s->tx)) {
-        prep_send(s);
+        if (directly)
+            send_now(s);
+        else
+            submit_send(s);
     } else if (s->finish_wanted && !s->fin_sent) {
         s->fin_sent = true;
         shutdown(s->fd, SHUT_WR);

@@ -18,9 +18,10 @@ size_t http1_write_bound(const struct head *);
 /* Bytes that any of the next three needs at most for this head. */
 MUST_USE int http1_write_request(const struct head *, const struct http1_write_options *, char *buf,
                                  size_t cap, size_t *ret_len);
-/* RFC 9112 sections 3 and 6. Always HTTP/1.1. Host and framing come from the head: body must be NONE, LENGTH
- * or CHUNKED (asserted). Absolute form needs a scheme and a host (asserted). CONNECT writes host:port, or the
- * scheme's port where none was said; it needs one or the other (asserted). */
+/* RFC 9112 sections 3 and 6. Always HTTP/1.1. A head without a host gets an empty Host. Host and framing come
+ * from the head: body must be NONE, LENGTH or CHUNKED (asserted). Absolute form needs a scheme and a host
+ * (asserted). CONNECT writes host:port, or the scheme's port where none was said; it needs one or the other
+ * (asserted). */
 MUST_USE int http1_write_response(const struct head *, const struct http1_write_options *, char *buf,
                                   size_t cap, size_t *ret_len);
 /* RFC 9112 sections 4 and 6. Writes the framing of head->body, so whoever changes the framing on the way

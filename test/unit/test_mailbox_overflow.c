@@ -17,6 +17,8 @@ struct pair_of_workers {
     struct mailboxes *mail;
     struct worker workers[2];
     struct worker *peers[2];
+    struct timer post;
+    uint64_t posted_ns;
     uint32_t heard;
 };
 
@@ -58,13 +60,25 @@ static void hear(struct worker *w, struct msg *msg)
     rig.heard++;
 }
 
-static void post_all(struct task *t)
+static uint64_t now(void)
+{
+    return sim_now_ns(sim_world_net(rig.world));
+}
+
+static void post_all(struct timer *t)
 {
     (void)t;
+    rig.posted_ns = now();
     for (uint32_t i = 0; i < MESSAGES; i++) {
         struct msg msg = {.deliver = hear, .value = i};
         mailbox_post(&rig.workers[0], 1, &msg);
     }
+}
+
+static bool all_posted(void *arg)
+{
+    (void)arg;
+    return rig.posted_ns > 0;
 }
 
 static bool all_heard(void *arg)
@@ -73,41 +87,32 @@ static bool all_heard(void *arg)
     return rig.heard == MESSAGES;
 }
 
-static uint64_t now(void)
-{
-    return sim_now_ns(sim_world_net(rig.world));
-}
-
 static void post_from_sender(void)
 {
-    struct task t;
-    task_init(&t, post_all);
-    worker_defer(&rig.workers[0], &t);
-    worker_turn(&rig.workers[0], 0);
+    timer_init(&rig.post, post_all);
+    worker_arm_ms(&rig.workers[0], &rig.post, 1000);
+    assert_true(sim_world_run(rig.world, now() + 3000000000u, all_posted, NULL));
 }
 
 static void overflow_wakes_a_receiver_that_slept_again(void **state)
 {
     (void)state;
-    sim_world_run(rig.world, now() + 10000000, NULL, NULL); /* both are asleep */
-    uint64_t begun = now();
-    post_from_sender();
+    post_from_sender(); /* the receiver has slept for a second */
     assert_true(sim_world_run(rig.world, now() + 10000000000u, all_heard, NULL));
     /* A retry of the sender moves at most a ring full; no wait may fall back on the bound of a sleep. */
-    assert_true(now() - begun < (uint64_t)MESSAGES * 2000000);
+    assert_true(now() - rig.posted_ns < (uint64_t)MESSAGES * 2000000);
 }
 
 static void sender_of_overflow_does_not_spin(void **state)
 {
     (void)state;
-    sim_world_run(rig.world, now() + 10000000, NULL, NULL);
-    sim_world_hold(rig.world, &rig.workers[1], 1000000000);
-    uint64_t turns = atomic_load(&rig.workers[0].counters.values[COUNTER_turns]);
+    sim_world_hold(rig.world, &rig.workers[1], 2000000000);
     post_from_sender();
-    sim_world_run(rig.world, now() + 1000000000, NULL, NULL);
+    uint64_t turns = atomic_load(&rig.workers[0].counters.values[COUNTER_turns]);
+    sim_world_run(rig.world, rig.posted_ns + 500000000, NULL, NULL);
     assert_true(rig.heard < MESSAGES);
-    assert_true(atomic_load(&rig.workers[0].counters.values[COUNTER_turns]) - turns < 1500);
-    assert_true(sim_world_run(rig.world, now() + 1000000000, all_heard, NULL));
+    assert_true(atomic_load(&rig.workers[0].counters.values[COUNTER_turns]) - turns < 700);
+    assert_true(sim_world_run(rig.world, now() + 2000000000, all_heard, NULL));
 }
 
 int main(void)
