@@ -31,28 +31,36 @@ void sim_group_init(struct sim_group *g, struct sim_world *world, unsigned worke
     }
 }
 
+void sim_check_worker(struct sim_case *c, struct worker *w, uint32_t timers_max)
+{
+    uint64_t sockets = atomic_load(&w->counters.values[COUNTER_sockets]);
+    if (sockets != 0)
+        sim_violation(&c->ledger, 0, "worker %u has %" PRIu64 " sockets left", w->number, sockets);
+    if (w->timers.armed > timers_max)
+        sim_violation(&c->ledger, 0, "worker %u has %u timers left", w->number, w->timers.armed);
+    for (int i = 0; i < BUF_CLASSES; i++)
+        if (w->bufs.classes[i].used != 0)
+            sim_violation(&c->ledger, 0, "worker %u misses %u buffers of class %d", w->number,
+                          w->bufs.classes[i].used, i);
+    if (mailbox_depth(w) != 0)
+        sim_violation(&c->ledger, 0, "worker %u has %u messages left", w->number, mailbox_depth(w));
+}
+
+void sim_give_up_if_bad(struct sim_case *c)
+{
+    if (c->ledger.violations == 0)
+        return;
+    fflush(stdout);
+    fprintf(stderr, "\nfailed: sim --app %s --seed %" PRIu64 "\n", c->app->name, c->plan.seed);
+    sim_plan_print(&c->plan, stderr);
+    exit(1);
+}
+
 void sim_group_fini(struct sim_case *c, struct sim_group *g)
 {
-    for (unsigned i = 0; i < g->count; i++) {
-        struct worker *w = &g->workers[i];
-        uint64_t sockets = atomic_load(&w->counters.values[COUNTER_sockets]);
-        if (sockets != 0)
-            sim_violation(&c->ledger, 0, "worker %u has %" PRIu64 " sockets left", i, sockets);
-        if (w->timers.armed != 0)
-            sim_violation(&c->ledger, 0, "worker %u has %u timers left", i, w->timers.armed);
-        for (int class = 0; class < BUF_CLASSES; class ++)
-            if (w->bufs.classes[class].used != 0)
-                sim_violation(&c->ledger, 0, "worker %u misses %u buffers of class %d", i,
-                              w->bufs.classes[class].used, class);
-        if (mailbox_depth(w) != 0)
-            sim_violation(&c->ledger, 0, "worker %u has %u messages left", i, mailbox_depth(w));
-    }
-    if (c->ledger.violations > 0) {
-        /* Ending the workers would assert the same again and hide what was found. */
-        fflush(NULL);
-        sim_plan_print(&c->plan, stderr);
-        exit(1);
-    }
+    for (unsigned i = 0; i < g->count; i++)
+        sim_check_worker(c, &g->workers[i], 0);
+    sim_give_up_if_bad(c);
     for (unsigned i = 0; i < g->count; i++)
         worker_fini(&g->workers[i]);
     mailboxes_free(&g->mail);
@@ -183,6 +191,8 @@ bool sim_case_run(const struct sim_app *app, uint64_t seed, FILE *trace, struct 
         address(&c->targets[i], 0, i + 1, 10250);
         address(&c->listens[i], 1, i + 1, 8080);
     }
+    if (!app->transparent)
+        ASSERT(net_address_parse("127.0.0.1", 9, 8080, &c->listens[0]));
     c->app_state = app->start(c);
     start_backends(c);
     start_clients(c);
@@ -190,9 +200,9 @@ bool sim_case_run(const struct sim_app *app, uint64_t seed, FILE *trace, struct 
     run_drain(c);
     if (c->ledger.violations == 0)
         judge(c);
+    app->free(c);
     for (unsigned i = 0; i < c->plan.backends; i++)
         sim_backend_free(&c->backends[i]);
-    app->free(c);
     if (c->plan.stream_backends)
         sim_group_fini(c, &c->backend_group);
     c->trace_hash = sim_trace_hash(c->net);

@@ -50,12 +50,18 @@ struct sim_case {
     uint32_t conns_cap, seen_max; /* see sim_backend_options; set by start */
 };
 
-extern const struct sim_app sim_relay_app;
+extern const struct sim_app sim_relay_app, sim_broker_app;
 
 bool sim_case_run(const struct sim_app *, uint64_t seed, FILE *trace, struct sim_case *ret);
 /* False when something did not hold; all of it is freed, ret keeps plan, outcomes and hash for printing. */
 
+void sim_check_worker(struct sim_case *, struct worker *, uint32_t timers_max);
+/* Counts buffers that are not home, timers, sockets and messages of a worker that shall be empty as
+ * violations. */
+void sim_give_up_if_bad(struct sim_case *);
+/* With violations: prints the plan and exits, before assertions hide what was found. */
+
 void sim_group_init(struct sim_group *, struct sim_world *, unsigned workers, uint32_t mailbox_entries,
                     const struct buf_limits *);
 void sim_group_fini(struct sim_case *, struct sim_group *);
-/* Counts buffers that are not home, timers and sockets as violations before worker_fini() asserts them. */
+/* Checks the workers first. */

@@ -1,6 +1,6 @@
 /* test/sim/sim_main.c — runs seeds.
  *
- *   sim [--app relay] --seed N | --seeds A..B [--twice] [--trace]
+ *   sim [--app relay|broker] --seed N | --seeds A..B [--twice] [--trace]
  *
  * Prints one line a seed; at the first that fails, its plan, and exits 1. --twice runs each seed a second
  * time and compares the histories. --trace writes the history to stdout.
@@ -13,9 +13,11 @@
 #include <unistd.h>
 
 #include "io/log.h"
+#include "io/resolve.h"
+#include "io/tls/tls.h"
 #include "sim_case.h"
 
-static const struct sim_app *const apps[] = {&sim_relay_app};
+static const struct sim_app *const apps[] = {&sim_relay_app, &sim_broker_app};
 static char crash_note[128];
 
 static void on_crash(int sig)
@@ -52,7 +54,7 @@ static bool run_seed(const struct sim_app *app, uint64_t seed, bool twice, FILE 
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: sim [--app relay] --seed N | --seeds A..B [--twice] [--trace]\n");
+    fprintf(stderr, "usage: sim [--app relay|broker] --seed N | --seeds A..B [--twice] [--trace]\n");
     return 2;
 }
 
@@ -89,8 +91,12 @@ int main(int argc, char **argv)
         return usage();
     signal(SIGABRT, on_crash);
     log_configure(&(struct log_options){.fd = STDERR_FILENO, .level = LOG_ERROR});
+    if (tls_global_init() < 0 || resolve_global_init() < 0)
+        return 1;
     for (uint64_t seed = from; seed <= to; seed++)
         if (!run_seed(app, seed, twice, trace ? stdout : NULL))
             return 1;
+    resolve_global_fini();
+    tls_global_fini();
     return 0;
 }

@@ -87,6 +87,7 @@ void sim_plan_make(uint64_t seed, bool transparent, struct sim_plan *ret)
     ret->clients = (unsigned)roll(&d, 1, SIM_CLIENTS_MAX);
     ret->stream_backends = roll(&d, 0, 3) == 0;
     ret->idle_close = ret->calm ? 0 : trouble(&d, 300);
+    ret->conns_cap = ret->calm ? 64 : (uint32_t)roll(&d, 1, 16);
     make_faults(&d, ret->calm, &ret->faults);
     make_habits(&d, ret->calm, transparent, &ret->habits);
 }
@@ -109,8 +110,8 @@ void sim_plan_print(const struct sim_plan *p, FILE *f)
     fprintf(f,
             "  habits: exchanges %u pipeline %u request<=%u answer<=%u bad %u closing %u never %u leaves %u "
             "stops "
-            "%u for_good %u slow_writes %u half_closes %u idle_close %u\n",
+            "%u for_good %u slow_writes %u half_closes %u idle_close %u cap %u\n",
             h->exchanges, h->pipeline, h->request_max, h->answer_max, h->bad_acts, h->closing_acts,
             h->never_acts, h->leaves, h->stops_reading, h->stops_for_good, h->slow_writes, h->half_closes,
-            p->idle_close);
+            p->idle_close, p->conns_cap);
 }

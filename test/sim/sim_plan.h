@@ -19,6 +19,7 @@ struct sim_plan {
     unsigned backends, clients;
     bool stream_backends; /* backends are streams of a worker of their own, not raw sockets */
     uint32_t idle_close;  /* see sim_backend_options */
+    uint32_t conns_cap;   /* the broker's, for each endpoint */
     struct sim_faults faults;
     struct sim_habits habits;
 };
