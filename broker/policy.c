@@ -7,30 +7,38 @@
 #include "broker/config/config.h"
 #include "broker/route.h"
 
+#define V4(a, b, c, d, n) .block.bits = 96 + n, .block.base.bytes = {[10] = 0xff, [11] = 0xff, a, b, c, d}
+#define V6(n, ...)        .block.bits = n, .block.base.bytes = {__VA_ARGS__}
+#define SPECIAL(what, ...)                                                                                   \
+    {                                                                                                        \
+        .kind = ADDRESS_##what, __VA_ARGS__                                                                  \
+    }
+
 /* Smallest first, so that the first block that has an address is the one that must be named. Sources: RFC
- * 6890 registries; the clouds' own documentation for metadata services. */
+ * 6890 registries; the clouds' own documentation for metadata services. In bytes, because requests pass here.
+ */
 static const struct {
-    const char *block;
+    struct cidr block;
     enum address_kind kind;
 } special_blocks[] = {
-    {"169.254.169.254/32", ADDRESS_METADATA  }, /* AWS, Azure, GCP, OpenStack, … */
-    {"169.254.170.2/32",   ADDRESS_METADATA  }, /* AWS: credentials of a task */
-    {"169.254.170.23/32",  ADDRESS_METADATA  }, /* AWS: credentials of a pod */
-    {"168.63.129.16/32",   ADDRESS_METADATA  }, /* Azure: the host's agent */
-    {"100.100.100.200/32", ADDRESS_METADATA  }, /* Alibaba */
-    {"192.0.0.192/32",     ADDRESS_METADATA  }, /* Oracle */
-    {"fd00:ec2::254/128",  ADDRESS_METADATA  }, /* AWS */
-    {"fd00:ec2::23/128",   ADDRESS_METADATA  }, /* AWS: credentials of a pod */
-    {"fd20:ce::254/128",   ADDRESS_METADATA  }, /* GCP */
-    {"255.255.255.255/32", ADDRESS_MULTICAST },
-    {"::/128",             ADDRESS_LOOPBACK  },
-    {"::1/128",            ADDRESS_LOOPBACK  },
-    {"169.254.0.0/16",     ADDRESS_LINK_LOCAL},
-    {"127.0.0.0/8",        ADDRESS_LOOPBACK  },
-    {"0.0.0.0/8",          ADDRESS_LOOPBACK  },
-    {"224.0.0.0/4",        ADDRESS_MULTICAST },
-    {"fe80::/10",          ADDRESS_LINK_LOCAL},
-    {"ff00::/8",           ADDRESS_MULTICAST },
+    SPECIAL(METADATA, V4(169, 254, 169, 254, 32)), /* AWS, Azure, GCP, ... */
+    SPECIAL(METADATA, V4(169, 254, 170, 2, 32)),   /* AWS: a task's credentials */
+    SPECIAL(METADATA, V4(169, 254, 170, 23, 32)),  /* AWS: a pod's credentials */
+    SPECIAL(METADATA, V4(168, 63, 129, 16, 32)),   /* Azure: the host's agent */
+    SPECIAL(METADATA, V4(100, 100, 100, 200, 32)), /* Alibaba */
+    SPECIAL(METADATA, V4(192, 0, 0, 192, 32)),     /* Oracle */
+    SPECIAL(METADATA, V6(128, 0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54)), /* AWS, fd00:ec2::254 */
+    SPECIAL(METADATA, V6(128, 0xfd, 0x00, 0x0e, 0xc2, [15] = 0x23)),              /* AWS, fd00:ec2::23 */
+    SPECIAL(METADATA, V6(128, 0xfd, 0x20, 0x00, 0xce, [14] = 0x02, [15] = 0x54)), /* GCP, fd20:ce::254 */
+    SPECIAL(MULTICAST, V4(255, 255, 255, 255, 32)),
+    SPECIAL(UNSPECIFIED, V6(128, 0)),
+    SPECIAL(LOOPBACK, V6(128, [15] = 1)),
+    SPECIAL(LINK_LOCAL, V4(169, 254, 0, 0, 16)),
+    SPECIAL(LOOPBACK, V4(127, 0, 0, 0, 8)),
+    SPECIAL(UNSPECIFIED, V4(0, 0, 0, 0, 8)),
+    SPECIAL(MULTICAST, V4(224, 0, 0, 0, 4)),
+    SPECIAL(LINK_LOCAL, V6(10, 0xfe, 0x80)),
+    SPECIAL(MULTICAST, V6(8, 0xff)),
 };
 
 /* IPv6 addresses that routers and gateways turn into the IPv4 address in them, which could lead a request
@@ -54,11 +62,9 @@ static struct ip embedded_v4(const struct ip *ip)
 static bool special_block(const struct ip *ip, struct cidr *ret_block, enum address_kind *ret_kind)
 {
     for (size_t i = 0; i < ARRAY_SIZE(special_blocks); i++) {
-        struct cidr block;
-        ASSERT(cidr_parse(special_blocks[i].block, &block));
-        if (!cidr_has(&block, ip))
+        if (!cidr_has(&special_blocks[i].block, ip))
             continue;
-        *ret_block = block;
+        *ret_block = special_blocks[i].block;
         *ret_kind = special_blocks[i].kind;
         return true;
     }

@@ -15,7 +15,8 @@ struct route;
 /* Where a request must not be led by accident: the broker's own machine, its link, a cloud's secrets. */
 #define ADDRESS_KINDS(X)                                                                                     \
     X(ORDINARY, "ordinary")                                                                                  \
-    X(LOOPBACK, "loopback") /* also the unspecified address, which connects to this machine */               \
+    X(LOOPBACK, "loopback")                                                                                  \
+    X(UNSPECIFIED, "unspecified") /* connects to this machine, listens on all of its addresses */            \
     X(LINK_LOCAL, "link-local")                                                                              \
     X(METADATA, "cloud metadata")                                                                            \
     X(MULTICAST, "multicast or broadcast")

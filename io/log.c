@@ -72,9 +72,11 @@ static void put_escaped(struct log_buffer *b, const char *value, size_t len)
 
 static bool is_plain(const char *value, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
-        if (value[i] <= ' ' || value[i] == '"' || value[i] == '=' || value[i] == '\\' || value[i] == 0x7f)
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)value[i];
+        if (c <= ' ' || c >= 0x7f || c == '"' || c == '=' || c == '\\')
             return false;
+    }
     return len > 0;
 }
 
@@ -119,11 +121,12 @@ static void put_head(struct log_buffer *b, uint64_t wall_ns, enum log_level leve
 void log_begin(struct worker *w, enum log_level level, const char *event)
 {
     struct log_buffer *b = &w->log;
-    b->open = level <= options.level;
-    if (!b->open)
+    ASSERT(!b->open);
+    if (level > options.level)
         return;
     if (b->used + LOG_LINE_MAX + 8 > LOG_BUFFER_BYTES)
         log_flush(w);
+    b->open = true;
     b->line = b->used;
     b->cut = false;
     put_head(b, w->engine->ops->wall_ns(w->engine), level);
@@ -179,17 +182,45 @@ void log_end(struct worker *w)
     b->used += strlen(tail);
 }
 
+/* Of what a full pipe did not take, the rest of the line it took a part of is kept, so that the log stays
+ * readable; whole lines are dropped and counted. */
+static void drop_unwritten(struct worker *w, size_t written)
+{
+    struct log_buffer *b = &w->log;
+    size_t keep = 0;
+    bool within_line = written > 0 ? b->bytes[written - 1] != '\n' : b->torn;
+    if (within_line) {
+        const char *end = memchr(b->bytes + written, '\n', b->used - written);
+        ASSERT(end != NULL);
+        keep = (size_t)(end + 1 - (b->bytes + written));
+    }
+    uint64_t lines = 0;
+    for (size_t i = written + keep; i < b->used; i++)
+        lines += b->bytes[i] == '\n';
+    b->dropped += lines;
+    counter_add(w, COUNTER_log_dropped, lines);
+    memmove(b->bytes, b->bytes + written, keep);
+    b->used = keep;
+    b->torn = keep > 0;
+}
+
 void log_flush(struct worker *w)
 {
     struct log_buffer *b = &w->log;
+    ASSERT(!b->open);
     if (b->used == 0)
         return;
-    ssize_t n = write(options.fd, b->bytes, b->used);
-    if (n < (ssize_t)b->used) {
-        b->dropped++;
-        counter_add(w, COUNTER_log_dropped, 1);
+    ssize_t n;
+    do
+        n = write(options.fd, b->bytes, b->used);
+    while (n < 0 && errno == EINTR);
+    if (n == (ssize_t)b->used) {
+        b->used = 0;
+        b->torn = false;
+    } else {
+        drop_unwritten(w, n > 0 ? (size_t)n : 0);
     }
-    b->used = b->line = 0;
+    b->line = b->used;
 }
 
 void log_any_thread(enum log_level level, const char *event, const char *fmt, ...)
@@ -203,11 +234,18 @@ void log_any_thread(enum log_level level, const char *event, const char *fmt, ..
     va_end(args);
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    struct log_buffer b = {.bytes = bytes};
-    put_head(&b, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec, level);
-    put_str(&b, "event", event, strlen(event));
-    put_str(&b, "message", message, strlen(message));
-    put_text(&b, options.json ? "}\n" : "\n");
+    struct log_buffer b;
+    size_t len = strlen(message);
+    do { /* escapes can make a message six times as long: then say less of it, but say it whole */
+        b = (struct log_buffer){.bytes = bytes};
+        put_head(&b, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec, level);
+        put_str(&b, "event", event, strlen(event));
+        put_str(&b, "message", message, len);
+        len /= 2;
+    } while (b.cut && len > 0);
+    const char *tail = options.json ? "}\n" : "\n";
+    memcpy(bytes + b.used, tail, strlen(tail)); /* bytes is longer than a line may be */
+    b.used += strlen(tail);
     if (write(options.fd, bytes, b.used) < 0)
         return; /* nowhere to say so */
 }

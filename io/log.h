@@ -23,6 +23,7 @@ struct log_buffer {
     size_t used;
     size_t line; /* where the line under construction begins */
     bool open, cut;
+    bool torn; /* the buffer begins with the rest of a line that was written in part */
     uint64_t dropped;
 };
 

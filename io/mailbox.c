@@ -18,14 +18,11 @@
 
 #if defined(__SANITIZE_THREAD__)
 /* ck's atomics are inline assembly, which ThreadSanitizer cannot see: tell it what a ring hand-over orders.
- */
+ * Put before take: released before the tail is published, acquired after the tail was seen to move. Take
+ * before the next put into that slot: one slot of a ring stays empty, so a slot is filled again only after
+ * the message behind it was taken too, and each take first releases what the ones before it have read. */
 void __tsan_acquire(void *);
 void __tsan_release(void *);
-#define TSAN_ACQUIRE(p) __tsan_acquire(p)
-#define TSAN_RELEASE(p) __tsan_release(p)
-#else
-#define TSAN_ACQUIRE(p) ((void)(p))
-#define TSAN_RELEASE(p) ((void)(p))
 #endif
 
 #pragma GCC diagnostic push
@@ -107,16 +104,24 @@ void mailboxes_free(struct mailboxes **mp)
 
 static bool ring_put(struct pair *p, const struct msg *msg)
 {
-    TSAN_RELEASE(&p->ring);
+#if defined(__SANITIZE_THREAD__)
+    if (ck_ring_size(&p->ring) + 1 >= ck_ring_capacity(&p->ring))
+        return false;
+    __tsan_acquire(&p->slots);
+    __tsan_release(&p->ring);
+#endif
     return ck_ring_enqueue_spsc_msg(&p->ring, p->slots, (struct msg *)msg);
 }
 
 static bool ring_take(struct pair *p, struct msg *ret)
 {
-    if (!ck_ring_dequeue_spsc_msg(&p->ring, p->slots, ret))
+#if defined(__SANITIZE_THREAD__)
+    if (ck_ring_size(&p->ring) == 0)
         return false;
-    TSAN_ACQUIRE(&p->ring);
-    return true;
+    __tsan_release(&p->slots);
+    __tsan_acquire(&p->ring);
+#endif
+    return ck_ring_dequeue_spsc_msg(&p->ring, p->slots, ret);
 }
 
 /* Bounded by the credits of the sender's objects, not by a number of its own. */
@@ -136,6 +141,14 @@ static void overflow_put(struct overflow *o, const struct msg *msg)
     o->msgs[(o->head + o->count++) % o->cap] = *msg;
 }
 
+static void wake_at_flush(struct worker *w, unsigned to)
+{
+    if (to == w->number || w->dirty_target[to])
+        return;
+    w->dirty_target[to] = true;
+    w->dirty_targets[w->dirty_count++] = (uint16_t)to;
+}
+
 void mailbox_post_lazy(struct worker *w, unsigned to, const struct msg *msg)
 {
     struct pair *p = pair_of(w->mail, w->number, to);
@@ -146,19 +159,10 @@ void mailbox_post_lazy(struct worker *w, unsigned to, const struct msg *msg)
     counter_add(w, COUNTER_mailbox_messages, 1);
 }
 
-/* The receiver is to be woken by the next flush, if it sleeps then. */
-static void mark_dirty(struct worker *w, unsigned to)
-{
-    if (to != w->number && !w->dirty_target[to]) {
-        w->dirty_target[to] = true;
-        w->dirty_targets[w->dirty_count++] = (uint16_t)to;
-    }
-}
-
 void mailbox_post(struct worker *w, unsigned to, const struct msg *msg)
 {
     mailbox_post_lazy(w, to, msg);
-    mark_dirty(w, to);
+    wake_at_flush(w, to);
 }
 
 unsigned mailbox_drain(struct worker *w)
@@ -206,7 +210,7 @@ void mailbox_flush(struct worker *w)
         while (o->count > 0 && ring_put(p, &o->msgs[o->head])) {
             o->head = (o->head + 1) % o->cap;
             o->count--;
-            mark_dirty(w, to); /* it may have slept again since the post */
+            wake_at_flush(w, to); /* it may have emptied the ring and gone to sleep since */
         }
     }
     if (w->dirty_count == 0)

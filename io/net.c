@@ -8,8 +8,8 @@
 bool net_address_parse(const char *host, size_t host_len, uint16_t port, struct net_address *ret)
 {
     char text[INET6_ADDRSTRLEN];
-    if (host_len == 0 || host_len >= sizeof(text))
-        return false;
+    if (host_len == 0 || host_len >= sizeof(text) || memchr(host, '\0', host_len))
+        return false; /* a NUL would hide what stands behind it */
     memcpy(text, host, host_len);
     text[host_len] = '\0';
     struct net_address a;

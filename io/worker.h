@@ -74,7 +74,7 @@ void worker_stop_any_thread(struct worker *);
 
 void task_init(struct task *, void (*run)(struct task *));
 void worker_defer(struct worker *, struct task *);
-/* Queues the task once; again before it ran: no effect. */
+/* Queues the task once; again before it ran: no effect. A task queued by a task may run in the same turn. */
 static inline void task_cancel(struct task *t)
 {
     list_remove(&t->node);

@@ -64,7 +64,6 @@ static void endpoint_free(struct endpoint *e)
     struct pool *pool = e->pool;
     ASSERT(e->pins == 0);
     ASSERT(e->waiting == 0);
-    ASSERT(list_empty(&e->hungry_node));
     tickets_flush(&pool->tickets, &e->tickets);
     health_forget(&e->health, pool->worker);
     struct endpoint **link = bucket_of(&pool->endpoints, e->hash);
@@ -73,6 +72,7 @@ static void endpoint_free(struct endpoint *e)
     *link = e->bucket_next;
     list_remove(&e->all_node);
     list_remove(&e->unused_node);
+    list_remove(&e->hungry_node); /* its waiters have left since */
     gauge_sub(pool->worker, COUNTER_pool_endpoints, 1);
     slab_give(&pool->endpoints.slab, e);
 }

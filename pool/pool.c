@@ -101,6 +101,18 @@ void pool_on_dial_failed(struct endpoint *e, enum ending ending, const char *det
     make_hungry(e);
 }
 
+static struct conn *newest_usable(struct endpoint *e)
+{
+    while (!list_empty(&e->conns[CONN_IDLE])) {
+        struct conn *c = list_entry(e->conns[CONN_IDLE].next, struct conn, node);
+        if (conn_is_usable(c))
+            return c;
+        bool aged = e->pool->worker->now_ns >= c->age_until_ns;
+        conn_retire(c, aged ? ENDING_AGED : ENDING_IDLE_TIMEOUT);
+    }
+    return NULL;
+}
+
 /* An idle connection of ours finds its place: with the oldest waiter, or nowhere, or on the idle list. */
 static void place(struct conn *c)
 {
@@ -127,9 +139,13 @@ void pool_on_broken_promise(struct conn *c, enum ending ending, const char *what
     struct endpoint *e = c->endpoint;
     struct pool *pool = e->pool;
     struct lease *l = c->promised;
+    bool was_new = l->how != LEASE_REUSED;
     lease_take_back(pool, l);
-    if (l->how != LEASE_REUSED) /* another dial would end likewise */
+    struct conn *other = was_new ? NULL : newest_usable(e);
+    if (was_new) /* another dial would end likewise */
         lease_fail(pool, l, ending, what);
+    else if (other)
+        lease_promise(pool, l, other);
     else
         lease_wait(pool, l, true);
     if (health_refuses(&e->health, pool->worker->now_ns))
@@ -139,18 +155,6 @@ void pool_on_broken_promise(struct conn *c, enum ending ending, const char *what
 
 /* -- leases -------------------------------------------------------------------------------------------------
  */
-
-static struct conn *newest_usable(struct endpoint *e)
-{
-    while (!list_empty(&e->conns[CONN_IDLE])) {
-        struct conn *c = list_entry(e->conns[CONN_IDLE].next, struct conn, node);
-        if (conn_is_usable(c))
-            return c;
-        bool aged = e->pool->worker->now_ns >= c->age_until_ns;
-        conn_retire(c, aged ? ENDING_AGED : ENDING_IDLE_TIMEOUT);
-    }
-    return NULL;
-}
 
 void pool_lease(struct pool *pool, const struct endpoint_key *key, struct lease *l, uint64_t deadline_ns)
 {

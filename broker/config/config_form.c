@@ -23,15 +23,24 @@ static bool is_name(const char *text)
     return len <= 63 && only(text, LOWER DIGITS "-") && text[0] != '-' && text[len - 1] != '-';
 }
 
-/* A path is looked at later; here it only must not be something that no system call takes. */
+static bool is_printable(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return false;
+    return true;
+}
+
+/* A path is looked at later; here it only must be what a system call takes and a log line can hold. */
 static bool is_file(const char *text)
 {
-    return text[0] != '\0' && strlen(text) < 4096;
+    return text[0] != '\0' && strlen(text) < 4096 && is_printable(text);
 }
 
 static bool is_socket_path(const char *text)
 {
-    return text[0] == '/' && strlen(text) < sizeof(((struct sockaddr_un *)NULL)->sun_path);
+    return text[0] == '/' && is_printable(text) &&
+           strlen(text) < sizeof(((struct sockaddr_un *)NULL)->sun_path);
 }
 
 static bool is_mode(const char *text)
@@ -57,9 +66,8 @@ static bool is_client_name(const char *text)
     size_t len = strlen(text);
     if (len == 0 || len > 253)
         return false;
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-            return false;
+    if (!is_printable(text))
+        return false;
     if (!strchr(text, '*'))
         return true;
     return text[0] == '*' && text[1] == '.' && host_name_is_valid(text + 2);

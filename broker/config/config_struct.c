@@ -235,7 +235,9 @@ int config_struct_load(struct config_report *report, const void *bytes, size_t l
         return rc;
     cyaml_err_t err = cyaml_load_data(bytes, len, &setup, &top, &data, NULL);
     schema_fini(&schema);
-    if (err == CYAML_ERR_OOM)
+    /* The tree came from the same libyaml and the same bytes: that parser now only fails for want of memory.
+     */
+    if (err == CYAML_ERR_OOM || err == CYAML_ERR_LIBYAML_PARSER || err == CYAML_ERR_LIBYAML_PARSER_INIT)
         return -ENOMEM;
     if (err != CYAML_OK || !data) { /* the table let something pass that libcyaml does not take: say so */
         config_fail(report, root->line, root->column, "",

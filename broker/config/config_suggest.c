@@ -63,34 +63,33 @@ static const char *nearest(const struct config_row *rows, const char *name)
     return best;
 }
 
-/* Where in the table a field of this name stands: a right name in the wrong place. */
-static bool place_of(const struct config_row *rows, const char *name, const char *path, char *ret_path,
-                     size_t size)
+/* Where in the table fields of this name stand: a right name in the wrong place. */
+static void places_of(const struct config_row *rows, const char *name, const char *path, char *text,
+                      size_t size)
 {
     char below[120];
     for (const struct config_row *row = rows; row->name; row++) {
-        if (strcmp(row->name, name) == 0) {
-            snprintf(ret_path, size, "%s", path[0] ? path : "the document");
-            return true;
-        }
+        size_t len = strlen(text);
+        if (strcmp(row->name, name) == 0)
+            snprintf(text + len, size - len, "%s%s", len ? " or " : "", path[0] ? path : "no other field");
         snprintf(below, sizeof(below), "%s%s%s%s", path, path[0] ? "." : "", row->name,
                  row->type == CONFIG_SEQUENCE ? "[]" : "");
-        if (row->rows && place_of(row->rows, name, below, ret_path, size))
-            return true;
+        if (row->rows)
+            places_of(row->rows, name, below, text, size);
     }
-    return false;
 }
 
 void config_suggest(const struct config_row *rows, const char *name, char *ret_text, size_t size)
 {
-    char place[120];
+    char places[240] = "";
     const char *near = nearest(rows, name);
     if (near) {
         snprintf(ret_text, size, "%s (did you mean it?)", near);
         return;
     }
-    if (place_of(config_rows, name, "", place, sizeof(place))) {
-        snprintf(ret_text, size, "it only under %s", place);
+    places_of(config_rows, name, "", places, sizeof(places));
+    if (places[0]) {
+        snprintf(ret_text, size, "it only under %s", places);
         return;
     }
     size_t n = 0;

@@ -6,4 +6,4 @@
 struct config_row;
 
 void config_suggest(const struct config_row *rows, const char *name, char *ret_text, size_t size);
-/* "idleTimeoutMs (did you mean it?)", "it under routes[]", or the names that `rows` has. */
+/* "idleTimeoutMs (did you mean it?)", "it only under routes[]", or the names that `rows` has. */

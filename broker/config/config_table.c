@@ -354,7 +354,8 @@ static const struct config_row admin_rows[] = {
     ROW(STRING(config_admin, address, "address"), .form = FORM_ADDRESS, .text = "127.0.0.1", .restart = true,
         .help = "Address of the admin listener, which asks nobody for a name: keep it on loopback."),
     ROW(UINT(config_admin, port, "port"), .max = 65535, .value = 8134, .restart = true,
-        .help = "Its port; 0: no admin listener.", .source = "Konnectivity's health port in Kubernetes' example"),
+        .help = "Its port; 0: no admin listener.",
+        .source = "Konnectivity's health port in Kubernetes' example"),
     END,
 };
 

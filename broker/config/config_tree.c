@@ -4,7 +4,6 @@
  * the file (checked by the caller), the search for repeated keys by TREE_KEYS_MAX. */
 #include "broker/config/config_tree.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,44 +25,6 @@ struct tree {
     uint32_t nodes;
     char path[CONFIG_PATH_MAX];
 };
-
-bool config_fail(struct config_report *report, uint32_t line, uint32_t column, const char *path,
-                 const char *format, ...)
-{
-    if (report->failed)
-        return false;
-    report->failed = true;
-    struct config_error *error = report->error;
-    error->line = line;
-    error->column = column;
-    int n = snprintf(error->text, sizeof(error->text), "%.400s:%u:%u: %.260s: ", report->file, line, column,
-                     path[0] ? path : "(document)");
-    va_list args;
-    va_start(args, format);
-    if (n > 0 && (size_t)n < sizeof(error->text))
-        vsnprintf(error->text + n, sizeof(error->text) - (size_t)n, format, args);
-    va_end(args);
-    return false;
-}
-
-const char *config_quote(const char *text, char quoted[CONFIG_QUOTE_MAX])
-{
-    size_t n = 0;
-    quoted[n++] = '"';
-    for (; *text && n < CONFIG_QUOTE_MAX - 12; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
-            quoted[n++] = '\\', quoted[n++] = (char)c;
-        else if (c < 0x20 || c == 0x7f)
-            n += (size_t)snprintf(quoted + n, 5, "\\x%02x", c);
-        else
-            quoted[n++] = (char)c;
-    }
-    while (*text && n > 1 && ((unsigned char)*text & 0xc0) == 0x80) /* do not cut a character in two */
-        text--, n--;
-    snprintf(quoted + n, CONFIG_QUOTE_MAX - n, "%s\"", *text ? "..." : "");
-    return quoted;
-}
 
 static uint32_t mark_line(const yaml_mark_t *mark)
 {
@@ -201,39 +162,47 @@ static bool read_sequence(struct tree *t, struct config_node *node, unsigned dep
     }
 }
 
-static bool check_key(struct tree *t, const struct config_node *mapping, const yaml_event_t *event)
+/* Paths are for people: keys in them are shortened and made printable. */
+static void path_append_key(struct tree *t, const char *key)
 {
     char quoted[CONFIG_QUOTE_MAX];
-    if (event->type != YAML_SCALAR_EVENT)
-        return fail_event(t, event, "a key that is no text", "a field's name");
-    const char *key = (const char *)event->data.scalar.value;
-    if (mapping->count >= TREE_KEYS_MAX)
-        return fail_event(t, event, "too many fields", "the documented ones");
-    const struct config_node *before = config_tree_child(mapping, key);
-    if (before)
-        return config_fail(t->report, mark_line(&event->start_mark), mark_column(&event->start_mark), t->path,
-                           "found field %s a second time, expected it once (first in line %u)",
-                           config_quote(key, quoted), before->key_line);
-    return true;
+    size_t base = strlen(t->path);
+    config_quote(key, quoted);
+    snprintf(t->path + base, sizeof(t->path) - base, "%s%.*s", base ? "." : "", (int)strlen(quoted) - 2,
+             quoted + 1);
 }
 
-/* Paths are for people: keys in them are shortened and made printable. */
-static void path_append_key(struct tree *t, size_t base, const char *key)
+/* The path gets the key, too. */
+static bool take_key(struct tree *t, const struct config_node *mapping, const yaml_event_t *event,
+                     char **ret_key)
 {
-    char quoted[CONFIG_QUOTE_MAX];
-    config_quote(key, quoted);
-    size_t len = strlen(quoted) - 2;
-    snprintf(t->path + base, sizeof(t->path) - base, "%s%.*s", base ? "." : "", (int)len, quoted + 1);
+    char quoted[CONFIG_QUOTE_MAX], *key = NULL;
+    if (event->type != YAML_SCALAR_EVENT)
+        return fail_event(t, event, "a key that is no text", "a field's name");
+    if (mapping->count >= TREE_KEYS_MAX)
+        return fail_event(t, event, "too many fields", "the documented ones");
+    if (!take_text(t, event, &key))
+        return false;
+    path_append_key(t, key);
+    const struct config_node *before = config_tree_child(mapping, key);
+    if (before) {
+        config_fail(t->report, mark_line(&event->start_mark), mark_column(&event->start_mark), t->path,
+                    "found field %s a second time, expected it once (first in line %u)",
+                    config_quote(key, quoted), before->key_line);
+        free(key);
+        return false;
+    }
+    *ret_key = key;
+    return true;
 }
 
 static bool read_entry(struct tree *t, struct config_node *mapping, const yaml_event_t *key, unsigned depth,
                        struct config_node **last)
 {
     char *text = NULL;
-    if (!check_properties(t, key) || !check_key(t, mapping, key) || !take_text(t, key, &text))
-        return false;
     size_t base = strlen(t->path);
-    path_append_key(t, base, text);
+    if (!check_properties(t, key) || !take_key(t, mapping, key, &text))
+        return false;
     yaml_event_t value;
     if (!next_event(t, &value)) {
         free(text);
@@ -293,30 +262,46 @@ static bool read_node(struct tree *t, const yaml_event_t *event, unsigned depth,
     return false;
 }
 
+static bool read_root(struct tree *t, const yaml_event_t *event, struct config_node **ret_root)
+{
+    static const char expected[] = "a mapping with apiVersion and kind";
+    if (event->type == YAML_MAPPING_START_EVENT)
+        return read_node(t, event, 0, ret_root);
+    if (event->type == YAML_SCALAR_EVENT)
+        return fail_event(t, event, "a single value", expected);
+    return fail_event(t, event, event->type == YAML_ALIAS_EVENT ? "an alias" : "a list", expected);
+}
+
+/* Stream start, document start, root, document end, stream end: anything else is one document too many. */
 static bool read_stream(struct tree *t, struct config_node **ret_root)
 {
     yaml_event_t event;
-    bool started = false, ok = true;
-    while (ok) {
+    bool started = false, ok = true, end = false;
+    while (ok && !end) {
         if (!next_event(t, &event))
             return false;
-        yaml_event_type_t type = event.type;
-        if (type == YAML_DOCUMENT_START_EVENT && started)
-            ok = fail_event(t, &event, "a second document", "one document in the file");
-        else if (type == YAML_DOCUMENT_START_EVENT)
+        switch (event.type) {
+        case YAML_NO_EVENT:
+        case YAML_STREAM_START_EVENT:
+        case YAML_DOCUMENT_END_EVENT: break;
+        case YAML_DOCUMENT_START_EVENT:
+            ok = !started || fail_event(t, &event, "a second document", "one document in the file");
             started = true;
-        else if (type == YAML_STREAM_END_EVENT && !started)
-            ok = config_fail(t->report, 1, 1, "", "found nothing, expected a document");
-        else if (type == YAML_MAPPING_START_EVENT)
-            ok = read_node(t, &event, 0, ret_root);
-        else if (type == YAML_SCALAR_EVENT || type == YAML_SEQUENCE_START_EVENT || type == YAML_ALIAS_EVENT)
-            ok = fail_event(t, &event, type == YAML_SCALAR_EVENT ? "a single value" : "a list",
-                            "a mapping with apiVersion and kind");
+            break;
+        case YAML_STREAM_END_EVENT:
+            ok = started || config_fail(t->report, 1, 1, "", "found nothing, expected a document");
+            end = true;
+            break;
+        case YAML_ALIAS_EVENT:
+        case YAML_SCALAR_EVENT:
+        case YAML_SEQUENCE_START_EVENT:
+        case YAML_SEQUENCE_END_EVENT:
+        case YAML_MAPPING_START_EVENT:
+        case YAML_MAPPING_END_EVENT: ok = read_root(t, &event, ret_root); break;
+        }
         yaml_event_delete(&event);
-        if (type == YAML_STREAM_END_EVENT)
-            return ok;
     }
-    return false;
+    return ok;
 }
 
 bool config_tree_parse(struct config_report *report, const void *bytes, size_t len,

@@ -9,11 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/config/config_report.h"
 #include "io/attributes.h"
-
-struct config_error;
-
-enum { CONFIG_PATH_MAX = 256, CONFIG_QUOTE_MAX = 96 };
 
 enum config_node_kind { NODE_SCALAR, NODE_MAPPING, NODE_SEQUENCE };
 
@@ -26,21 +23,6 @@ struct config_node {
     uint32_t count;
     uint32_t line, column, key_line, key_column; /* from 1 */
 };
-
-/* Where errors go: the first decides, later ones are dropped. */
-struct config_report {
-    const char *file;
-    struct config_error *error;
-    bool failed;
-    bool no_memory; /* not the file's fault */
-};
-
-PRINTF(5, 6)
-bool config_fail(struct config_report *, uint32_t line, uint32_t column, const char *path, const char *format,
-                 ...);
-/* The format gives "found X, expected Y". Always false, so that a check can return it. */
-const char *config_quote(const char *text, char quoted[CONFIG_QUOTE_MAX]);
-/* In quotes, shortened, with control characters made visible: safe in a line. Returns quoted. */
 
 bool config_tree_parse(struct config_report *, const void *bytes, size_t len, struct config_node **ret_root);
 /* The root is a mapping. */

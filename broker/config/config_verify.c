@@ -99,11 +99,8 @@ static void words_list(const struct config_word *words, char *text, size_t size)
 static bool verify_uint(struct verify *v, const struct config_row *row, const struct config_node *node)
 {
     char expected[120];
-    snprintf(expected, sizeof(expected), "a number from %" PRIu64 " to %" PRIu64 "%s%s", row->min, row->max,
-             row->unit ? " in " : "", row->unit ? row->unit : "");
-    if (row->unit && strcmp(row->unit, "ms") != 0 && strcmp(row->unit, "bytes") != 0)
-        snprintf(expected, sizeof(expected), "a number from %" PRIu64 " to %" PRIu64 " (%s)", row->min,
-                 row->max, row->unit);
+    snprintf(expected, sizeof(expected), "a number from %" PRIu64 " to %" PRIu64 "%s%s%s", row->min, row->max,
+             row->unit ? " (" : "", row->unit ? row->unit : "", row->unit ? ")" : "");
     if (node->kind != NODE_SCALAR || scalar_kind(node) != SCALAR_INTEGER)
         return fail_value(v, node, expected);
     if (node->text[strspn(node->text, "0123456789")] != '\0' ||
@@ -128,7 +125,7 @@ static bool verify_bool(struct verify *v, const struct config_node *node)
     return true;
 }
 
-/* `plain_number_fits`: a port range may be written as a number. */
+/* A port range may be written as a number. */
 static bool verify_string(struct verify *v, enum config_form form, const struct config_node *node)
 {
     char expected[200];

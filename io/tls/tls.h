@@ -70,6 +70,8 @@ struct tls_expect {
 struct tls_info {
     bool resumed;
     bool ticket_offered;
+    bool ticket_refused; /* of a failure: it may not happen again without the ticket (TLS 1.2, wolfSSL
+                            < 5.7.6) */
     const char *version; /* "TLSv1.3" */
     const char *cipher;
     char alpn[16];                 /* negotiated, or "" */

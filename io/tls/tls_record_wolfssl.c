@@ -198,6 +198,14 @@ static enum tls_record_result failed(struct record *r, int code)
         return TLS_RECORD_FAILED;
     }
     r->base.failure = ending_of(code);
+    if (code == OUT_OF_ORDER_E && r->role == TLS_CLIENT && !r->established && r->base.info->ticket_offered) {
+        /* A TLS 1.2 server that no longer knows the ticket and goes on with a full handshake: the library
+         * takes its first message for one out of order (before 5.7.6). */
+        r->base.info->ticket_refused = true;
+        snprintf(r->base.info->detail, sizeof(r->base.info->detail),
+                 "the peer no longer takes the session ticket (TLS 1.2); without it a handshake may succeed");
+        return TLS_RECORD_FAILED;
+    }
     explain(r, code);
     return TLS_RECORD_FAILED;
 }

@@ -13,7 +13,8 @@ struct WOLFSSL;
 struct WOLFSSL_SESSION;
 
 void tls_session_save(struct WOLFSSL_SESSION *, struct tls_ticket *);
-/* Replaces the ticket. Nothing happens when the session has none, is too large, or memory is out. */
+/* Replaces the ticket. Nothing happens when the session has
+ * none, is too large, or memory is out. */
 void tls_ticket_drop(struct tls_ticket *);
 MUST_USE bool tls_session_offer(struct WOLFSSL *, const uint8_t *ticket, size_t len);
 /* Before the handshake. False when the blob is not understood: the handshake will be a full one. */

@@ -582,6 +582,14 @@ static void lower_end(struct stream *lower)
     }
 }
 
+/* Ended cleanly below; what is still to be read goes up as the owner grants credit. */
+static void below_is_done(struct tls_stream *s)
+{
+    if (s->incoming == IN_OPEN)
+        s->incoming = IN_BELOW_ENDED;
+    pump_in(s);
+}
+
 static void lower_closed(struct stream *lower, enum ending reason)
 {
     struct tls_stream *s = lower->owner;
@@ -590,13 +598,10 @@ static void lower_closed(struct stream *lower, enum ending reason)
     switch (s->state) {
     case STATE_HANDSHAKE: deliver_closed(s, reason == ENDING_DONE ? ENDING_TRUNCATED : reason); break;
     case STATE_OPEN:
-        if (reason != ENDING_DONE)
+        if (reason == ENDING_DONE)
+            below_is_done(s);
+        else
             deliver_closed(s, reason);
-        else if (s->incoming == IN_OPEN)
-            s->incoming = IN_BELOW_ENDED;
-        /* Ended cleanly below; what is still to be read goes up as the owner grants credit. */
-        if (s->state == STATE_OPEN)
-            pump_in(s);
         break;
     case STATE_LINGER: deliver_closed(s, ENDING_DONE); break;
     case STATE_FAILING:

@@ -7,9 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifndef MUST_USE
-#define MUST_USE __attribute__((warn_unused_result))
-#endif
+#include "tools/must_use.h"
 
 enum mint_result {
     MINT_OK = 0,

@@ -1,0 +1,160 @@
+/* test/support/pool_fixture.c — see pool_fixture.h. */
+#include "test/support/pool_fixture.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct pool_options fixture_options(void)
+{
+    return (struct pool_options){
+        .limits = {.endpoints_max = 8,
+                   .conns_per_endpoint_max = 2,
+                   .waiters_per_endpoint_max = 4,
+                   .dials_in_flight_max = 3,
+                   .tickets_per_endpoint_max = 3,
+                   .wait_ms = 2000,
+                   .idle_ms = 80000,
+                   .age_max_ms = 1800000,
+                   .age_jitter_percent = 0,
+                   .resolve_ms = 2000,
+                   .connect_ms = 3000,
+                   .tls_ms = 5000,
+                   .breaker_failures = 3,
+                   .backoff_min_ms = 500,
+                   .backoff_max_ms = 30000}
+    };
+}
+
+void fixture_start(struct pool_fixture *f, const struct pool_options *options)
+{
+    static const struct log_options quiet = {.fd = -1, .level = LOG_ERROR};
+    memset(f, 0, sizeof(*f));
+    log_configure(&quiet);
+    script_start(&f->engine, 42);
+    f->plain = (struct pool_profile){.id = 1};
+    f->tls = (struct pool_profile){.id = 2, .generation = 1, .tls = true, .resumption = true};
+    f->tls_next = (struct pool_profile){.id = 2, .generation = 2, .tls = true, .resumption = true};
+    ASSERT(pool_new(&f->engine.worker, options, &f->pool) == 0);
+}
+
+void fixture_settle(struct pool_fixture *f)
+{
+    script_run(&f->engine);
+    pool_check(f->pool);
+}
+
+void fixture_stop(struct pool_fixture *f)
+{
+    pool_drain(f->pool);
+    fixture_settle(f);
+    script_advance_ms(&f->engine, 20000); /* beyond every linger */
+    fixture_settle(f);
+    ASSERT(pool_is_empty(f->pool));
+    pool_free(&f->pool);
+    script_stop(&f->engine);
+}
+
+struct endpoint_key fixture_key(const struct pool_profile *profile, const char *host)
+{
+    struct endpoint_key key = {.profile = profile, .port = 10250};
+    snprintf(key.host, sizeof(key.host), "%s", host);
+    return key;
+}
+
+static void ignore_open(struct stream *s)
+{
+    (void)s;
+}
+
+static void lessee_data(struct stream *s, struct seg seg)
+{
+    worker_release_seg(s->worker, seg);
+}
+
+static void lessee_end(struct stream *s)
+{
+    struct client *c = s->owner;
+    c->ended++;
+}
+
+static void lessee_closed(struct stream *s, enum ending ending)
+{
+    struct client *c = s->owner;
+    c->closed++;
+    c->closed_with = ending;
+}
+
+static const struct stream_events lessee_events = {ignore_open, lessee_data, lessee_data, lessee_end,
+                                                   lessee_closed};
+
+static void on_granted(struct lease *l, struct conn *conn, enum lease_how how)
+{
+    struct client *c = l->owner;
+    c->answers++;
+    c->conn = conn;
+    c->how = how;
+    stream_bind(conn_stream(conn), &lessee_events, c);
+}
+
+static void on_failed(struct lease *l, enum ending ending, const char *detail)
+{
+    struct client *c = l->owner;
+    c->answers++;
+    c->conn = NULL;
+    c->ending = ending;
+    snprintf(c->detail, sizeof(c->detail), "%s", detail);
+}
+
+static void ask(struct client *c, struct pool_fixture *f, const struct endpoint_key *key,
+                uint64_t deadline_ms, bool fresh)
+{
+    memset(c, 0, sizeof(*c));
+    c->f = f;
+    c->lease.owner = c;
+    c->lease.fresh = fresh;
+    c->lease.granted = on_granted;
+    c->lease.failed = on_failed;
+    pool_lease(f->pool, key, &c->lease, f->engine.worker.now_ns + deadline_ms * 1000000u);
+    ASSERT(c->answers == 0); /* never from inside the call */
+}
+
+void client_ask(struct client *c, struct pool_fixture *f, const struct endpoint_key *key,
+                uint64_t deadline_ms)
+{
+    ask(c, f, key, deadline_ms, false);
+}
+
+void client_ask_fresh(struct client *c, struct pool_fixture *f, const struct endpoint_key *key,
+                      uint64_t deadline_ms)
+{
+    ask(c, f, key, deadline_ms, true);
+}
+
+void client_give_back(struct client *c)
+{
+    pool_give_back(c->f->pool, &c->conn);
+    pool_check(c->f->pool);
+}
+
+struct conn *client_connect(struct client *c, struct pool_fixture *f, const struct endpoint_key *key)
+{
+    client_ask(c, f, key, 8000);
+    fixture_settle(f);
+    if (c->answers == 0) {
+        script_open(script_dialling(&f->engine));
+        fixture_settle(f);
+    }
+    ASSERT(c->answers == 1);
+    ASSERT(c->conn != NULL);
+    return c->conn;
+}
+
+struct script_stream *client_stream(const struct client *c)
+{
+    return container_of(conn_stream(c->conn), struct script_stream, stream);
+}
+
+uint64_t fixture_count(const struct pool_fixture *f, enum counter counter)
+{
+    return atomic_load_explicit(&f->engine.worker.counters.values[counter], memory_order_relaxed);
+}

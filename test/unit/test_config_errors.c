@@ -1,0 +1,333 @@
+/* test/unit/test_config_errors.c — every way in which a configuration can be wrong, with the exact line it
+ * gets. Files that settings name: test_config_files.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "broker/config/config.h"
+
+#define HEAD     "apiVersion: hawser.dev/v1alpha1\nkind: BrokerConfiguration\n"
+#define LISTENER "listeners: [{name: a, unix: {path: /run/a}}]\n"
+#define ROUTE    "routes: [{name: r, match: {schemes: [http]}}]\n"
+#define PROFILE  "tlsProfiles: [{name: k, caFile: /ca}]\n"
+#define TCP      "{name: t, tcp: {address: 127.0.0.1, port: 80}, "
+#define REST     LISTENER ROUTE
+
+/* Brackets instead of braces: clang-format would align the columns of unequal texts. */
+#define BAD(document, line)                                                                                  \
+    {                                                                                                        \
+        document, line                                                                                       \
+    }
+
+struct bad {
+    const char *document, *line;
+};
+
+static void expect_lines(const struct bad *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct config *config = NULL;
+        struct config_error error = {0};
+        int rc = config_load_buffer("f", cases[i].document, strlen(cases[i].document), CONFIG_SKIP_FILES,
+                                    &config, &error);
+        if (rc != CONFIG_INVALID || strcmp(error.text, cases[i].line) != 0)
+            fail_msg("case %zu:\n%s\n gave  %s\n  not  %s", i, cases[i].document,
+                     rc ? error.text : "no error", cases[i].line);
+        assert_null(config);
+    }
+}
+
+static void bad_yaml_is_told_in_one_line(void **state)
+{
+    static const struct bad cases[] = {
+        BAD("", "f:1:1: (document): found nothing, expected a document"),
+        BAD("# only this\n", "f:1:1: (document): found nothing, expected a document"),
+        BAD("---\n", "f:2:1: (document): found a single value, expected a mapping with apiVersion and kind"),
+        BAD("just text\n",
+            "f:1:1: (document): found a single value, expected a mapping with apiVersion and kind"),
+        BAD("[a, b]\n", "f:1:1: (document): found a list, expected a mapping with apiVersion and kind"),
+        BAD("*a\n", "f:1:1: (document): found an alias, expected a mapping with apiVersion and kind"),
+        BAD(HEAD "kind: BrokerConfiguration\n",
+            "f:3:1: kind: found field \"kind\" a second time, expected it once (first in line 2)"),
+        BAD(HEAD "pool: {idleTimeoutMs: 1000,\n  idleTimeoutMs: 1000}\n",
+            "f:4:3: pool.idleTimeoutMs: found field \"idleTimeoutMs\" a second time, expected it once (first "
+            "in line 3)"),
+        BAD(HEAD REST "---\n" HEAD,
+            "f:5:1: (document): found a second document, expected one document in the file"),
+        BAD(HEAD "pool:\n\tidleTimeoutMs: 1\n", "f:4:1: pool: found a tab, expected spaces"),
+        BAD(HEAD "pool: {\n", "f:4:1: pool: found a mistake in the syntax (did not find expected node "
+                              "content, while parsing a flow node), expected YAML"),
+        BAD(HEAD "pool: \"x\n", "f:4:1: pool: found a mistake in the syntax (found unexpected end of stream, "
+                                "while scanning a quoted scalar), expected YAML"),
+        BAD(HEAD "pool:\n  a: 1\n b: 2\n", "f:5:2: (document): found a mistake in the syntax (did not find "
+                                           "expected key, while parsing a block mapping), expected YAML"),
+        BAD(HEAD "a: &x [b, b]\nc: [*x, *x]\n", "f:3:4: a: found an anchor, expected a value without one"),
+        BAD(HEAD "c: *x\n", "f:3:4: c: found an alias, expected the value itself"),
+        BAD(HEAD "pool: !!map {}\n", "f:3:7: pool: found a tag, expected a value without one"),
+        BAD(HEAD "? [a]\n: b\n", "f:3:3: (document): found a key that is no text, expected a field's name"),
+        BAD(HEAD "a: [[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]\n",
+            "f:3:19: a[0][0][0][0][0][0][0][0][0][0][0][0][0][0][0]: found values nested too deep, expected "
+            "the documented fields"),
+        BAD(HEAD "a: \xff\n",
+            "f:3:4: (document): found bytes that are no text (invalid leading UTF-8 octet), expected UTF-8"),
+        BAD(HEAD "a: \x01\n", "f:3:4: (document): found bytes that are no text (control characters are not "
+                              "allowed), expected UTF-8"),
+        BAD(HEAD "a: \"b\\0c\"\n", "f:3:4: a: found a NUL character, expected text"),
+        BAD("\xef\xbb\xbf"
+            "kind: X\n",
+            "f:1:8: kind: found text \"X\", expected BrokerConfiguration"),
+    };
+    (void)state;
+    expect_lines(cases, sizeof(cases) / sizeof(cases[0]));
+}
+
+static void what_the_table_does_not_allow_is_told_in_one_line(void **state)
+{
+    static const struct bad cases[] = {
+        BAD("apiVersion: v1\nkind: Pod\nspec: {}\n",
+            "f:1:13: apiVersion: found text \"v1\", expected hawser.dev/v1alpha1"),
+        BAD("kind: Pod\n", "f:1:7: kind: found text \"Pod\", expected BrokerConfiguration"),
+        BAD("kind: BrokerConfiguration\n", "f:1:1: apiVersion: found nothing, expected hawser.dev/v1alpha1"),
+        BAD(HEAD ROUTE, "f:1:1: listeners: found nothing, expected a list"),
+        BAD(HEAD LISTENER, "f:1:1: routes: found nothing, expected a list"),
+        BAD(HEAD REST "pools: {}\n",
+            "f:5:1: pools: found unknown field \"pools\", expected pool (did you mean it?)"),
+        BAD(HEAD REST "pool: {idleTimeout: 5}\n",
+            "f:5:8: pool.idleTimeout: found unknown field \"idleTimeout\", expected idleTimeoutMs (did you "
+            "mean it?)"),
+        BAD(HEAD REST "pool: {idelTimeoutMs: 5}\n",
+            "f:5:8: pool.idelTimeoutMs: found unknown field \"idelTimeoutMs\", expected idleTimeoutMs (did "
+            "you mean it?)"),
+        BAD(HEAD REST "pool: {idletimeoutms: 5}\n",
+            "f:5:8: pool.idletimeoutms: found unknown field \"idletimeoutms\", expected idleTimeoutMs (did "
+            "you mean it?)"),
+        BAD(HEAD REST "log: {colour: red}\n",
+            "f:5:7: log.colour: found unknown field \"colour\", expected format, level, accessLog or file"),
+        BAD(HEAD REST "tlsProfiles: [{name: a, nodeNameFile: /x}]\n",
+            "f:5:25: tlsProfiles[0].nodeNameFile: found unknown field \"nodeNameFile\", expected it only "
+            "under routes[]"),
+        BAD(HEAD REST "\"a\\nb\": 1\n",
+            "f:5:1: a\\x0ab: found unknown field \"a\\x0ab\", expected apiVersion, kind, workers, engine, "
+            "listeners, tlsProfiles, routes, pool, limits, timeouts, admin or log"),
+        BAD(HEAD REST "workers: two\n",
+            "f:5:10: workers: found text \"two\", expected a number from 0 to 256 (threads)"),
+        BAD(HEAD REST "workers: \"2\"\n",
+            "f:5:10: workers: found text \"2\", expected a number from 0 to 256 (threads)"),
+        BAD(HEAD REST "workers: 2.5\n",
+            "f:5:10: workers: found number 2.5, expected a number from 0 to 256 (threads)"),
+        BAD(HEAD REST "workers: -1\n",
+            "f:5:10: workers: found number -1, expected a number from 0 to 256 (threads)"),
+        BAD(HEAD REST "workers: +1\n", "f:5:10: workers: found number +1, expected a number from 0 to 256 "
+                                       "(threads), decimal, no sign or leading zero"),
+        BAD(HEAD REST "workers: 010\n", "f:5:10: workers: found number 010, expected a number from 0 to 256 "
+                                        "(threads), decimal, no sign or leading zero"),
+        BAD(HEAD REST "workers: 0x10\n", "f:5:10: workers: found number 0x10, expected a number from 0 to "
+                                         "256 (threads), decimal, no sign or leading zero"),
+        BAD(HEAD REST "workers: 1x\n",
+            "f:5:10: workers: found text \"1x\", expected a number from 0 to 256 (threads)"),
+        BAD(HEAD REST "workers: 257\n",
+            "f:5:10: workers: found number 257, expected a number from 0 to 256 (threads)"),
+        BAD(HEAD REST "workers: 99999999999999999999999999\n",
+            "f:5:10: workers: found number 99999999999999999999999999, expected a number from 0 to 256 "
+            "(threads)"),
+        BAD(HEAD REST "workers:\n",
+            "f:5:9: workers: found nothing, expected a number from 0 to 256 (threads)"),
+        BAD(HEAD REST "workers: ~\n",
+            "f:5:10: workers: found nothing, expected a number from 0 to 256 (threads)"),
+        BAD(HEAD REST "workers: [1]\n",
+            "f:5:10: workers: found a list, expected a number from 0 to 256 (threads)"),
+        BAD(HEAD REST "workers: {a: 1}\n",
+            "f:5:10: workers: found a mapping, expected a number from 0 to 256 (threads)"),
+        BAD(HEAD REST "engine: epoll\n", "f:5:9: engine: found text \"epoll\", expected auto or uring"),
+        BAD(HEAD REST "engine: Auto\n", "f:5:9: engine: found text \"Auto\", expected auto or uring"),
+        BAD(HEAD REST "pool: 5\n", "f:5:7: pool: found number 5, expected a mapping"),
+        BAD(HEAD REST "pool:\n", "f:5:6: pool: found nothing, expected a mapping"),
+        BAD(HEAD REST "pool: {waitTimeoutMs: 0}\n",
+            "f:5:23: pool.waitTimeoutMs: found number 0, expected a number from 1 to 600000 (ms)"),
+        BAD(HEAD REST "pool: {waitTimeoutMs: 600001}\n",
+            "f:5:23: pool.waitTimeoutMs: found number 600001, expected a number from 1 to 600000 (ms)"),
+        BAD(HEAD REST "pool: {ageJitterPercent: 51}\n",
+            "f:5:26: pool.ageJitterPercent: found number 51, expected a number from 0 to 50 (percent)"),
+        BAD(HEAD REST "pool: {breaker: {failures: 0}}\n",
+            "f:5:28: pool.breaker.failures: found number 0, expected a number from 1 to 1000 (in a row)"),
+        BAD(HEAD REST "limits: {headBytesMax: 1}\n",
+            "f:5:24: limits.headBytesMax: found number 1, expected a number from 1024 to 1048576 (bytes)"),
+        BAD(HEAD REST "log: {accessLog: yes}\n",
+            "f:5:18: log.accessLog: found text \"yes\", expected true or false"),
+        BAD(HEAD REST "log: {accessLog: \"true\"}\n",
+            "f:5:18: log.accessLog: found text \"true\", expected true or false"),
+        BAD(HEAD REST "log: {file: hawser.log}\n",
+            "f:5:13: log.file: found text \"hawser.log\", expected stderr or an absolute path"),
+        BAD(HEAD REST "admin: {address: localhost}\n",
+            "f:5:18: admin.address: found text \"localhost\", expected an IPv4 or IPv6 address"),
+        BAD(HEAD "listeners: []\n" ROUTE, "f:3:12: listeners: found a list of 0, expected 1 to 64 entries"),
+        BAD(HEAD "listeners: {name: a}\n" ROUTE, "f:3:12: listeners: found a mapping, expected a list"),
+        BAD(HEAD "listeners: [a]\n" ROUTE, "f:3:13: listeners[0]: found text \"a\", expected a mapping"),
+        BAD(HEAD "listeners: [{unix: {path: /a}}]\n" ROUTE,
+            "f:3:13: listeners[0].name: found nothing, expected a name of lower-case letters, digits and "
+            "'-'"),
+        BAD(HEAD "listeners: [{name: A, unix: {path: /a}}]\n" ROUTE,
+            "f:3:20: listeners[0].name: found text \"A\", expected a name of lower-case letters, digits and "
+            "'-'"),
+        BAD(HEAD "listeners: [{name: 7, unix: {path: /a}}]\n" ROUTE,
+            "f:3:20: listeners[0].name: found number 7, expected a name of lower-case letters, digits and "
+            "'-', in quotes"),
+        BAD(HEAD "listeners: [{name: a, unix: {}}]\n" ROUTE,
+            "f:3:29: listeners[0].unix.path: found nothing, expected an absolute path of at most 107 bytes"),
+        BAD(HEAD "listeners: [{name: a, unix: {path: \"/a\\nb\"}}]\n" ROUTE,
+            "f:3:36: listeners[0].unix.path: found text \"/a\\x0ab\", expected an absolute path of at most "
+            "107 bytes"),
+        BAD(HEAD "listeners: [{name: a, unix: {path: a.sock}}]\n" ROUTE,
+            "f:3:36: listeners[0].unix.path: found text \"a.sock\", expected an absolute path of at most 107 "
+            "bytes"),
+        BAD(HEAD "listeners: [{name: a, unix: {path: /a, mode: 0660}}]\n" ROUTE,
+            "f:3:46: listeners[0].unix.mode: found number 0660, expected four octal digits in quotes, such "
+            "as \"0660\""),
+        BAD(HEAD "listeners: [{name: a, unix: {path: /a, mode: \"rw\"}}]\n" ROUTE,
+            "f:3:46: listeners[0].unix.mode: found text \"rw\", expected four octal digits in quotes, such "
+            "as \"0660\""),
+        BAD(HEAD "listeners: [{name: a, unix: {path: /a, owner: \"a b\"}}]\n" ROUTE,
+            "f:3:47: listeners[0].unix.owner: found text \"a b\", expected a user or group name, or a number "
+            "in quotes"),
+        BAD(HEAD "listeners: [{name: a, unix: {path: /a, allowedUids: [root]}}]\n" ROUTE,
+            "f:3:54: listeners[0].unix.allowedUids[0]: found text \"root\", expected a number from 0 to "
+            "4294967294"),
+        BAD(HEAD "listeners: [{name: a, unix: {path: /a, allowedUids: [4294967295]}}]\n" ROUTE,
+            "f:3:54: listeners[0].unix.allowedUids[0]: found number 4294967295, expected a number from 0 to "
+            "4294967294"),
+        BAD(HEAD "listeners: [{name: a, tcp: {address: 127.0.0.1, port: 65536}}]\n" ROUTE,
+            "f:3:55: listeners[0].tcp.port: found number 65536, expected a number from 1 to 65535"),
+        BAD(HEAD LISTENER "routes: [{name: r, match: {hosts: [\"a*b\"]}}]\n",
+            "f:4:36: routes[0].match.hosts[0]: found text \"a*b\", expected a host name or address, '*', "
+            "'*.domain' or 'prefix*'"),
+        BAD(HEAD LISTENER "routes: [{name: r, match: {hosts: [\"**\"]}}]\n",
+            "f:4:36: routes[0].match.hosts[0]: found text \"**\", expected a host name or address, '*', "
+            "'*.domain' or 'prefix*'"),
+        BAD(HEAD LISTENER "routes: [{name: r, match: {hosts: [a, \"\"]}}]\n",
+            "f:4:39: routes[0].match.hosts[1]: found text \"\", expected a host name or address, '*', "
+            "'*.domain' or 'prefix*'"),
+        BAD(HEAD LISTENER "routes: [{name: r, match: {cidrs: [10.0.0.0/33]}}]\n",
+            "f:4:36: routes[0].match.cidrs[0]: found text \"10.0.0.0/33\", expected an address block such as "
+            "10.0.0.0/8 or fd00::/8"),
+        BAD(HEAD LISTENER "routes: [{name: r, match: {cidrs: [10.0.0.1/8]}}]\n",
+            "f:4:36: routes[0].match.cidrs[0]: found text \"10.0.0.1/8\", expected an address block such as "
+            "10.0.0.0/8 or fd00::/8"),
+        BAD(HEAD LISTENER "routes: [{name: r, match: {ports: [80, 0]}}]\n",
+            "f:4:40: routes[0].match.ports[1]: found number 0, expected a port or a range of ports such as "
+            "\"8000-8999\""),
+        BAD(HEAD LISTENER "routes: [{name: r, match: {ports: [9-8]}}]\n",
+            "f:4:36: routes[0].match.ports[0]: found text \"9-8\", expected a port or a range of ports such "
+            "as \"8000-8999\""),
+        BAD(HEAD LISTENER "routes: [{name: r, match: {schemes: [ftp]}}]\n",
+            "f:4:38: routes[0].match.schemes[0]: found text \"ftp\", expected http or https"),
+        BAD(HEAD LISTENER "routes: [{name: r, match: {schemes: []}}]\n",
+            "f:4:37: routes[0].match.schemes: found a list of 0, expected 1 to 2 entries"),
+        BAD(HEAD LISTENER "routes: [{name: r, action: deny}]\n",
+            "f:4:28: routes[0].action: found text \"deny\", expected allow or refuse"),
+        BAD(HEAD LISTENER "routes: [{name: r, nodeNames: {10.0.0.1: a}}]\n",
+            "f:4:31: routes[0].nodeNames: found a mapping, expected a list"),
+        BAD(HEAD LISTENER "routes: [{name: r, nodeNames: [{address: 10.0.0.1}]}]\n",
+            "f:4:32: routes[0].nodeNames[0].name: found nothing, expected a node's name: lower-case letters, "
+            "digits, '-' and '.'"),
+        BAD(HEAD REST "tlsProfiles: [{name: k, minVersion: 1.1}]\n",
+            "f:5:37: tlsProfiles[0].minVersion: found number 1.1, expected 1.2 or 1.3"),
+        BAD(HEAD REST "tlsProfiles: [{name: k, caFile: 7}]\n",
+            "f:5:33: tlsProfiles[0].caFile: found number 7, expected a file name, in quotes"),
+        BAD(HEAD REST "tlsProfiles: [{name: k, insecure: true}]\n",
+            "f:5:25: tlsProfiles[0].insecure: found unknown field \"insecure\", expected it only under "
+            "listeners[] or routes[]"),
+    };
+    (void)state;
+    expect_lines(cases, sizeof(cases) / sizeof(cases[0]));
+}
+
+static void what_settings_owe_each_other_is_told_in_one_line(void **state)
+{
+    static const struct bad cases[] = {
+        BAD(HEAD "listeners: [{name: a}]\n" ROUTE,
+            "f:3:13: listeners[0]: found neither unix nor tcp, expected one of them"),
+        BAD(HEAD "listeners: [{name: a, unix: {path: /a}, tcp: {address: 127.0.0.1, port: 80}}]\n" ROUTE,
+            "f:3:13: listeners[0]: found both unix and tcp, expected one of them"),
+        BAD(HEAD "listeners: [" TCP "}]\n" ROUTE,
+            "f:3:13: listeners[0].tls: found nothing, expected certificateFile, keyFile, clientCaFile and "
+            "allowedNames (or insecure: true on a loopback address)"),
+        BAD(HEAD "listeners: [{name: t, tcp: {address: 0.0.0.0, port: 80}, insecure: true}]\n" ROUTE,
+            "f:3:68: listeners[0].insecure: found true for 0.0.0.0, expected a loopback address or tls"),
+        BAD(HEAD "listeners: [{name: t, tcp: {address: 10.0.0.1, port: 80}, insecure: true}]\n" ROUTE,
+            "f:3:69: listeners[0].insecure: found true for 10.0.0.1, expected a loopback address or tls"),
+        BAD(HEAD "listeners: [{name: a, unix: {path: /a}, insecure: true}]\n" ROUTE,
+            "f:3:51: listeners[0].insecure: found insecure on a Unix socket, expected it only with tcp"),
+        BAD(HEAD "listeners: [{name: a, unix: {path: /a}, tls: {certificateFile: /c, keyFile: /k, "
+                 "clientCaFile: /a, "
+                 "allowedNames: [x]}}]\n" ROUTE,
+            "f:3:46: listeners[0].tls: found tls on a Unix socket, expected it only with tcp"),
+        BAD(HEAD "listeners: [" TCP
+                 "insecure: true, tls: {certificateFile: /c, keyFile: /k, clientCaFile: /a, "
+                 "allowedNames: [x]}}]\n" ROUTE,
+            "f:3:70: listeners[0].insecure: found insecure and tls, expected one of them"),
+        BAD(HEAD "listeners: [" TCP
+                 "tls: {certificateFile: /c, keyFile: /k, clientCaFile: /a, allowedNames: []}}]\n" ROUTE,
+            "f:3:132: listeners[0].tls.allowedNames: found a list of 0, expected 1 to 256 entries"),
+        BAD(HEAD "listeners: [{name: a, unix: {path: /a}}, {name: a, unix: {path: /b}}]\n" ROUTE,
+            "f:3:49: listeners[1].name: found \"a\", which listeners[0] has too, expected another name"),
+        BAD(HEAD "listeners:\n  - {name: a, unix: {path: /a}}\n  - {name: b, unix: {path: /a}}\n" ROUTE,
+            "f:5:28: listeners[1].unix.path: found \"/a\", which listeners[0] has too, expected another "
+            "path"),
+        BAD(HEAD "listeners: [" TCP
+                 "insecure: true}, {name: u, tcp: {address: 127.0.0.1, port: 80}, insecure: true}]\n" ROUTE,
+            "f:3:119: listeners[1].tcp.port: found 80 on 127.0.0.1, which listeners[0] has too, expected "
+            "another port"),
+        BAD(HEAD "listeners: [" TCP "insecure: true}]\nadmin: {port: 80}\n" ROUTE,
+            "f:4:15: admin.port: found 80 on 127.0.0.1, which listeners[0] has too, expected another port"),
+        BAD(HEAD REST "tlsProfiles: [{name: k}, {name: k}]\n",
+            "f:5:33: tlsProfiles[1].name: found \"k\", which tlsProfiles[0] has too, expected another name"),
+        BAD(HEAD REST "tlsProfiles: [{name: k, clientKeyFile: /k}]\n",
+            "f:5:15: tlsProfiles[0].clientCertificateFile: found nothing, expected a file name beside "
+            "clientKeyFile"),
+        BAD(HEAD REST "tlsProfiles: [{name: k, clientCertificateFile: /c}]\n",
+            "f:5:15: tlsProfiles[0].clientKeyFile: found nothing, expected a file name beside "
+            "clientCertificateFile"),
+        BAD(HEAD REST
+            "tlsProfiles: [{name: k, clientCertificateFile: /c, clientKeyFile: /k, bearerTokenFile: /t}]\n",
+            "f:5:88: tlsProfiles[0].bearerTokenFile: found it beside clientCertificateFile, expected one of "
+            "them"),
+        BAD(HEAD LISTENER "routes: [{name: r}]\n",
+            "f:4:10: routes[0].tlsProfile: found nothing, expected the name of one of tlsProfiles for https "
+            "(or match.schemes: [http])"),
+        BAD(HEAD LISTENER PROFILE "routes:\n  - name: r\n    tlsProfile: kubelet\n",
+            "f:7:17: routes[0].tlsProfile: found \"kubelet\", expected the name of one of tlsProfiles"),
+        BAD(HEAD LISTENER "tlsProfiles: [{name: k}]\nroutes: [{name: r, tlsProfile: k}]\n",
+            "f:5:32: routes[0].tlsProfile: found \"k\" without caFile, expected a profile that has it (or "
+            "insecure: true on this route)"),
+        BAD(HEAD LISTENER PROFILE "routes: [{name: r, tlsProfile: k}, {name: r, tlsProfile: k}]\n",
+            "f:5:43: routes[1].name: found \"r\", which routes[0] has too, expected another name"),
+        BAD(HEAD LISTENER PROFILE "routes: [{name: r, tlsProfile: k, match: {listeners: [a, b]}}]\n",
+            "f:5:58: routes[0].match.listeners[1]: found \"b\", expected the name of one of listeners"),
+        BAD(HEAD LISTENER PROFILE "routes: [{name: r, tlsProfile: k, nodeNames: [{address: A, name: x}, "
+                                  "{address: a., name: y}]}]\n",
+            "f:5:80: routes[0].nodeNames[1].address: found a second node for \"a\", expected one"),
+        BAD(HEAD REST "pool: {breaker: {backoffMinMs: 1000, backoffMaxMs: 999}}\n",
+            "f:5:52: pool.breaker.backoffMaxMs: found 999, expected at least backoffMinMs, 1000"),
+        BAD(HEAD REST "pool: {ageMaxMs: 1000}\n",
+            "f:5:18: pool.ageMaxMs: found 1000, expected at least idleTimeoutMs, 80000"),
+        BAD(HEAD REST "limits: {headBytesMax: 4096}\n",
+            "f:5:9: limits.connectHeadBytesMax: found 8192, expected at most headBytesMax, 4096"),
+    };
+    (void)state;
+    expect_lines(cases, sizeof(cases) / sizeof(cases[0]));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bad_yaml_is_told_in_one_line),
+        cmocka_unit_test(what_the_table_does_not_allow_is_told_in_one_line),
+        cmocka_unit_test(what_settings_owe_each_other_is_told_in_one_line),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
