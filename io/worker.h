@@ -63,6 +63,9 @@ void worker_start_clock(struct worker *);
 
 void worker_turn(struct worker *, uint64_t wait_limit_ns);
 /* One turn; waits at most until wait_limit_ns (0: does not wait). */
+uint64_t worker_wait_until(struct worker *, uint64_t limit_ns);
+/* When the next turn must begin at the latest, by timers, tasks and mail that could not be sent; 0: at once.
+ */
 void worker_run(struct worker *);
 /* Turns until worker_stop_any_thread(). */
 int worker_start_thread(struct worker *, int cpu, void (*main)(struct worker *));
@@ -71,7 +74,7 @@ void worker_stop_any_thread(struct worker *);
 
 void task_init(struct task *, void (*run)(struct task *));
 void worker_defer(struct worker *, struct task *);
-/* Queues the task once; again before it ran: no effect. */
+/* Queues the task once; again before it ran: no effect. A task queued by a task may run in the same turn. */
 static inline void task_cancel(struct task *t)
 {
     list_remove(&t->node);
