@@ -74,14 +74,10 @@ took = time.monotonic() - begun
 time.sleep(1)
 after = memory()
 print("%d requests in %.1f s%s; memory %d KiB after warming up, %d KiB at the end" %
-      (done, took, " (sanitized build: bounded by time)" if sanitized else "", before, after), flush=True)
+      (done, took, " (sanitized build)" if sanitized else "", before, after), flush=True)
 j.equal("all answers are right", 0, wrong)
-if sanitized:
-    j.check("a few thousand at least", done >= 5000, done)
-    # The quarantine of the sanitizer keeps what was freed, up to 256 MiB.
-    j.check("memory is bounded", after - before < 300 * 1024, after - before)
-else:
-    j.check("100,000 requests", done >= count * 0.99, done)
-    j.check("memory stays where it was", after - before < 4096, after - before)
+j.check("as many requests as asked, or a few thousand where time was over first", done >= count * 0.99 or (sanitized and done >= 5000), done)
+# A sanitizer keeps what was freed for a while: 8 MiB here, and its shadow.
+j.check("memory stays where it was", after - before < (24 if sanitized else 4) * 1024, after - before)
 j.check("descriptors are home", descriptors() <= fds + 2, (fds, descriptors()))
 j.finish()
