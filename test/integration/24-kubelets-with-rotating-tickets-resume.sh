@@ -6,14 +6,16 @@
 SIM=$HAWSER_BUILD/tools/kubelet-sim
 NODES=10 ROUNDS=101
 make_pki
-BASE=$(free_address 10250)
+PORT=$(free_port) # kubelet-sim takes a port on every address
+BASE=$(free_address $PORT)
 BASE=${BASE%.*}.10
 STATUS=$(free_port)
-start sim "$SIM" --base "$BASE" --count $NODES --ca "$WORK/kubelet-ca" --rotate-tickets-every 7 --ready-file "$WORK/ready" --threads 1 \
+start sim "$SIM" --base "$BASE" --port "$PORT" --count $NODES --ca "$WORK/kubelet-ca" --rotate-tickets-every 7 --ready-file "$WORK/ready" --threads 1 \
     --status "127.0.0.1:$STATUS"
 usual_config "$WORK/hawser.yaml" <<YAML
 pool: {idleTimeoutMs: 100}
 YAML
+sed -i "s/ports: \[10250\]/ports: [$PORT]/" "$WORK/hawser.yaml"
 python3 - "$WORK/hawser.yaml" "$BASE" $NODES <<'PY'
 import sys
 path, base, nodes = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -26,9 +28,9 @@ open(path, "w").write(text)
 PY
 hawser_start "$WORK/hawser.yaml"
 wait_for 20 test -e "$WORK/ready" || die "kubelet-sim did not become ready"
-matches "a kubelet knows the broker" "egress-broker" "$(via "https://$BASE:10250/whoami")"
+matches "a kubelet knows the broker" "egress-broker" "$(via "https://$BASE:$PORT/whoami")"
 
-check "$NODES kubelets, $ROUNDS rounds" python3 - "$UNIX" "$BASE" $NODES $ROUNDS <<'PY'
+check "$NODES kubelets, $ROUNDS rounds" python3 - "$UNIX" "$BASE" $NODES $ROUNDS $PORT <<'PY'
 import sys
 import time
 from client import Reader, connect
@@ -38,7 +40,7 @@ r = Reader(connect(path))
 bad = 0
 for n in range(rounds):
     for i in range(nodes):
-        authority = "%s.%d:10250" % (prefix, int(first) + i)
+        authority = "%s.%d:%s" % (prefix, int(first) + i, sys.argv[5])
         r.sock.sendall(("GET https://%s/healthz HTTP/1.1\r\nHost: %s\r\n\r\n" % (authority, authority)).encode())
         status, _, body, _ = r.response()
         bad += (status, body) != (200, b"ok")
@@ -67,11 +69,11 @@ equal "kubelet-sim counts the same" "$resumed" "$theirs"
 # A node that restarts with other keys and another certificate: nobody notices but the count of full handshakes.
 curl -sS -X POST "http://127.0.0.1:$STATUS/reboot?node=node-00001" >/dev/null
 sleep 0.2
-equal "after a reboot" ok "$(via "https://$BASE:10250/healthz")"
+equal "after a reboot" ok "$(via "https://$BASE:$PORT/healthz")"
 # The wrong name for an address is refused, also when a ticket is there.
 curl -sS -X POST --data-binary "$BASE:wrong-node" "http://127.0.0.1:$STATUS/faults" >/dev/null
 curl -sS -X POST "http://127.0.0.1:$STATUS/reboot?node=node-00001" >/dev/null
 sleep 0.2
-equal "another node's certificate" 502 "$(via "https://$BASE:10250/healthz" -o "$WORK/body" -w '%{http_code}')"
+equal "another node's certificate" 502 "$(via "https://$BASE:$PORT/healthz" -o "$WORK/body" -w '%{http_code}')"
 matches "is named" "system:node:" "$(cat "$WORK/body")"
 hawser_stop
