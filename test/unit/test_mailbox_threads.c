@@ -55,7 +55,8 @@ static void turn(struct side *s)
 
 static bool is_done(const struct side *s)
 {
-    return s->sent == s->to_send && s->received == s->to_receive && !mailbox_has_mail(&s->worker);
+    return s->sent == s->to_send && s->received == s->to_receive && !mailbox_has_mail(&s->worker) &&
+           !mailbox_is_overflowing(&s->worker);
 }
 
 static void receive(struct worker *w, struct msg *msg)
