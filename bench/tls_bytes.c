@@ -112,7 +112,7 @@ static void bulk(const char *what, int version, bool write)
     double from = cpu_us();
     for (size_t i = 0; i < total; i += sizeof(bytes)) {
         memcpy(to, bytes, sizeof(bytes));
-        __asm__ volatile("" ::: "memory");
+        __asm__ volatile("" : : "r"(to) : "memory");
     }
     copies_us = (cpu_us() - from) * (write ? 1 : 2);
     printf("%-44s %8.2f us per 16 KiB (%.2f with the rig's copies)\n", what,

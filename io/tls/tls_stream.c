@@ -239,7 +239,7 @@ static void fill_info(struct tls_stream *s)
         memcpy(s->info.alpn, alpn, alpn_len);
 }
 
-static enum ending verify(struct tls_stream *s)
+static enum ending verify(struct tls_stream *s, bool *ret_resumable)
 {
     WOLFSSL *ssl = tls_record_wolfssl(s->record);
     struct engine *e = s->base.worker->engine;
@@ -247,8 +247,9 @@ static enum ending verify(struct tls_stream *s)
     if (s->context->role == TLS_SERVER)
         return tls_verify_client(ssl, s->context->needs_client_certificate, now_s, &s->info, &s->peer_names);
     if (!s->context->insecure)
-        return tls_verify_server(ssl, s->expected, now_s, &s->info);
+        return tls_verify_server(ssl, s->expected, now_s, &s->info, ret_resumable);
     tls_verify_show_peer(ssl, &s->info);
+    *ret_resumable = true; /* nothing will be verified then either */
     return ENDING_DONE;
 }
 
@@ -258,15 +259,16 @@ static void deliver_ticket(struct tls_stream *s)
     if (!ticket.bytes)
         return;
     s->record->ticket = (struct tls_ticket){0};
-    if (s->on_ticket && s->context->resumption)
+    if (s->on_ticket)
         s->on_ticket(&s->base, ticket.bytes, ticket.len);
     tls_ticket_drop(&ticket);
 }
 
 static void handshake_done(struct tls_stream *s)
 {
+    bool resumable = false;
     fill_info(s);
-    enum ending end = verify(s);
+    enum ending end = verify(s, &resumable);
     if (end != ENDING_DONE) {
         out_drop(s); /* our Finished stays here: the peer is not who it should be */
         fail(s, end);
@@ -274,6 +276,8 @@ static void handshake_done(struct tls_stream *s)
     }
     out_shrink(s);
     out_flush(s);
+    if (!resumable || !s->context->resumption)
+        s->on_ticket = NULL;
     tls_record_wolfssl_established(s->record);
     free(s->expected);
     s->expected = NULL;
