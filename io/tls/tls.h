@@ -56,6 +56,8 @@ MUST_USE int tls_context_new(const struct tls_context_options *, struct tls_cont
 struct tls_context *tls_context_ref(struct tls_context *);
 void tls_context_unref(struct tls_context **);
 
+#define TLS_ANY_NODE "*" /* as node_name: whichever node of the cluster */
+
 /* What the server at the other end must prove. Exactly one of ip and dns_name is set, unless the context is
  * insecure. */
 struct tls_expect {

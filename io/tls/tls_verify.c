@@ -227,6 +227,12 @@ static enum ending check_san(const struct tls_certificate *c, const struct tls_i
     return ENDING_TLS_NAME_MISMATCH;
 }
 
+static bool is_some_node(struct bytes cn)
+{
+    static const char prefix[] = "system:node:";
+    return cn.len > strlen(prefix) && memcmp(cn.data, prefix, strlen(prefix)) == 0;
+}
+
 /* A kubelet's serving certificate as the kubernetes.io/kubelet-serving signer issues it: one CN. */
 static enum ending check_node(const struct tls_certificate *c, const struct tls_identity *id,
                               struct tls_info *info)
@@ -234,7 +240,8 @@ static enum ending check_node(const struct tls_certificate *c, const struct tls_
     char expected[sizeof("system:node:") + TLS_NAME_MAX];
     struct bytes rest = c->subject, value;
     snprintf(expected, sizeof(expected), "system:node:%s", id->node_name);
-    if (!subject_find(&rest, SUBJECT_CN, &value) || !name_is(value, expected) ||
+    bool any = strcmp(id->node_name, TLS_ANY_NODE) == 0;
+    if (!subject_find(&rest, SUBJECT_CN, &value) || !(any ? is_some_node(value) : name_is(value, expected)) ||
         subject_find(&rest, SUBJECT_CN, &value)) {
         snprintf(info->detail, sizeof(info->detail), "expected subject CN %.100s, presented CN:%.100s",
                  expected, info->peer_cn);

@@ -76,6 +76,7 @@ static void good_names_are_let_in(void **state)
     static const struct rig_connect v6 = {.ip = "fd00::5"}, mapped = {.ip = "::ffff:10.1.2.3"};
     static const struct rig_connect dot = {.dns = "n1.example."}, upper = {.dns = "N1.Example"};
     static const struct rig_connect node = {.ip = "10.1.2.3", .node = "n1"};
+    static const struct rig_connect any = {.ip = "10.1.2.3", .node = TLS_ANY_NODE};
     struct cert_spec s = {
         .cn = "system:node:n1", .org = "system:nodes", .san = "DNS:n1.example,IP:10.1.2.3,IP:fd00::5"};
     expect_verdict("v4", &s, &pki.root, &by_ip, ENDING_DONE, "");
@@ -85,6 +86,7 @@ static void good_names_are_let_in(void **state)
     expect_verdict("dot", &s, &pki.root, &dot, ENDING_DONE, "");
     expect_verdict("case", &s, &pki.root, &upper, ENDING_DONE, "");
     expect_verdict("node", &s, &pki.root, &node, ENDING_DONE, "");
+    expect_verdict("any node", &s, &pki.root, &any, ENDING_DONE, "");
     s.san = "DNS:*.example";
     expect_verdict("wildcard", &s, &pki.root, &by_dns, ENDING_DONE, "");
 }
@@ -118,6 +120,7 @@ static void wrong_nodes_are_refused(void **state)
     (void)state;
     const enum ending bad = ENDING_TLS_NAME_MISMATCH;
     static const struct rig_connect node = {.ip = "10.1.2.3", .node = "n1"};
+    static const struct rig_connect any = {.ip = "10.1.2.3", .node = TLS_ANY_NODE};
     struct cert_spec s = {.cn = "system:node:n2", .org = "system:nodes", .san = "IP:10.1.2.3"};
     expect_verdict("other node", &s, &pki.root, &node, bad, "system:node:n2");
     s.cn = "system:node:n1";
@@ -128,6 +131,10 @@ static void wrong_nodes_are_refused(void **state)
     s.cn = "system:node:n10";
     s.org = "system:nodes";
     expect_verdict("prefix", &s, &pki.root, &node, bad, "system:node:n10");
+    s.cn = "system:node:";
+    expect_verdict("node without name", &s, &pki.root, &any, bad, "system:node:");
+    s.cn = "apiserver";
+    expect_verdict("no node", &s, &pki.root, &any, bad, "apiserver");
 }
 
 static void untrusted_and_expired_are_refused(void **state)
