@@ -16,7 +16,7 @@
 #include "io/worker.h"
 #include "test/support/poll_engine.h"
 
-enum { FLOOD = 2000000, WINDOW = 5000, BATCH_MAX = 1200, RALLY = 30000, ENTRIES = 256 };
+enum { FLOOD = 1000000, WINDOW = 5000, BATCH_MAX = 1200, RALLY = 30000, ENTRIES = 256 };
 
 static const uint64_t patience_ns = 20000000000u;
 
