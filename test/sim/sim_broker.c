@@ -151,7 +151,7 @@ static void compare_counters(struct sim_case *c)
     uint64_t unread = 0; /* stood behind one whose connection ended */
     for (uint32_t id = 1; id <= c->ledger.count; id++) {
         const struct sim_exchange *x = sim_ledger_find(&c->ledger, id);
-        unread += x->outcome == OUTCOME_LOST && x->behind;
+        unread += x->outcome == OUTCOME_LOST && (x->behind || x->disturbed);
     }
     if (requests + unread < c->ledger.count)
         expect(c, "requests", requests, c->ledger.count);

@@ -22,6 +22,7 @@ struct sim_client {
     struct http_reader reader;
     uint32_t queue[PIPELINE_MAX]; /* exchanges under way, oldest first */
     unsigned queued, started, connections;
+    uint64_t last_end_ns; /* of an exchange */
     struct sim_event think, write_pause, read_pause, leave, patience;
     bool reading_stopped, stopped_for_good, half_close, done, thinking;
 };
@@ -157,6 +158,7 @@ static void end_first(struct sim_client *c, enum sim_outcome outcome)
     x->answer_at_client = c->reader.body;
     sim_trace(c->net, "outcome", x->id, (uint64_t)outcome, x->status);
     sim_ledger_end(c->ledger, x->id, outcome, now(c));
+    c->last_end_ns = now(c);
     c->queued--;
     memmove(c->queue, c->queue + 1, c->queued * sizeof(c->queue[0]));
     http_reader_begin(&c->reader, true, false);
@@ -233,15 +235,21 @@ static void judge_complete(struct sim_client *c)
 static bool on_answer(struct sim_client *c)
 {
     bool interim = c->reader.status < 200, close = c->reader.close, own = c->reader.has_id;
+    enum sim_act act = first(c)->act;
     if (interim) {
         http_reader_begin(&c->reader, true, first(c)->method == METHOD_HEAD);
         return true;
     }
     if (own)
         judge_complete(c);
+    if (own && close && c->habits.keep_alive_is_owed && act != ACT_EARLY && act != ACT_EARLY_CLOSE)
+        sim_violation(c->ledger, first(c)->id, "took the connection with it for no reason");
     end_first(c, own ? OUTCOME_COMPLETE : OUTCOME_ERROR);
-    if (close)
+    if (close) {
+        for (unsigned i = 0; i < c->queued; i++)
+            sim_ledger_find(c->ledger, c->queue[i])->disturbed = true;
         drop(c, false, OUTCOME_LOST, OUTCOME_LOST);
+    }
     return !close;
 }
 
@@ -352,7 +360,9 @@ static void watch_patience(struct sim_client *c)
         sim_event_cancel(c->net, &c->patience);
         return;
     }
-    sim_event_at(c->net, &c->patience, first(c)->begun_ns + c->habits.patience_ns);
+    /* One behind others has its time from when it is its turn. */
+    uint64_t since = first(c)->begun_ns > c->last_end_ns ? first(c)->begun_ns : c->last_end_ns;
+    sim_event_at(c->net, &c->patience, since + c->habits.patience_ns);
 }
 
 /* Goes on with whatever can be done. */

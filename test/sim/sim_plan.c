@@ -66,6 +66,7 @@ static void make_habits(struct dice *d, bool calm, bool transparent, struct sim_
     h->half_closes = transparent ? trouble(d, 300) : 0;
     h->patience_ns = transparent ? 600000000000u : 150000000000u;
     h->answer_is_owed = !transparent;
+    h->keep_alive_is_owed = !transparent && calm;
     h->transparent = transparent;
     if (calm)
         return;
