@@ -103,13 +103,14 @@ static void begin_exchange(struct sim_client *c)
     x->request_chunked = bodied && sim_chance(c->net, 300);
     x->request_len = bodied ? some_length(c, c->habits.request_max) : 0;
     x->delay_ns = sim_between(c->net, 0, c->habits.backend_think_max_ns);
+    x->untrusted = !sim_backend_is_trusted(b);
     x->begun_ns = now(c);
     c->queue[c->queued++] = x->id;
     c->started++;
     sim_trace(c->net, "ask", x->id, x->backend, (uint64_t)x->act);
     const char *host = sim_backend_host(b), *method = sim_method_name(x->method);
-    sim_bytes_print(&c->out, "%s http://%s/x/%" PRIu32 " HTTP/1.1\r\nHost: %s\r\nX-Id: %" PRIu32 "\r\n",
-                    method, host, x->id, host, x->id);
+    sim_bytes_print(&c->out, "%s %s://%s/x/%" PRIu32 " HTTP/1.1\r\nHost: %s\r\nX-Id: %" PRIu32 "\r\n", method,
+                    sim_backend_scheme(b), host, x->id, host, x->id);
     if (x->request_chunked)
         sim_bytes_print(&c->out, "Transfer-Encoding: chunked\r\n\r\n");
     else if (bodied)

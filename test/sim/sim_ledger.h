@@ -60,6 +60,7 @@ struct sim_exchange {
     enum sim_method method;
     enum sim_act act;
     bool request_chunked;
+    bool untrusted; /* the backend cannot prove who it is: it must not be asked */
     uint32_t request_len, answer_len;
     uint64_t delay_ns; /* the backend thinks */
     /* What happened. */

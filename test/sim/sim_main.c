@@ -90,12 +90,15 @@ int main(int argc, char **argv)
     if (from > to)
         return usage();
     signal(SIGABRT, on_crash);
-    log_configure(&(struct log_options){.fd = STDERR_FILENO, .level = LOG_ERROR});
+    log_configure(&(struct log_options){.fd = trace ? STDOUT_FILENO : STDERR_FILENO,
+                                        .level = trace ? LOG_DEBUG : LOG_ERROR});
     if (tls_global_init() < 0 || resolve_global_init() < 0)
         return 1;
+    sim_tls_init();
     for (uint64_t seed = from; seed <= to; seed++)
         if (!run_seed(app, seed, twice, trace ? stdout : NULL))
             return 1;
+    sim_tls_fini();
     resolve_global_fini();
     tls_global_fini();
     return 0;

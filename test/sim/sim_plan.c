@@ -87,6 +87,8 @@ void sim_plan_make(uint64_t seed, bool transparent, struct sim_plan *ret)
     ret->backends = (unsigned)roll(&d, 1, SIM_BACKENDS_MAX);
     ret->clients = (unsigned)roll(&d, 1, SIM_CLIENTS_MAX);
     ret->stream_backends = roll(&d, 0, 3) == 0;
+    if (!transparent && roll(&d, 0, 2) == 0)
+        ret->tls = ret->stream_backends = true;
     ret->idle_close = ret->calm ? 0 : trouble(&d, 300);
     ret->conns_cap = ret->calm ? 64 : (uint32_t)roll(&d, 1, 16);
     make_faults(&d, ret->calm, &ret->faults);
@@ -99,7 +101,9 @@ void sim_plan_print(const struct sim_plan *p, FILE *f)
     const struct sim_habits *h = &p->habits;
     fprintf(f, "  seed %" PRIu64 "%s: %u workers, mailboxes of %u, %u clients, %u backends%s\n", p->seed,
             p->calm ? " (calm)" : "", p->workers, p->mailbox_entries, p->clients, p->backends,
-            p->stream_backends ? " on streams" : "");
+            p->tls               ? " with TLS"
+            : p->stream_backends ? " on streams"
+                                 : "");
     fprintf(
         f,
         "  faults: refused %u unreachable %u hangs %u reset %u blackhole %u short_read %u short_write %u "
