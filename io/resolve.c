@@ -296,7 +296,7 @@ static void question_answer(struct resolve *r)
 static void deliver_answers(struct task *task)
 {
     struct resolver *res = container_of(task, struct resolver, deliver);
-    struct list due; /* what callbacks ask now is answered in the next turn */
+    struct list due; /* what callbacks ask now is answered by the task's next run */
     list_init(&due);
     list_splice_tail(&due, &res->answered);
     struct list *node;

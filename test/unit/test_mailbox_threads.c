@@ -88,8 +88,8 @@ static void flood_main(struct worker *w)
             told = s->received;
             mailbox_post(w, 1 - w->number, &(struct msg){.deliver = acknowledge, .extra = {told}});
         }
-        if (burst == 0)
-            worker_turn(w, 0);
+        if (burst == 0 || (s->sent == s->to_send && s->received == s->to_receive))
+            worker_turn(w, 0); /* more to send, or nothing more to wait for */
         else
             turn(s);
     }
