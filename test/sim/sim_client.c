@@ -165,6 +165,17 @@ static void end_first(struct sim_client *c, enum sim_outcome outcome)
     http_reader_begin(&c->reader, true, false);
 }
 
+/* A reset that tells of a cut answer may overtake the end of the answer before it. */
+static bool cut_follows(struct sim_client *c)
+{
+    for (unsigned i = 1; i < c->queued; i++) {
+        enum sim_act act = sim_ledger_find(c->ledger, c->queue[i])->act;
+        if (act == ACT_CUT_BODY || act == ACT_RESET_BODY)
+            return true;
+    }
+    return false;
+}
+
 static void connection_over(struct sim_client *c, enum sim_outcome begun, enum sim_outcome others)
 {
     sim_event_cancel(c->net, &c->leave);
@@ -175,7 +186,7 @@ static void connection_over(struct sim_client *c, enum sim_outcome begun, enum s
         struct sim_exchange *x = first(c);
         bool was_begun = !behind && c->reader.part != PART_HEAD;
         x->behind = behind;
-        x->disturbed |= c->reading_stopped;
+        x->disturbed |= c->reading_stopped || cut_follows(c);
         end_first(c, was_begun || (!behind && !http_reader_is_fresh(&c->reader)) ? begun : others);
     }
     c->out.at = c->out.len = 0;
