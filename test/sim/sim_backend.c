@@ -176,6 +176,11 @@ static void begin_answer(struct backend_conn *c)
         cut_answer(c, x->method == METHOD_HEAD ? 1 : 60, UINT64_MAX);
         c->reset_after = x->act == ACT_RESET_BODY;
         break;
+    case ACT_RESET_OPEN:
+        put_until_close(c, x);
+        cut_answer(c, x->method == METHOD_HEAD ? 1 : 60, UINT64_MAX);
+        c->reset_after = true;
+        break;
     case ACT_GARBAGE: put_garbage(c); break;
     case ACT_NEVER: c->never = true; break;
     case ACT_COUNT: ASSERT(!"not an act");

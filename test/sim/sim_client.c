@@ -51,8 +51,8 @@ static enum sim_act some_act(struct sim_client *c)
 {
     static const enum sim_act good[] = {ACT_LENGTH, ACT_CHUNKED, ACT_NO_CONTENT, ACT_INTERIM, ACT_EARLY};
     static const enum sim_act closing[] = {ACT_UNTIL_CLOSE, ACT_LAST};
-    static const enum sim_act bad[] = {ACT_EARLY_CLOSE, ACT_SILENT,     ACT_CUT_HEAD,
-                                       ACT_CUT_BODY,    ACT_RESET_BODY, ACT_GARBAGE};
+    static const enum sim_act bad[] = {ACT_EARLY_CLOSE, ACT_SILENT,     ACT_CUT_HEAD, ACT_CUT_BODY,
+                                       ACT_RESET_BODY,  ACT_RESET_OPEN, ACT_GARBAGE};
     const struct sim_habits *h = &c->habits;
     if (sim_chance(c->net, h->never_acts))
         return ACT_NEVER;
@@ -86,7 +86,7 @@ static void put_request_body(struct sim_client *c, const struct sim_exchange *x)
             sim_bytes_print(&c->out, "\r\n");
             at += n;
         }
-        sim_bytes_print(&c->out, "0\r\n\r\n");
+        sim_bytes_print(&c->out, sim_chance(c->net, 300) ? "0\r\nX-Trailer: yes\r\n\r\n" : "0\r\n\r\n");
     }
     free(body);
 }
@@ -170,7 +170,7 @@ static bool cut_follows(struct sim_client *c)
 {
     for (unsigned i = 1; i < c->queued; i++) {
         enum sim_act act = sim_ledger_find(c->ledger, c->queue[i])->act;
-        if (act == ACT_CUT_BODY || act == ACT_RESET_BODY)
+        if (act >= ACT_CUT_BODY && act <= ACT_RESET_OPEN)
             return true;
     }
     return false;

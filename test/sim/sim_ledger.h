@@ -28,6 +28,7 @@ enum sim_method { METHOD_GET, METHOD_HEAD, METHOD_PUT, METHOD_POST, METHOD_COUNT
     X(CUT_HEAD, "closes within the head")                                                                    \
     X(CUT_BODY, "closes within the body")                                                                    \
     X(RESET_BODY, "resets within the body")                                                                  \
+    X(RESET_OPEN, "resets within a body that ends with the connection")                                      \
     X(GARBAGE, "answers nonsense")                                                                           \
     X(NEVER, "never answers")
 

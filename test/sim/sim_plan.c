@@ -54,6 +54,10 @@ static void make_habits(struct dice *d, bool calm, bool transparent, struct sim_
     h->pipeline = roll(d, 0, 1) ? 1 : (unsigned)roll(d, 2, 6);
     h->request_max = (uint32_t)(1u << roll(d, 4, 17));
     h->answer_max = (uint32_t)(1u << roll(d, 4, 18));
+    if (roll(d, 0, 7) == 0) { /* beyond every budget on the way */
+        h->exchanges = h->exchanges % 3 + 1;
+        h->request_max = h->answer_max = 1500000;
+    }
     h->think_max_ns = roll(d, 0, 200) * 1000000;
     h->backend_think_max_ns = roll(d, 0, 100) * 1000000;
     h->slow_writes = trouble(d, 300);
