@@ -11,6 +11,8 @@
  * looked at again after each. Buffers that are not to be had are asked for again by timer.
  *
  * A stream that failed says so to its peer (alert), gives it TLS_FAILING_MS to hear it, and then reports.
+ *
+ * tidy: length: a TODO(tls) for its author: the two buffers of ciphertext may leave for a file of their own.
  */
 #include "io/tls/tls.h"
 
