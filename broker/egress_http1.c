@@ -242,15 +242,16 @@ static void response_without_body(struct egress *e, struct seg rest)
 
 void egress_read(struct egress *e, struct seg seg)
 {
+    struct worker *w = worker_of(e); /* what fails below frees the object */
     while (e->state != EGRESS_BODY) {
         if (e->head_buf && !gather_head(e, seg)) {
-            worker_release_seg(worker_of(e), seg);
+            worker_release_seg(w, seg);
             egress_fail(e, ENDING_HEAD_TOO_LARGE, "response head larger than the broker's buffers");
             return;
         }
         if (e->head_buf) {
             /* The segment's bytes are in the gathered head now; go on from there. */
-            worker_release_seg(worker_of(e), seg);
+            worker_release_seg(w, seg);
             regrant(e, seg.len);
             seg = (struct seg){e->head_buf, e->head_buf->mem, e->head_len, 0};
         }
@@ -258,13 +259,13 @@ void egress_read(struct egress *e, struct seg seg)
         ssize_t n = read_head(e, (const char *)seg.data, seg.len);
         if (n < 0) {
             if (!gathered)
-                worker_release_seg(worker_of(e), seg);
+                worker_release_seg(w, seg);
             return;
         }
         if (n == 0) {
             if (!gathered) {
                 bool ok = gather_head(e, seg);
-                worker_release_seg(worker_of(e), seg);
+                worker_release_seg(w, seg);
                 regrant(e, seg.len);
                 if (!ok)
                     egress_fail(e, ENDING_LIMIT, "out of buffers for a response head");
@@ -281,7 +282,7 @@ void egress_read(struct egress *e, struct seg seg)
         seg.data += n;
         seg.len -= (uint32_t)n;
         if (seg.len == 0 && e->state != EGRESS_BODY) {
-            worker_release_seg(worker_of(e), seg);
+            worker_release_seg(w, seg);
             return;
         }
     }
@@ -290,7 +291,7 @@ void egress_read(struct egress *e, struct seg seg)
     else if (seg.len > 0)
         read_body(e, seg);
     else
-        worker_release_seg(worker_of(e), seg);
+        worker_release_seg(w, seg);
 }
 
 void egress_read_end(struct egress *e)

@@ -38,6 +38,7 @@ struct sim_engine {
     struct list arrivals;
     struct slab stream_slab, seg_nodes;
     struct sim_event wake_event, held_event;
+    void (*turn)(struct worker *, uint64_t wait_limit_ns);
     uint64_t sleep_until_ns;
     bool asleep, held;
 };
@@ -586,6 +587,7 @@ int engine_sim_new(struct sim_world *world, struct worker *w, struct engine **re
     e->engine = (struct engine){.ops = &sim_ops, .worker = w};
     e->world = world;
     e->net = world->net;
+    e->turn = worker_turn;
     list_init(&e->node);
     list_init(&e->ready);
     list_init(&e->streams);
@@ -633,6 +635,11 @@ struct sim_net *sim_world_net(struct sim_world *w)
     return w->net;
 }
 
+void sim_world_turn_by(struct worker *w, void (*turn)(struct worker *, uint64_t wait_limit_ns))
+{
+    sim_of(w->engine)->turn = turn;
+}
+
 static void hold(struct sim_engine *e, uint64_t duration_ns)
 {
     e->held = true;
@@ -671,9 +678,8 @@ static void fall_asleep(struct sim_engine *e)
 {
     struct worker *w = e->engine.worker;
     uint64_t now = sim_now_ns(e->net);
-    uint64_t until = now + WORKER_WAIT_MAX_MS * 1000000ull, timer = timer_next_ns(&w->timers);
-    e->sleep_until_ns = timer < until ? timer : until;
-    e->asleep = list_empty(&w->tasks) && e->sleep_until_ns > now && mailbox_prepare_sleep(w);
+    e->sleep_until_ns = worker_wait_until(w, now + WORKER_WAIT_MAX_MS * 1000000ull);
+    e->asleep = e->sleep_until_ns > now && mailbox_prepare_sleep(w);
 }
 
 static void turn_worker(struct sim_engine *e)
@@ -682,7 +688,7 @@ static void turn_worker(struct sim_engine *e)
     struct sim_world *world = e->world;
     struct worker *w = e->engine.worker;
     /* The turn may end the worker and free the engine with it: only the world is looked at then. */
-    worker_turn(w, 0);
+    e->turn(w, 0);
     sim_pass(n, sim_now_ns(n) + sim_between(n, TURN_MIN_NS, TURN_MAX_NS));
     bool alive = false;
     list_each_safe(node, tmp, &world->engines) alive |= node == &e->node;

@@ -25,6 +25,8 @@ struct sim_net *sim_world_net(struct sim_world *);
 MUST_USE int engine_sim_new(struct sim_world *, struct worker *, struct engine **ret);
 /* 0 or -ENOMEM. The worker's `peers` must be set before its first turn. */
 
+void sim_world_turn_by(struct worker *, void (*turn)(struct worker *, uint64_t wait_limit_ns));
+/* The worker is turned by this instead of worker_turn(): for owners that have work of their own around it. */
 void sim_world_hold(struct sim_world *, const struct worker *, uint64_t duration_ns);
 /* The worker does not turn for that long, whatever waits for it. */
 bool sim_world_run(struct sim_world *, uint64_t until_ns, bool (*done)(void *), void *arg);

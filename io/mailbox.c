@@ -179,9 +179,16 @@ unsigned mailbox_drain(struct worker *w)
 
 bool mailbox_has_mail(const struct worker *w)
 {
-    for (unsigned other = 0; other < w->mail->workers; other++)
-        if (ck_ring_size(&pair_of(w->mail, other, w->number)->ring) > 0 ||
-            pair_of(w->mail, w->number, other)->overflow.count > 0)
+    for (unsigned from = 0; from < w->mail->workers; from++)
+        if (ck_ring_size(&pair_of(w->mail, from, w->number)->ring) > 0)
+            return true;
+    return false;
+}
+
+bool mailbox_is_overflowing(const struct worker *w)
+{
+    for (unsigned to = 0; to < w->mail->workers; to++)
+        if (pair_of(w->mail, w->number, to)->overflow.count > 0)
             return true;
     return false;
 }

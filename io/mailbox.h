@@ -42,7 +42,9 @@ void mailbox_post_lazy(struct worker *from, unsigned to, const struct msg *);
 unsigned mailbox_drain(struct worker *);
 /* Delivers waiting messages, bounded per call and sender; returns how many. Owner worker only. */
 bool mailbox_has_mail(const struct worker *);
-/* Something waits for this worker, or overflow of its own waits to be moved. Owner worker only. */
+/* Something waits for this worker. Owner worker only. */
+bool mailbox_is_overflowing(const struct worker *);
+/* Overflow of its own waits to be moved: it must turn again soon, but need not spin. Owner worker only. */
 void mailbox_flush(struct worker *);
 /* Moves overflow into rings, and asks the engine to wake those receivers that sleep. End of each turn. */
 bool mailbox_prepare_sleep(struct worker *);

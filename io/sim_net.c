@@ -229,6 +229,17 @@ uint32_t sim_sockets(const struct sim_net *n)
     return n->sock_count;
 }
 
+uint32_t sim_dialled_to(const struct sim_net *n, const struct net_address *a)
+{
+    uint32_t count = 0;
+    list_each_safe(node, tmp, (struct list *)&n->conns)
+    {
+        const struct sim_conn *c = list_entry(node, struct sim_conn, node);
+        count += c->sides[0] && net_address_equal(&c->to, a);
+    }
+    return count;
+}
+
 static void poke(struct sim_sock *s)
 {
     if (!s)

@@ -113,3 +113,5 @@ void sim_reset(struct sim_sock *);
 /* Frees the socket; the other side is reset and may lose what was under way. */
 uint32_t sim_sockets(const struct sim_net *);
 /* Open now. */
+uint32_t sim_dialled_to(const struct sim_net *, const struct net_address *);
+/* Sockets that dialled this address, connected or not, and are not closed by their owner. */

@@ -132,6 +132,12 @@ void uring_turn(struct engine *e, uint64_t wait_until_ns)
     uring_listeners_rearm(u);
     feed_starved(u);
     flush_sends(u);
+    /* What was told by sends that went at once may have posted mail or armed timers: neither shall wait out
+     * this turn's sleep. */
+    if (w->dirty_count > 0)
+        mailbox_flush(w);
+    if (wait_until_ns != 0 && timer_next_ns(&w->timers) < wait_until_ns)
+        wait_until_ns = timer_next_ns(&w->timers);
 
     uint64_t now = e->ops->now_ns(e);
     bool wait = wait_until_ns > now && list_empty(&u->ready) && list_empty(&u->dirty) &&

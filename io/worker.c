@@ -9,7 +9,10 @@
 #include "io/engine.h"
 #include "io/mailbox.h"
 
-enum { CHAIN_MAX = 6 };
+enum {
+    CHAIN_MAX = 6,
+    OVERFLOW_RETRY_NS = 1000000, /* a frank guess: long against a turn, short against a request */
+};
 
 int worker_init(struct worker *w, unsigned number, unsigned count, struct mailboxes *mail,
                 const struct buf_limits *limits)
@@ -71,17 +74,20 @@ static void run_chains(struct worker *w)
     }
 }
 
-static uint64_t wait_until(struct worker *w, uint64_t limit_ns)
+uint64_t worker_wait_until(struct worker *w, uint64_t limit_ns)
 {
     if (limit_ns == 0 || !list_empty(&w->tasks))
         return 0;
+    /* A receiver that is slow shall not make its senders spin: they look again after a while. */
+    if (UNLIKELY(mailbox_is_overflowing(w)) && limit_ns > w->now_ns + OVERFLOW_RETRY_NS)
+        limit_ns = w->now_ns + OVERFLOW_RETRY_NS;
     uint64_t next = timer_next_ns(&w->timers);
     return next < limit_ns ? next : limit_ns;
 }
 
 void worker_turn(struct worker *w, uint64_t wait_limit_ns)
 {
-    uint64_t until = wait_until(w, wait_limit_ns);
+    uint64_t until = worker_wait_until(w, wait_limit_ns);
     if (until != 0 && !mailbox_prepare_sleep(w))
         until = 0;
     w->engine->ops->turn(w->engine, until);

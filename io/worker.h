@@ -63,6 +63,9 @@ void worker_start_clock(struct worker *);
 
 void worker_turn(struct worker *, uint64_t wait_limit_ns);
 /* One turn; waits at most until wait_limit_ns (0: does not wait). */
+uint64_t worker_wait_until(struct worker *, uint64_t limit_ns);
+/* When the next turn must begin at the latest, by timers, tasks and mail that could not be sent; 0: at once.
+ */
 void worker_run(struct worker *);
 /* Turns until worker_stop_any_thread(). */
 int worker_start_thread(struct worker *, int cpu, void (*main)(struct worker *));

@@ -113,8 +113,27 @@ void dial_failed(struct conn *c, enum ending reason, const char *detail)
     pool_on_dial_failed(e, reason, detail, opened);
 }
 
+/* A TLS 1.2 peer that forgot our ticket (a kubelet that was restarted) is no failure of the endpoint, only
+ * this library cannot go on with the full handshake it asks for. The lease goes on waiting, and the next
+ * dial, which its waiting causes, has no ticket to offer; tickets_refused() sees to an end of such rounds. */
+static void dial_without_ticket(struct conn *c)
+{
+    struct endpoint *e = c->endpoint;
+    struct pool *pool = e->pool;
+    counter_add(pool->worker, COUNTER_dials_failed, 1);
+    counter_add(pool->worker, COUNTER_tls_not_resumed, 1);
+    tickets_refused(&pool->tickets, &e->tickets, c->connected_ns);
+    if (c->probe)
+        health_probe_undecided(&e->health, pool->worker);
+    c->probe = false;
+}
+
 void dial_closed(struct conn *c, enum ending reason)
 {
+    if (tls_stream_info(c->stream)->ticket_refused) {
+        dial_without_ticket(c);
+        return;
+    }
     if (reason == ENDING_DONE) /* both ends finished before the handshake did */
         reason = ENDING_TRUNCATED;
     const char *detail = tls_stream_info(c->stream)->detail;

@@ -29,14 +29,18 @@ static void make_hungry(struct endpoint *e)
         worker_defer(pool->worker, &pool->settle);
 }
 
-/* Waiters beside idle connections are those who asked for a fresh one: the idle ones make room for them. */
+/* At the cap, with somebody waiting for a dial: connections that linger need not be polite any longer.
+ * Waiters beside idle connections are those who asked for a fresh one: the coldest make room for them. */
 static void make_room(struct endpoint *e)
 {
-    uint32_t wanted = e->waiting - endpoint_dials(e), coming = e->counts[CONN_CLOSING];
-    while (coming < wanted && e->counts[CONN_IDLE] > 0) {
-        conn_abort(list_entry(e->conns[CONN_IDLE].prev, struct conn, node), ENDING_CANCELLED);
-        coming++;
+    uint32_t wanted = e->waiting - endpoint_dials(e), coming = 0;
+    const struct list *closing = &e->conns[CONN_CLOSING];
+    for (const struct list *n = closing->prev; n != closing && coming < wanted; n = n->prev, coming++) {
+        struct conn *c = list_entry(n, struct conn, node);
+        stream_abort(c->stream, c->ending);
     }
+    for (; coming < wanted && e->counts[CONN_IDLE] > 0; coming++)
+        conn_abort(list_entry(e->conns[CONN_IDLE].prev, struct conn, node), ENDING_CANCELLED);
 }
 
 static bool wants_dial(struct endpoint *e)

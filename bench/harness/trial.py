@@ -5,7 +5,7 @@ import subprocess
 import time
 
 from harness.process import Failure, Process, cpu_between, machine_sample
-from peers.floor import RESPONDER
+from peers.floor import responder
 
 LOAD_CPU = {1}  # generator and kubelets; the proxy has CPU 0, or both when it has two workers
 REUSE_MIN = 0.999
@@ -22,8 +22,9 @@ class Trial:
         self.process = None
         argv, env = peer.write(folder, setup, self.listen)
         if peer.floor:
-            self.responder = Process([context.tools.program("hawser-responder"), RESPONDER, "1024"], LOAD_CPU, self.log)
-            self.responder.wait_listening(RESPONDER)
+            address = responder(setup)
+            self.responder = Process([context.tools.program("hawser-responder"), address, "1024"], LOAD_CPU, self.log)
+            self.responder.wait_listening(address)
         try:
             if argv:
                 cpus = {0} if setup.workers == 1 else set(range(setup.workers))
@@ -48,13 +49,13 @@ class Trial:
 
     def load(self, seconds_max=600, **options):
         """Runs hawser-load once with --name value for each option; returns its JSON."""
-        address = "unix:" + self.listen if self.process else RESPONDER
+        address = "unix:" + self.listen if self.process else responder(self.setup)
         argv = [self.context.tools.program("hawser-load"), "--connect", address, "--target", self.peer.target,
                 "--base", self.setup.base, "--count", str(self.setup.count), "--port", str(self.setup.port)]
         for name, value in options.items():
             argv += ["--" + name] + ([] if value is True else [str(value)])
         done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=seconds_max,
-                              check=False, preexec_fn=_load_priority)
+                              check=False, preexec_fn=_be_fair if options.get("pacing") == "closed" else _be_on_time)
         if self.process:
             self.process.check_alive()
         if done.returncode != 0:
@@ -128,12 +129,18 @@ class Trial:
             row["remarks"].append(f"noisy: other programs used {row['foreign_cpu']:.2f} CPU")
 
 
-def _load_priority():
+def _be_on_time():
+    """An open-loop generator must wake when its time has come, whatever the kubelets beside it do. It sleeps nearly
+    always, so first place costs them little. Without the privilege its lag is judged all the same."""
     os.sched_setaffinity(0, LOAD_CPU)
     try:
-        os.nice(-10)  # the generator must be on time beside the kubelets; without the privilege its lag is judged
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     except OSError:
         pass
+
+
+def _be_fair():
+    os.sched_setaffinity(0, LOAD_CPU)
 
 
 def settle(seconds):

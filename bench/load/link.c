@@ -137,6 +137,12 @@ enum link_verdict link_start(struct link *l, const struct request *request)
     return send_request(l);
 }
 
+/* The first number in the answer to an upload: {"length":N,… or just N. */
+static uint64_t counted_in(const char *body_start)
+{
+    return strtoull(body_start + strcspn(body_start, "0123456789"), NULL, 10);
+}
+
 static enum link_verdict judge(struct link *l)
 {
     const struct answer *a = &l->answer;
@@ -147,7 +153,7 @@ static enum link_verdict judge(struct link *l)
                  a->head);
         return fail(l, FAIL_STATUS, note);
     }
-    if (l->options->expect_count && strtoull(a->body_start, NULL, 10) != l->options->upload_bytes) {
+    if (l->options->expect_count && counted_in(a->body_start) != l->options->upload_bytes) {
         snprintf(note, sizeof(note), "endpoint %u: counted %s bytes of the upload", l->request.endpoint,
                  a->body_start);
         return fail(l, FAIL_LENGTH, note);

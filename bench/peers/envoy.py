@@ -22,7 +22,9 @@ class Envoy(Peer):
         return self.tools.envoy_missing
 
     def version(self):
-        return self.first_line([self.tools.envoy, "--version"]) if not self.missing() else "missing"
+        if self.missing():
+            return "missing"
+        return "envoy " + self.first_line([self.tools.envoy, "--version"]).partition("version: ")[2]
 
     def write(self, folder, setup, listen):
         config = {

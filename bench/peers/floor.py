@@ -6,7 +6,9 @@ hawser-responder instead of the simulated kubelets.
 """
 from peers.peer import Peer
 
-RESPONDER = "tcp:127.0.0.1:10251"
+
+def responder(setup):
+    return f"tcp:127.0.0.1:{setup.port + 1}"
 
 
 class Relay(Peer):
@@ -20,7 +22,7 @@ class Relay(Peer):
         return "this tree"
 
     def write(self, folder, setup, listen):
-        return [self.tools.program("hawser-relay"), f"--{self.engine}", f"unix:{listen}", RESPONDER], {}
+        return [self.tools.program("hawser-relay"), f"--{self.engine}", f"unix:{listen}", responder(setup)], {}
 
 
 class RelayEpoll(Relay):

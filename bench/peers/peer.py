@@ -17,6 +17,7 @@ class Setup:
     idle_s: float = 80.0       # a pooled connection idle for so long is closed; below the kubelet's 90 s
     resume: bool = True
     per_endpoint: int = 8      # idle connections kept per kubelet where a proxy wants a number
+    big_buffers: bool = False  # bulk: buffers that a proxy's user might enlarge for it
     ca: str = ""
     client_cert: str = ""
     client_key: str = ""

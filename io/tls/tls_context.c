@@ -82,23 +82,20 @@ static int on_alpn(WOLFSSL *ssl, const unsigned char **out, unsigned char *out_l
     return ALPN_REFUSED;
 }
 
+static const char *take_root(void *arg, const uint8_t *der, size_t len)
+{
+    struct tls_context *c = arg;
+    int code = wolfSSL_CTX_load_verify_buffer(c->wolfssl, der, (long)len, WOLFSSL_FILETYPE_ASN1);
+    return code == WOLFSSL_SUCCESS ? NULL : library_text(code);
+}
+
 static int set_roots(struct tls_context *c, const char *path, struct tls_detail d)
 {
     struct tls_pem roots;
     int err = tls_pem_read(path, &roots, d);
     if (err)
         return err;
-    err = tls_pem_check_roots(&roots, d);
-    if (!err) {
-        int code = wolfSSL_CTX_load_verify_buffer(c->wolfssl, roots.bytes, (long)roots.len,
-                                                  WOLFSSL_FILETYPE_PEM);
-        if (code != WOLFSSL_SUCCESS) {
-            tls_detail_set(d,
-                           "%s: not usable as trust roots: %s, expected CA certificates that are valid now",
-                           path, library_text(code));
-            err = -EINVAL;
-        }
-    }
+    err = tls_pem_take_roots(&roots, &(struct tls_roots_taker){take_root, c}, d);
     tls_pem_free(&roots);
     return err;
 }

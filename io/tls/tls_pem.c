@@ -115,9 +115,46 @@ static int read_certificates(const struct tls_pem *f, X509 **ret_first, struct t
     return -1;
 }
 
-int tls_pem_check_roots(const struct tls_pem *f, struct tls_detail d)
+/* Gives one root away. 1: it was out of date and left out; 0; or -EINVAL with one line. */
+static int take_root(const struct tls_pem *f, X509 *x, const struct tls_roots_taker *taker,
+                     struct tls_detail d)
 {
-    return read_certificates(f, NULL, d) > 0 ? 0 : -EINVAL;
+    if (X509_cmp_current_time(X509_get0_notAfter(x)) < 0 || X509_cmp_current_time(X509_get0_notBefore(x)) > 0)
+        return 1;
+    uint8_t *der = NULL;
+    int len = i2d_X509(x, &der);
+    const char *why = len > 0 ? taker->take(taker->arg, der, (size_t)len) : "out of memory";
+    OPENSSL_free(der);
+    if (!why)
+        return 0;
+    char name[160] = "";
+    X509_NAME_oneline(X509_get_subject_name(x), name, sizeof(name));
+    tls_detail_set(d, "%s: %s is not usable as a trust root: %s", f->path, name, why);
+    return -EINVAL;
+}
+
+int tls_pem_take_roots(const struct tls_pem *f, const struct tls_roots_taker *taker, struct tls_detail d)
+{
+    int count = read_certificates(f, NULL, d), taken = 0;
+    if (count < 0)
+        return -EINVAL;
+    BIO *bio = BIO_new_mem_buf(f->bytes, (int)f->len);
+    for (int i = 0; bio && i < count; i++) {
+        X509 *x = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+        int result = x ? take_root(f, x, taker, d) : 1;
+        X509_free(x);
+        if (result < 0) {
+            BIO_free(bio);
+            return result;
+        }
+        taken += result == 0;
+    }
+    BIO_free(bio);
+    if (taken > 0)
+        return 0;
+    tls_detail_set(d, "%s: %d certificate%s found, none valid now; expected a CA certificate that is",
+                   f->path, count, count == 1 ? "" : "s");
+    return -EINVAL;
 }
 
 static int no_passphrase(char *buf, int size, int rwflag, void *arg)

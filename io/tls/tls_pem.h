@@ -25,8 +25,14 @@ MUST_USE int tls_pem_read(const char *path, struct tls_pem *ret, struct tls_deta
 /* 0 or -errno with one line. */
 void tls_pem_free(struct tls_pem *);
 /* Wipes it: it may be a key. */
-MUST_USE int tls_pem_check_roots(const struct tls_pem *, struct tls_detail);
-/* At least one certificate, all of them readable. 0 or -EINVAL with one line. */
+/* Takes one certificate (DER, lent). NULL, or why it cannot be a root. */
+struct tls_roots_taker {
+    const char *(*take)(void *arg, const uint8_t *der, size_t len);
+    void *arg;
+};
+MUST_USE int tls_pem_take_roots(const struct tls_pem *, const struct tls_roots_taker *, struct tls_detail);
+/* Every certificate of the bundle must be readable, and one at least valid now. Those out of date are left
+ * out: the TLS library would trust them for ever. 0 or -EINVAL with one line. */
 MUST_USE int tls_pem_check_identity(const struct tls_pem *chain, const struct tls_pem *key,
                                     struct tls_detail);
 /* Chain readable, key readable, unencrypted, RSA or EC, and that of the first certificate. */

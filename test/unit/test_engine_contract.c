@@ -695,8 +695,6 @@ static void answer_before_a_reset_of_our_sending_is_still_read(struct rig *r)
     part(r, t);
 }
 
-static void watch_tells_readiness_once_or_is_not_supported(struct rig *r);
-
 static bool watch_fired;
 static void on_ready(struct watch *w, bool readable, bool writable)
 {
@@ -739,6 +737,78 @@ static void watch_tells_readiness_once_or_is_not_supported(struct rig *r)
     close(fds[1]);
 }
 
+/* -- threads: only where workers really sleep
+ * ---------------------------------------------------------------- */
+
+enum { SLEEP_NS = 1000000000 };
+
+static _Atomic uint64_t posted_ns, heard_ns;
+
+static uint64_t monotonic_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void hear(struct worker *w, struct msg *msg)
+{
+    (void)msg;
+    atomic_store(&heard_ns, monotonic_ns());
+    worker_stop_any_thread(w);
+}
+
+static void sleep_and_listen(struct worker *w)
+{
+    while (!atomic_load(&w->stop))
+        worker_turn(w, w->now_ns + SLEEP_NS);
+}
+
+static void post_when_sent(struct stream *s, struct seg seg)
+{
+    struct node *n = s->owner;
+    struct msg msg = {.deliver = hear};
+    worker_release_seg(n->worker, seg);
+    atomic_store(&posted_ns, monotonic_ns());
+    mailbox_post(n->worker, 1, &msg);
+}
+
+static void mail_posted_by_sent_does_not_wait_out_a_sleep(struct rig *r)
+{
+    if (!r->uring)
+        return;
+    static const struct stream_events events = {on_open, on_data, post_when_sent, on_end, on_closed};
+    struct node *a = node_new(r, 0, 1, 2);
+    struct worker *w = &r->workers[0];
+    struct net_address elsewhere = r->address;
+    struct listen_options o = {.address = r->address, .backlog = 1};
+    net_address_set_port(&elsewhere, (uint16_t)(net_address_port(&r->address) + 10000));
+    o.address = elsewhere;
+    r->listener = (struct listener){.owner = r, .accepted = on_accepted};
+    r->adopt_on = 0;
+    struct node *b = r->next_accepted = node_new(r, 0, 2, 1);
+    /* All of it on worker 0, so that worker 1 can be a thread that does nothing but sleep. */
+    assert_int_equal(w->engine->ops->listen(w->engine, &r->listener, &o), 0);
+    r->listening = true;
+    r->address = elsewhere;
+    node_dial(a);
+    stream_bind(a->stream, &events, a);
+    assert_int_equal(worker_start_thread(&r->workers[1], -1, sleep_and_listen), 0);
+    for (int i = 0; i < 200; i++) /* until worker 1 sleeps and the connection is open */
+        worker_turn(w, monotonic_ns() + 1000000);
+    assert_int_equal(a->opened, 1);
+    node_send(a, 1);
+    worker_turn(w, monotonic_ns() + SLEEP_NS);
+    pthread_join(r->workers[1].thread, NULL);
+    assert_true(heard_ns - posted_ns < SLEEP_NS / 4);
+    stream_abort(a->stream, ENDING_CANCELLED);
+    stream_abort(b->stream, ENDING_CANCELLED);
+    while (!a->closed || !b->closed)
+        worker_turn(w, monotonic_ns() + 1000000);
+    node_free(a);
+    node_free(b);
+}
+
 /* -- runner -------------------------------------------------------------------------------------------------
  */
 
@@ -763,7 +833,8 @@ static void watch_tells_readiness_once_or_is_not_supported(struct rig *r)
     X(empty_segments_come_back_in_their_turn)                                                                \
     X(sent_after_finish_is_released)                                                                         \
     X(answer_before_a_reset_of_our_sending_is_still_read)                                                    \
-    X(watch_tells_readiness_once_or_is_not_supported)
+    X(watch_tells_readiness_once_or_is_not_supported)                                                        \
+    X(mail_posted_by_sent_does_not_wait_out_a_sleep)
 
 static void run_sim(void (*promise)(struct rig *))
 {

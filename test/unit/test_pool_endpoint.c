@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -359,6 +361,34 @@ static void own_limits_never_open_a_breaker(void **state)
     assert_int_equal(fixture_count(&f, COUNTER_breakers_opened), 0);
 }
 
+static void failed_dials_are_logged_once_a_second_and_counted(void **state)
+{
+    struct pool_options options = fixture_options();
+    struct log_options log = {.fd = memfd_create("log", 0), .level = LOG_WARN};
+    static char text[8192];
+    struct client a;
+    (void)state;
+    fixture_stop(&f);
+    options.limits.breaker_failures = 0;
+    fixture_start(&f, &options);
+    key = fixture_key(&f.plain, "10.0.0.1");
+    log_configure(&log);
+    for (int i = 0; i < 4; i++)
+        dial_fails(&a, ENDING_REFUSED);
+    script_advance_ms(&f.engine, 1010);
+    dial_fails(&a, ENDING_REFUSED);
+    assert_true(pread(log.fd, text, sizeof(text) - 1, 0) > 0);
+    char *first = strstr(text, "event=dial_failed"),
+         *second = first ? strstr(first + 1, "event=dial_failed") : NULL;
+    assert_non_null(second);
+    assert_null(strstr(second + 1, "event=dial_failed"));
+    assert_non_null(strstr(first, "peer=10.0.0.1 port=10250 state=dialling reason=refused"));
+    assert_non_null(strstr(first, "suppressed=0"));
+    assert_non_null(strstr(second, "suppressed=3"));
+    close(log.fd);
+    log_configure(&(struct log_options){.fd = -1, .level = LOG_ERROR});
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -376,6 +406,7 @@ int main(void)
         T(breaker_refuses_those_who_wait),
         T(idle_connections_are_lent_while_the_breaker_is_open),
         T(own_limits_never_open_a_breaker),
+        T(failed_dials_are_logged_once_a_second_and_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

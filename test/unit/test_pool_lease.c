@@ -376,6 +376,26 @@ static void polite_close_is_aborted_after_the_linger(void **state)
     assert_int_equal(f.engine.alive, 0);
 }
 
+static void waiter_at_the_cap_ends_the_linger(void **state)
+{
+    struct client a, b, c;
+    (void)state;
+    client_connect(&a, &f, &key);
+    client_connect(&b, &f, &key);
+    pool_discard(f.pool, &a.conn, ENDING_DONE);
+    fixture_settle(&f);
+    assert_int_equal(fixture_count(&f, COUNTER_pool_closing), 1);
+    client_ask(&c, &f, &key, 8000);
+    fixture_settle(&f);
+    assert_int_equal(fixture_count(&f, COUNTER_pool_closing), 0);
+    assert_int_equal(f.engine.dialled, 3);
+    script_open(script_dialling(&f.engine));
+    fixture_settle(&f);
+    assert_int_equal(c.how, LEASE_NEW);
+    client_give_back(&b);
+    client_give_back(&c);
+}
+
 static void use_renews_the_idle_limit(void **state)
 {
     struct client a;
@@ -540,6 +560,7 @@ int main(void)
         T(promise_that_breaks_is_kept_with_another_connection),
         T(idle_limit_retires_politely),
         T(polite_close_is_aborted_after_the_linger),
+        T(waiter_at_the_cap_ends_the_linger),
         T(use_renews_the_idle_limit),
         T(aged_connection_is_closed_when_it_comes_back),
         T(give_back_during_drain_closes),

@@ -180,6 +180,34 @@ static void ticket_that_breaks_the_handshake_is_dropped(void **state)
     assert_int_equal(fixture_count(&f, COUNTER_dials_failed), 1);
 }
 
+static void refusal_that_ends_the_handshake_is_dialled_again(void **state)
+{
+    struct client c;
+    (void)state;
+    struct script_stream *s = shake(&c);
+    script_ticket(s, "forgotten");
+    script_open_tls(s, false, "TLSv1.2");
+    fixture_settle(&f);
+    end(&c);
+    script_advance_ms(&f.engine, 100);
+    s = shake(&c);
+    assert_offered(s, "forgotten");
+    s->info.ticket_refused = true;
+    script_close(s, ENDING_TLS_PROTOCOL);
+    fixture_settle(&f);
+    assert_int_equal(c.answers, 0);
+    script_open(script_last(&f.engine));
+    fixture_settle(&f);
+    s = script_last(&f.engine);
+    assert_offered(s, "");
+    script_open_tls(s, false, "TLSv1.2");
+    fixture_settle(&f);
+    assert_int_equal(c.how, LEASE_NEW);
+    assert_int_equal(fixture_count(&f, COUNTER_tls_not_resumed), 1);
+    assert_int_equal(fixture_count(&f, COUNTER_tls_failed), 0);
+    end(&c);
+}
+
 static void silent_handshake_times_out(void **state)
 {
     struct client c;
@@ -264,6 +292,7 @@ int main(void)
         T(refusal_drops_what_was_stored_before_the_offer),
         T(peer_that_never_resumes_is_left_in_peace),
         T(ticket_that_breaks_the_handshake_is_dropped),
+        T(refusal_that_ends_the_handshake_is_dialled_again),
         T(silent_handshake_times_out),
         T(old_tickets_are_not_offered),
         T(expectation_names_what_was_dialled_or_the_profile_says),

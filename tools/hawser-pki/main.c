@@ -188,47 +188,31 @@ static int run_kubelet(const struct pki_options *o)
     return run_leaf(o, &spec);
 }
 
-/* What `demo` makes, in order. dir names the CA; leaf NULL: the CA itself. */
+/* What `demo` makes, in order. dir names the CA; leaf NULL: the CA itself. clang-format 14 crashes on rows of
+ * unequal shape. */
+// clang-format off
+#define NAMES(...) (const char *const[]){__VA_ARGS__}
 static const struct {
     const char *dir, *ca_name, *leaf;
     struct mint_spec spec;
 } demo_rows[] = {
-    {.dir = "kubelet-ca",                                     .ca_name = "demo kubelet CA"},
-    {                 .dir = "kubelet-ca",
-     .leaf = "kubelet-client",
-     .spec = {.cn = "hawser-kubelet-client",
-              .orgs = (const char *const[]){"system:masters"},
-              .orgs_n = 1,
-              .usage = MINT_CLIENT}},
-    {                                                                        .dir = "kubelet-ca",
-     .leaf = "kubelet",
-     .spec = {.cn = "system:node:demo-node",
-              .orgs = (const char *const[]){"system:nodes"},
-              .orgs_n = 1,
-              .dns = (const char *const[]){"demo-node"},
-              .dns_n = 1,
-              .ips = (const char *const[]){"127.0.0.1"},
-              .ips_n = 1,
+    {.dir = "kubelet-ca", .ca_name = "demo kubelet CA"},
+    {.dir = "kubelet-ca", .leaf = "kubelet-client",
+     .spec = {.cn = "hawser-kubelet-client", .orgs = NAMES("system:masters"), .orgs_n = 1, .usage = MINT_CLIENT}},
+    {.dir = "kubelet-ca", .leaf = "kubelet",
+     .spec = {.cn = "system:node:demo-node", .orgs = NAMES("system:nodes"), .orgs_n = 1, .dns = NAMES("demo-node"), .dns_n = 1,
+              .ips = NAMES("127.0.0.1"), .ips_n = 1, .usage = MINT_SERVER}},
+    {.dir = "front-ca", .ca_name = "demo front CA"},
+    {.dir = "front-ca", .leaf = "hawser",
+     .spec = {.cn = "hawser", .dns = NAMES("hawser", "localhost"), .dns_n = 2, .ips = NAMES("127.0.0.1", "::1"), .ips_n = 2,
               .usage = MINT_SERVER}},
-    {                                                                        .dir = "front-ca",                             .ca_name = "demo front CA"                            },
-    { .dir = "front-ca",
-     .leaf = "hawser",
-     .spec = {.cn = "hawser",
-              .dns = (const char *const[]){"hawser", "localhost"},
-              .dns_n = 2,
-              .ips = (const char *const[]){"127.0.0.1", "::1"},
-              .ips_n = 2,
-              .usage = MINT_SERVER}},
-    {                                                      .dir = "front-ca", .leaf = "apiserver",                             .spec = {.cn = "kube-apiserver", .usage = MINT_CLIENT}},
-    { .dir = "rogue-ca",
-     .ca_name = "demo kubelet CA"                                                                  }, /* the same name on purpose: only the key tells them apart */
-    {                                                                                  .dir = "rogue-ca",
-     .leaf = "rogue-client",
-     .spec = {.cn = "hawser-kubelet-client",
-              .orgs = (const char *const[]){"system:masters"},
-              .orgs_n = 1,
-              .usage = MINT_CLIENT}},
+    {.dir = "front-ca", .leaf = "apiserver", .spec = {.cn = "kube-apiserver", .usage = MINT_CLIENT}},
+    {.dir = "rogue-ca", .ca_name = "demo kubelet CA"}, /* the same name on purpose: only the key tells them apart */
+    {.dir = "rogue-ca", .leaf = "rogue-client",
+     .spec = {.cn = "hawser-kubelet-client", .orgs = NAMES("system:masters"), .orgs_n = 1, .usage = MINT_CLIENT}},
 };
+#undef NAMES
+// clang-format on
 
 static int run_demo(const struct pki_options *o)
 {

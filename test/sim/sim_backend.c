@@ -1,0 +1,448 @@
+/* test/sim/sim_backend.c — see sim_backend.h. */
+#include "sim_backend.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/engine.h"
+#include "sim_http.h"
+
+enum { INPUT_MAX = 64 * 1024 };
+
+struct sim_backend {
+    struct sim_net *net;
+    struct sim_ledger *ledger;
+    struct sim_backend_options options;
+    char host[NET_TEXT_MAX];
+    struct sim_listener raw;
+    struct listener listener;
+    struct list conns;
+    uint32_t conns_now;
+    uint64_t accepted, requests;
+    bool listening;
+};
+
+struct backend_conn {
+    struct list node;
+    struct sim_backend *backend;
+    struct sim_channel *channel;
+    struct http_reader reader;
+    struct sim_bytes in, out;
+    struct sim_event think, idle;
+    uint32_t id; /* of the exchange under way; 0: none */
+    bool request_done, answer_begun, close_after, reset_after, never, peer_ended;
+};
+
+static struct sim_exchange *exchange_of(const struct backend_conn *c)
+{
+    return sim_ledger_find(c->backend->ledger, c->id);
+}
+
+static void conn_free(struct backend_conn *c)
+{
+    struct sim_backend *b = c->backend;
+    sim_event_cancel(b->net, &c->think);
+    sim_event_cancel(b->net, &c->idle);
+    sim_bytes_fini(&c->in);
+    sim_bytes_fini(&c->out);
+    list_remove(&c->node);
+    b->conns_now--;
+    free(c);
+}
+
+static void conn_end(struct backend_conn *c, bool reset)
+{
+    if (reset)
+        c->channel->ops->reset(c->channel);
+    else
+        c->channel->ops->close(c->channel);
+    conn_free(c);
+}
+
+/* -- answers ------------------------------------------------------------------------------------------------
+ */
+
+static void put_body(struct backend_conn *c, const struct sim_exchange *x, uint32_t at, uint32_t len)
+{
+    uint8_t piece[1024];
+    while (len > 0) {
+        uint32_t n = len < sizeof(piece) ? len : (uint32_t)sizeof(piece);
+        sim_body_fill(x->id, SIDE_ANSWER, at, piece, n);
+        sim_bytes_put(&c->out, piece, n);
+        at += n;
+        len -= n;
+    }
+}
+
+static void put_chunks(struct backend_conn *c, const struct sim_exchange *x)
+{
+    for (uint32_t at = 0; at < x->answer_len;) {
+        uint32_t n = (uint32_t)sim_between(c->backend->net, 1, x->answer_len - at);
+        sim_bytes_print(&c->out, at % 2 ? "%x\r\n" : "%X;name=value\r\n", n);
+        put_body(c, x, at, n);
+        sim_bytes_print(&c->out, "\r\n");
+        at += n;
+    }
+    sim_bytes_print(&c->out, sim_chance(c->backend->net, 300) ? "0\r\nX-Trailer: yes\r\n\r\n" : "0\r\n\r\n");
+}
+
+static void put_interim(struct backend_conn *c, const struct sim_exchange *x)
+{
+    for (uint64_t n = sim_between(c->backend->net, 1, 3); n > 0; n--)
+        sim_bytes_print(&c->out, "HTTP/1.1 103 Early Hints\r\nX-Id: %" PRIu32 "\r\nLink: </a>\r\n\r\n",
+                        x->id);
+}
+
+static void put_length(struct backend_conn *c, const struct sim_exchange *x, const char *more)
+{
+    sim_bytes_print(&c->out, "HTTP/1.1 200 OK\r\nX-Id: %" PRIu32 "\r\nContent-Length: %" PRIu32 "\r\n%s\r\n",
+                    x->id, x->answer_len, more);
+    if (x->method != METHOD_HEAD)
+        put_body(c, x, 0, x->answer_len);
+}
+
+/* Leaves a part of what is in `out`, at least one byte short of all. */
+static void cut_answer(struct backend_conn *c, uint64_t lowest, uint64_t highest)
+{
+    uint64_t most = c->out.len - c->out.at - 1;
+    highest = highest < most ? highest : most;
+    lowest = lowest < highest ? lowest : highest;
+    c->out.len = c->out.at + (size_t)sim_between(c->backend->net, lowest, highest);
+    c->close_after = true;
+}
+
+static void put_until_close(struct backend_conn *c, const struct sim_exchange *x)
+{
+    sim_bytes_print(&c->out, "HTTP/1.1 200 OK\r\nX-Id: %" PRIu32 "\r\nConnection: close\r\n\r\n", x->id);
+    if (x->method != METHOD_HEAD)
+        put_body(c, x, 0, x->answer_len);
+    c->close_after = true;
+}
+
+static void put_chunked(struct backend_conn *c, const struct sim_exchange *x)
+{
+    sim_bytes_print(&c->out, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nX-Id: %" PRIu32 "\r\n\r\n",
+                    x->id);
+    if (x->method != METHOD_HEAD)
+        put_chunks(c, x);
+}
+
+static void put_garbage(struct backend_conn *c)
+{
+    static const char *const kinds[] = {
+        "SSH-2.0-OpenSSH_9.2\r\n",
+        "HTTP/1.1 2x0 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        "HTTP/1.1 200 OK\nContent-Length: 0\n\n",
+        "\x16\x03\x01\x02",
+        "HTTP/1.1 200 OK\r\n folded: yes\r\n\r\n",
+    };
+    sim_bytes_print(&c->out, "%s", kinds[sim_random(c->backend->net) % ARRAY_SIZE(kinds)]);
+    c->close_after = true;
+}
+
+static void begin_answer(struct backend_conn *c)
+{
+    const struct sim_exchange *x = exchange_of(c);
+    size_t before = c->out.len - c->out.at;
+    c->answer_begun = true;
+    ASSERT(before == 0);
+    switch (x->act) {
+    case ACT_INTERIM: put_interim(c, x); /* fall through */
+    case ACT_LENGTH:
+    case ACT_EARLY: put_length(c, x, ""); break;
+    case ACT_CHUNKED: put_chunked(c, x); break;
+    case ACT_UNTIL_CLOSE: put_until_close(c, x); break;
+    case ACT_NO_CONTENT:
+        sim_bytes_print(&c->out, "HTTP/1.1 204 No Content\r\nX-Id: %" PRIu32 "\r\n\r\n", x->id);
+        break;
+    case ACT_LAST:
+    case ACT_EARLY_CLOSE:
+        put_length(c, x, "Connection: close\r\n");
+        c->close_after = true;
+        break;
+    case ACT_SILENT: c->close_after = true; break;
+    case ACT_CUT_HEAD:
+        put_length(c, x, "");
+        cut_answer(c, 1, 30);
+        break;
+    case ACT_CUT_BODY:
+    case ACT_RESET_BODY:
+        put_length(c, x, "");
+        cut_answer(c, x->method == METHOD_HEAD ? 1 : 60, UINT64_MAX);
+        c->reset_after = x->act == ACT_RESET_BODY;
+        break;
+    case ACT_GARBAGE: put_garbage(c); break;
+    case ACT_NEVER: c->never = true; break;
+    case ACT_COUNT: ASSERT(!"not an act");
+    }
+}
+
+/* -- requests -----------------------------------------------------------------------------------------------
+ */
+
+static void on_head(struct http_reader *r)
+{
+    struct backend_conn *c = r->owner;
+    struct sim_backend *b = c->backend;
+    uint32_t id = 0;
+    const char *mark = strstr(r->target, "/x/");
+    b->requests++;
+    if (mark)
+        id = (uint32_t)strtoul(mark + 3, NULL, 10);
+    struct sim_exchange *x = sim_ledger_find(b->ledger, id);
+    if (!x || !r->has_id || r->id != id) {
+        sim_violation(b->ledger, id, "backend %u read a request it cannot place: %s %s", b->options.number,
+                      r->method, r->target);
+        r->part = PART_BAD;
+        return;
+    }
+    c->id = id;
+    x->seen++;
+    if (strcmp(r->method, sim_method_name(x->method)) != 0)
+        sim_violation(b->ledger, id, "the method came as %s", r->method);
+    if (x->backend != b->options.number || strcmp(r->host, b->host) != 0)
+        sim_violation(b->ledger, id, "came to backend %u as %s", b->options.number, r->host);
+    if (x->seen > (sim_is_idempotent(x->method) ? b->options.seen_max : 1))
+        sim_violation(b->ledger, id, "was sent %u times", x->seen);
+    if (x->seen > 1)
+        x->request_at_backend = 0;
+    sim_trace(b->net, "request", b->options.number, id, x->seen);
+    if (x->act == ACT_EARLY || x->act == ACT_EARLY_CLOSE)
+        begin_answer(c);
+}
+
+static void on_body(struct http_reader *r, const uint8_t *bytes, size_t len)
+{
+    struct backend_conn *c = r->owner;
+    struct sim_exchange *x = exchange_of(c);
+    if (!x)
+        return;
+    if (!sim_body_matches(x->id, SIDE_REQUEST, r->body, bytes, len))
+        sim_violation(c->backend->ledger, x->id, "its request's body is another's from byte %" PRIu64,
+                      r->body);
+    x->request_at_backend = r->body + len;
+}
+
+static void on_request_complete(struct backend_conn *c)
+{
+    const struct sim_exchange *x = exchange_of(c);
+    c->request_done = true;
+    if (c->reader.body != x->request_len)
+        sim_violation(c->backend->ledger, x->id, "its request's body ended after %" PRIu64 " bytes",
+                      c->reader.body);
+    if (!c->answer_begun && c->think.index == 0)
+        sim_event_at(c->backend->net, &c->think, sim_now_ns(c->backend->net) + x->delay_ns);
+}
+
+static void read_requests(struct backend_conn *c)
+{
+    if (c->request_done || c->in.at == c->in.len)
+        return;
+    size_t n = http_read(&c->reader, c->in.mem + c->in.at, c->in.len - c->in.at);
+    sim_bytes_take(&c->in, n);
+    if (c->reader.part == PART_DONE)
+        on_request_complete(c);
+    else if (c->reader.part == PART_BAD && c->backend->ledger->violations == 0)
+        sim_violation(c->backend->ledger, c->id, "malformed request: %s", c->reader.complaint);
+}
+
+static void next_request(struct backend_conn *c)
+{
+    struct sim_backend *b = c->backend;
+    http_reader_begin(&c->reader, false, false);
+    c->id = 0;
+    c->request_done = c->answer_begun = false;
+    if (sim_chance(b->net, b->options.idle_close))
+        sim_event_at(b->net, &c->idle, sim_now_ns(b->net) + sim_between(b->net, 0, b->options.idle_max_ns));
+}
+
+static bool is_idle(const struct backend_conn *c)
+{
+    return c->id == 0 && c->in.at == c->in.len && http_reader_is_fresh(&c->reader);
+}
+
+static void flush_answer(struct backend_conn *c)
+{
+    size_t len = c->out.len - c->out.at;
+    if (len > 0)
+        sim_bytes_take(&c->out, c->channel->ops->write(c->channel, c->out.mem + c->out.at, len));
+}
+
+/* Goes on with whatever can be done; may free the connection. */
+static void conn_work(struct backend_conn *c)
+{
+    for (;;) {
+        read_requests(c);
+        flush_answer(c);
+        bool written = c->answer_begun && c->out.at == c->out.len && !c->never;
+        if (c->reader.part == PART_BAD || (written && c->close_after)) {
+            conn_end(c, c->reset_after);
+            return;
+        }
+        if (!(written && c->request_done))
+            break;
+        next_request(c);
+    }
+    if (c->peer_ended && (c->never || is_idle(c) || (!c->request_done && c->in.at == c->in.len))) {
+        conn_end(c, false);
+        return;
+    }
+    c->channel->ops->pause(c->channel, c->in.len - c->in.at > INPUT_MAX);
+}
+
+static void on_input(struct sim_channel *channel, const uint8_t *bytes, size_t len)
+{
+    struct backend_conn *c = channel->owner;
+    sim_bytes_put(&c->in, bytes, len);
+    conn_work(c);
+}
+
+static void on_writable(struct sim_channel *channel)
+{
+    conn_work(channel->owner);
+}
+
+static void on_ended(struct sim_channel *channel)
+{
+    struct backend_conn *c = channel->owner;
+    c->peer_ended = true;
+    conn_work(c);
+}
+
+static void on_gone(struct sim_channel *channel)
+{
+    conn_free(channel->owner);
+}
+
+static const struct sim_channel_events channel_events = {on_input, on_writable, on_ended, on_gone};
+
+static void on_think(struct sim_event *e)
+{
+    struct backend_conn *c = container_of(e, struct backend_conn, think);
+    begin_answer(c);
+    conn_work(c);
+}
+
+static void on_idle(struct sim_event *e)
+{
+    struct backend_conn *c = container_of(e, struct backend_conn, idle);
+    if (is_idle(c))
+        conn_end(c, sim_chance(c->backend->net, 200));
+}
+
+/* -- connections --------------------------------------------------------------------------------------------
+ */
+
+static void conn_new(struct sim_backend *b, struct sim_channel *channel)
+{
+    struct backend_conn *c = calloc(1, sizeof(*c));
+    ASSERT(c != NULL);
+    c->backend = b;
+    c->channel = channel;
+    c->reader.owner = c;
+    c->reader.on_head = on_head;
+    c->reader.on_body = on_body;
+    c->think.fire = on_think;
+    c->idle.fire = on_idle;
+    http_reader_begin(&c->reader, false, false);
+    channel->owner = c;
+    channel->events = &channel_events;
+    list_init(&c->node);
+    list_add_tail(&b->conns, &c->node);
+    b->conns_now++;
+    b->accepted++;
+    b->ledger->connections++;
+    uint32_t held = sim_dialled_to(b->net, &b->options.address);
+    if (b->options.conns_cap > 0 && held > b->options.conns_cap)
+        sim_violation(b->ledger, 0, "%u connections are held to backend %u, whose cap is %u", held,
+                      b->options.number, b->options.conns_cap);
+}
+
+static void on_incoming(struct sim_listener *l, struct sim_sock *sock, const struct net_peer *peer)
+{
+    (void)peer;
+    conn_new(l->owner, sim_channel_raw(sock));
+}
+
+static void on_accepted(struct listener *l, int handle, const struct net_peer *peer)
+{
+    struct sim_backend *b = l->owner;
+    struct stream *s = l->engine->ops->adopt(l->engine, handle, peer);
+    if (s && b->options.wrap)
+        s = b->options.wrap(b->options.wrap_arg, s);
+    if (s)
+        conn_new(b, sim_channel_stream(s));
+}
+
+struct sim_backend *sim_backend_new(struct sim_net *n, struct sim_ledger *ledger,
+                                    const struct sim_backend_options *options)
+{
+    struct sim_backend *b = calloc(1, sizeof(*b));
+    ASSERT(b != NULL);
+    b->net = n;
+    b->ledger = ledger;
+    b->options = *options;
+    b->listening = true;
+    list_init(&b->conns);
+    net_address_text(&options->address, b->host);
+    if (options->engine) {
+        struct listen_options listen = {.address = options->address, .backlog = 128};
+        b->listener = (struct listener){.owner = b, .accepted = on_accepted};
+        ASSERT(options->engine->ops->listen(options->engine, &b->listener, &listen) == 0);
+    } else {
+        b->raw = (struct sim_listener){.owner = b, .incoming = on_incoming};
+        sim_listen(n, &b->raw, &options->address);
+    }
+    return b;
+}
+
+void sim_backend_close(struct sim_backend *b)
+{
+    if (b->listening && b->options.engine)
+        b->options.engine->ops->unlisten(&b->listener);
+    else if (b->listening)
+        sim_unlisten(&b->raw);
+    b->listening = false;
+    while (!list_empty(&b->conns))
+        conn_end(list_entry(b->conns.next, struct backend_conn, node), true);
+}
+
+void sim_backend_free(struct sim_backend **bp)
+{
+    struct sim_backend *b = *bp;
+    *bp = NULL;
+    if (!b)
+        return;
+    ASSERT(!b->listening && list_empty(&b->conns));
+    free(b);
+}
+
+const char *sim_backend_host(const struct sim_backend *b)
+{
+    return b->host;
+}
+
+unsigned sim_backend_number(const struct sim_backend *b)
+{
+    return b->options.number;
+}
+
+uint32_t sim_backend_conns(const struct sim_backend *b)
+{
+    return b->conns_now;
+}
+
+uint64_t sim_backend_accepted(const struct sim_backend *b)
+{
+    return b->accepted;
+}
+
+uint64_t sim_backend_requests(const struct sim_backend *b)
+{
+    return b->requests;
+}

@@ -1,0 +1,181 @@
+/* test/sim/sim_broker.c — the whole broker as a case's application: its own workers, on simulated engines,
+ * turned by the world. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/broker.h"
+#include "broker/broker_worker.h"
+#include "broker/config/config.h"
+#include "io/mailbox.h"
+#include "sim_case.h"
+
+struct broker_case {
+    struct broker *broker;
+    bool drain_asked;
+};
+
+static struct broker *broker_of(const struct sim_case *c)
+{
+    return ((const struct broker_case *)c->app_state)->broker;
+}
+
+static int engine_new(struct worker *w, void *world, struct engine **ret)
+{
+    return engine_sim_new(world, w, ret);
+}
+
+static void turn(struct worker *w, uint64_t wait_limit_ns)
+{
+    broker_turn(broker_worker_of(w)->broker, w->number, wait_limit_ns);
+}
+
+static struct config *make_config(const struct sim_case *c)
+{
+    char text[4096];
+    struct config *config;
+    struct config_error error;
+    const struct sim_plan *p = &c->plan;
+    int len = snprintf(text, sizeof(text),
+                       "apiVersion: hawser.dev/v1alpha1\n"
+                       "kind: BrokerConfiguration\n"
+                       "workers: %u\n"
+                       "listeners:\n"
+                       "  - name: clients\n"
+                       "    tcp: {address: 127.0.0.1, port: 8080}\n"
+                       "    insecure: true\n"
+                       "routes:\n"
+                       "  - name: backends\n"
+                       "    match: {cidrs: [10.0.0.0/8], schemes: [http]}\n"
+                       "pool:\n"
+                       "  connectionsPerEndpointMax: %u\n"
+                       "  waitersPerEndpointMax: %u\n"
+                       "  idleTimeoutMs: %u\n"
+                       "  ageMaxMs: %u\n"
+                       "  handshakesInFlightMax: %u\n"
+                       "  breaker: {failures: %u}\n"
+                       "limits: {memoryBytesMax: 1073741824}\n"
+                       "timeouts: {drainMs: 5000}\n"
+                       "admin: {port: 0}\n"
+                       "log: {level: error, accessLog: false}\n",
+                       p->workers, p->conns_cap, p->calm ? 1000 : 4 + p->conns_cap * 2,
+                       p->calm ? 80000 : 100 + (unsigned)(p->seed * 7919 % 20000),
+                       p->calm ? 1800000 : 21000 + (unsigned)(p->seed * 104729 % 60000),
+                       p->calm ? 256 : 1 + (unsigned)(p->seed % 9), p->calm ? 1000 : 5);
+    ASSERT(len > 0 && (size_t)len < sizeof(text));
+    int rc = config_load_buffer("simulation", text, (size_t)len, CONFIG_SKIP_FILES, &config, &error);
+    if (rc != CONFIG_OK)
+        fprintf(stderr, "%s\n", error.text);
+    ASSERT(rc == CONFIG_OK);
+    return config;
+}
+
+static void *case_start(struct sim_case *c)
+{
+    struct broker_case *bc = calloc(1, sizeof(*bc));
+    ASSERT(bc != NULL);
+    char detail[512] = "";
+    struct broker_options options = {.config = make_config(c),
+                                     .mailbox_entries = c->plan.mailbox_entries,
+                                     .engine_new = engine_new,
+                                     .engine_arg = c->world,
+                                     .skip_pinning = true};
+    int rc = broker_new(&options, &bc->broker, detail, sizeof(detail));
+    for (unsigned i = 0; rc == 0 && i < bc->broker->count; i++)
+        sim_world_turn_by(&bc->broker->workers[i], turn);
+    if (rc == 0)
+        rc = broker_open(bc->broker, detail, sizeof(detail));
+    if (rc != 0)
+        fprintf(stderr, "broker: %s\n", detail);
+    ASSERT(rc == 0);
+    c->conns_cap = c->plan.conns_cap;
+    return bc;
+}
+
+static void case_drain(struct sim_case *c)
+{
+    broker_drain_any_thread(broker_of(c));
+}
+
+static bool case_is_empty(struct sim_case *c)
+{
+    return broker_is_drained_any_thread(broker_of(c));
+}
+
+static void case_check(struct sim_case *c)
+{
+    const struct broker *b = broker_of(c);
+    for (unsigned i = 0; i < b->count; i++)
+        if (b->states[i].pool)
+            pool_check(b->states[i].pool);
+}
+
+static uint64_t total(const struct broker *b, enum counter counter)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < b->count; i++)
+        sum += atomic_load(&b->workers[i].counters.values[counter]);
+    return sum;
+}
+
+static void expect(struct sim_case *c, const char *what, uint64_t found, uint64_t expected)
+{
+    if (found != expected)
+        sim_violation(&c->ledger, 0, "%s: counted %" PRIu64 ", expected %" PRIu64, what, found, expected);
+}
+
+/* Counters against the ledger. In a world with faults only bounds are known. */
+static void compare_counters(struct sim_case *c)
+{
+    const struct broker *b = broker_of(c);
+    static const enum counter gauges[] = {
+        COUNTER_front_connections, COUNTER_requests_active, COUNTER_pool_dialling, COUNTER_pool_idle,
+        COUNTER_pool_leased,       COUNTER_pool_closing,    COUNTER_pool_waiters,  COUNTER_sockets};
+    for (size_t i = 0; i < ARRAY_SIZE(gauges); i++)
+        expect(c, "a gauge after drain", total(b, gauges[i]), 0);
+    uint64_t seen = 0, accepted = 0;
+    for (unsigned i = 0; i < c->plan.backends; i++) {
+        seen += sim_backend_requests(c->backends[i]);
+        accepted += sim_backend_accepted(c->backends[i]);
+    }
+    uint64_t requests = total(b, COUNTER_requests), dials = total(b, COUNTER_dials);
+    uint64_t leases = total(b, COUNTER_lease_hit) + total(b, COUNTER_lease_dialled);
+    if (requests > c->ledger.count || seen > leases || accepted > dials)
+        sim_violation(&c->ledger, 0,
+                      "%" PRIu64 " requests of %u asked, %" PRIu64 " seen by backends in %" PRIu64
+                      " leases, %" PRIu64 " connections accepted of %" PRIu64 " dialled",
+                      requests, c->ledger.count, seen, leases, accepted, dials);
+    if (!c->plan.calm)
+        return;
+    uint64_t unread = 0; /* stood behind one whose connection ended */
+    for (uint32_t id = 1; id <= c->ledger.count; id++) {
+        const struct sim_exchange *x = sim_ledger_find(&c->ledger, id);
+        unread += x->outcome == OUTCOME_LOST && x->behind;
+    }
+    if (requests + unread < c->ledger.count)
+        expect(c, "requests", requests, c->ledger.count);
+    expect(c, "leases", leases, requests + total(b, COUNTER_retries));
+    expect(c, "connections", accepted, dials);
+}
+
+static void case_free(struct sim_case *c)
+{
+    struct broker_case *bc = c->app_state;
+    compare_counters(c);
+    for (unsigned i = 0; i < bc->broker->count; i++)
+        sim_check_worker(c, &bc->broker->workers[i], 1); /* the drain's own timer is disarmed by free */
+    sim_give_up_if_bad(c);
+    broker_free(&bc->broker);
+    free(bc);
+}
+
+const struct sim_app sim_broker_app = {
+    .name = "broker",
+    .transparent = false,
+    .start = case_start,
+    .drain = case_drain,
+    .is_empty = case_is_empty,
+    .check = case_check,
+    .free = case_free,
+};

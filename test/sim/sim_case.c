@@ -1,0 +1,217 @@
+/* test/sim/sim_case.c — see sim_case.h. */
+#include "sim_case.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/mailbox.h"
+#include "io/worker.h"
+
+static const uint64_t run_max_ns = 3600000000000u; /* an hour of virtual time: nothing takes that long */
+static const uint64_t drain_max_ns = 300000000000u;
+static const uint64_t homecoming_ns = 2000000000u; /* lent buffers travel without waking anybody */
+
+/* -- workers ------------------------------------------------------------------------------------------------
+ */
+
+void sim_group_init(struct sim_group *g, struct sim_world *world, unsigned workers, uint32_t mailbox_entries,
+                    const struct buf_limits *limits)
+{
+    g->count = workers;
+    g->workers = calloc(workers, sizeof(*g->workers));
+    g->peers = calloc(workers, sizeof(*g->peers));
+    ASSERT(g->workers && g->peers && mailboxes_new(workers, mailbox_entries, &g->mail) == 0);
+    for (unsigned i = 0; i < workers; i++) {
+        struct worker *w = g->peers[i] = &g->workers[i];
+        ASSERT(worker_init(w, i, workers, g->mail, limits) == 0);
+        w->peers = g->peers;
+        ASSERT(engine_sim_new(world, w, &w->engine) == 0);
+        worker_start_clock(w);
+    }
+}
+
+void sim_check_worker(struct sim_case *c, struct worker *w, uint32_t timers_max)
+{
+    uint64_t sockets = atomic_load(&w->counters.values[COUNTER_sockets]);
+    if (sockets != 0)
+        sim_violation(&c->ledger, 0, "worker %u has %" PRIu64 " sockets left", w->number, sockets);
+    if (w->timers.armed > timers_max)
+        sim_violation(&c->ledger, 0, "worker %u has %u timers left", w->number, w->timers.armed);
+    for (int i = 0; i < BUF_CLASSES; i++)
+        if (w->bufs.classes[i].used != 0)
+            sim_violation(&c->ledger, 0, "worker %u misses %u buffers of class %d", w->number,
+                          w->bufs.classes[i].used, i);
+    if (mailbox_depth(w) != 0)
+        sim_violation(&c->ledger, 0, "worker %u has %u messages left", w->number, mailbox_depth(w));
+}
+
+void sim_give_up_if_bad(struct sim_case *c)
+{
+    if (c->ledger.violations == 0)
+        return;
+    fflush(stdout);
+    fprintf(stderr, "\nfailed: sim --app %s --seed %" PRIu64 "\n", c->app->name, c->plan.seed);
+    sim_plan_print(&c->plan, stderr);
+    exit(1);
+}
+
+void sim_group_fini(struct sim_case *c, struct sim_group *g)
+{
+    for (unsigned i = 0; i < g->count; i++)
+        sim_check_worker(c, &g->workers[i], 0);
+    sim_give_up_if_bad(c);
+    for (unsigned i = 0; i < g->count; i++)
+        worker_fini(&g->workers[i]);
+    mailboxes_free(&g->mail);
+    free(g->workers);
+    free(g->peers);
+    *g = (struct sim_group){0};
+}
+
+/* -- the case -----------------------------------------------------------------------------------------------
+ */
+
+static void address(struct net_address *a, unsigned net, unsigned n, uint16_t port)
+{
+    char host[32];
+    snprintf(host, sizeof(host), "10.%u.0.%u", net, n);
+    ASSERT(net_address_parse(host, strlen(host), port, a));
+}
+
+static void start_backends(struct sim_case *c)
+{
+    static const struct buf_limits limits = {
+        {8192, 1024, 4}
+    };
+    if (c->plan.stream_backends)
+        sim_group_init(&c->backend_group, c->world, 1, 64, &limits);
+    for (unsigned i = 0; i < c->plan.backends; i++) {
+        struct sim_backend_options o = {.number = i,
+                                        .address = c->targets[i],
+                                        .conns_cap = c->conns_cap,
+                                        .seen_max = c->seen_max,
+                                        .idle_close = c->plan.idle_close,
+                                        .idle_max_ns = 500000000};
+        if (c->plan.stream_backends)
+            o.engine = c->backend_group.workers[0].engine;
+        c->backends[i] = sim_backend_new(c->net, &c->ledger, &o);
+    }
+}
+
+static void start_clients(struct sim_case *c)
+{
+    for (unsigned i = 0; i < c->plan.clients; i++) {
+        unsigned at = i % c->listen_count;
+        bool own = c->app->transparent;
+        c->clients[i] = sim_client_new(c->net, &c->ledger, &c->plan.habits, &c->listens[at],
+                                       own ? &c->backends[at] : c->backends, own ? 1 : c->plan.backends);
+    }
+}
+
+static bool clients_done(void *arg)
+{
+    const struct sim_case *c = arg;
+    for (unsigned i = 0; i < c->plan.clients; i++)
+        if (!sim_client_is_done(c->clients[i]))
+            return false;
+    return true;
+}
+
+static bool all_gone(void *arg)
+{
+    struct sim_case *c = arg;
+    return c->app->is_empty(c) && sim_sockets(c->net) == 0;
+}
+
+static void run_clients(struct sim_case *c)
+{
+    uint64_t limit = sim_now_ns(c->net) + run_max_ns;
+    bool done = false;
+    while (!done && sim_now_ns(c->net) < limit && c->ledger.violations == 0) {
+        done = sim_world_run(c->world, sim_now_ns(c->net) + 50000000, clients_done, c);
+        if (c->app->check)
+            c->app->check(c);
+    }
+    if (!done && c->ledger.violations == 0)
+        sim_violation(&c->ledger, 0, "not all clients came to an end");
+    for (unsigned i = 0; i < c->plan.clients; i++)
+        sim_client_free(&c->clients[i]);
+}
+
+static void run_drain(struct sim_case *c)
+{
+    c->app->drain(c);
+    for (unsigned i = 0; i < c->plan.backends; i++)
+        sim_backend_close(c->backends[i]);
+    if (!sim_world_run(c->world, sim_now_ns(c->net) + drain_max_ns, all_gone, c))
+        sim_violation(&c->ledger, 0, "after all had left %u sockets stayed open", sim_sockets(c->net));
+    sim_world_run(c->world, sim_now_ns(c->net) + homecoming_ns, NULL, NULL);
+}
+
+/* What the world owes in a seed in which nothing goes wrong by chance. */
+static void judge_calm(struct sim_case *c, const struct sim_exchange *x)
+{
+    if (x->behind || x->disturbed || x->outcome == OUTCOME_COMPLETE)
+        return;
+    bool transparent = c->app->transparent;
+    bool excused = x->act >= ACT_FIRST_BAD;
+    if (!excused)
+        sim_violation(&c->ledger, x->id, "ended as %s in a calm world, status %u",
+                      sim_outcome_name(x->outcome), x->status);
+    else if (!transparent && x->act != ACT_CUT_BODY && x->act != ACT_RESET_BODY &&
+             (x->outcome == OUTCOME_LOST || x->outcome == OUTCOME_ABANDONED))
+        /* A body that is cut takes the client's connection with it, and may take the head too. */
+        sim_violation(&c->ledger, x->id, "was neither answered nor failed with a reason");
+}
+
+static void judge(struct sim_case *c)
+{
+    for (uint32_t id = 1; id <= c->ledger.count; id++) {
+        const struct sim_exchange *x = sim_ledger_find(&c->ledger, id);
+        if (x->outcome == OUTCOME_PENDING)
+            sim_violation(&c->ledger, id, "never ended");
+        else if (c->plan.calm)
+            judge_calm(c, x);
+        if (x->request_at_backend > x->request_len || x->answer_at_client > x->answer_len) {
+            if (x->outcome == OUTCOME_COMPLETE)
+                sim_violation(&c->ledger, id, "more came than was sent");
+        }
+    }
+}
+
+bool sim_case_run(const struct sim_app *app, uint64_t seed, FILE *trace, struct sim_case *ret)
+{
+    struct sim_case *c = ret;
+    *c = (struct sim_case){.app = app, .seen_max = app->transparent ? 1 : 2};
+    sim_plan_make(seed, app->transparent, &c->plan);
+    ASSERT(sim_world_new(seed, &c->plan.faults, &c->world) == 0);
+    c->net = sim_world_net(c->world);
+    sim_trace_to(c->net, trace);
+    c->listen_count = app->transparent ? c->plan.backends : 1;
+    for (unsigned i = 0; i < c->plan.backends; i++) {
+        address(&c->targets[i], 0, i + 1, 10250);
+        address(&c->listens[i], 1, i + 1, 8080);
+    }
+    if (!app->transparent)
+        ASSERT(net_address_parse("127.0.0.1", 9, 8080, &c->listens[0]));
+    c->app_state = app->start(c);
+    start_backends(c);
+    start_clients(c);
+    run_clients(c);
+    run_drain(c);
+    if (c->ledger.violations == 0)
+        judge(c);
+    app->free(c);
+    for (unsigned i = 0; i < c->plan.backends; i++)
+        sim_backend_free(&c->backends[i]);
+    if (c->plan.stream_backends)
+        sim_group_fini(c, &c->backend_group);
+    c->trace_hash = sim_trace_hash(c->net);
+    sim_world_free(&c->world);
+    c->net = NULL;
+    bool good = c->ledger.violations == 0;
+    free(c->ledger.exchanges);
+    c->ledger.exchanges = NULL;
+    return good;
+}

@@ -1,0 +1,117 @@
+/* test/sim/sim_plan.c — see sim_plan.h. The numbers are frank guesses that keep a seed below half a second.
+ */
+#include "sim_plan.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+struct dice {
+    uint64_t state;
+};
+
+static uint64_t roll(struct dice *d, uint64_t lowest, uint64_t highest)
+{
+    d->state = d->state * 6364136223846793005u + 1442695040888963407u;
+    uint64_t x = d->state ^ (d->state >> 29);
+    return lowest + (x * 0x9e3779b97f4a7c15u >> 20) % (highest - lowest + 1);
+}
+
+/* A chance that is off in half of the seeds. */
+static uint32_t trouble(struct dice *d, uint32_t most)
+{
+    return roll(d, 0, 1) ? (uint32_t)roll(d, 1, most) : 0;
+}
+
+static void make_faults(struct dice *d, bool calm, struct sim_faults *f)
+{
+    static const uint64_t delays_ns[] = {0, 200000, 3000000, 40000000};
+    /* These disturb nothing that is promised, so the calm seeds have them too. */
+    f->short_read = trouble(d, 600);
+    f->short_write = trouble(d, 600);
+    f->no_buffer = trouble(d, 200);
+    f->late_sent = trouble(d, 300);
+    f->worker_held = trouble(d, 30);
+    f->wake_spurious = trouble(d, 100);
+    f->delay_max_ns = delays_ns[roll(d, 0, 3)];
+    f->dial_delay_max_ns = delays_ns[roll(d, 0, 3)];
+    f->wake_delay_max_ns = delays_ns[roll(d, 0, 2)];
+    f->held_max_ns = roll(d, 1, 100) * 1000000;
+    f->window_min = (uint32_t)roll(d, 64, 8000);
+    f->window_max = f->window_min + (uint32_t)roll(d, 0, 200000);
+    if (calm)
+        return;
+    f->dial_refused = trouble(d, 60);
+    f->dial_unreachable = trouble(d, 30);
+    f->dial_hangs = trouble(d, 20);
+    f->conn_reset = trouble(d, 150);
+    f->conn_blackhole = trouble(d, 60);
+    f->fault_within_ns = roll(d, 1, 1000) * 1000000;
+}
+
+static void make_habits(struct dice *d, bool calm, bool transparent, struct sim_habits *h)
+{
+    h->exchanges = (unsigned)roll(d, 1, 14);
+    h->pipeline = roll(d, 0, 1) ? 1 : (unsigned)roll(d, 2, 6);
+    h->request_max = (uint32_t)(1u << roll(d, 4, 17));
+    h->answer_max = (uint32_t)(1u << roll(d, 4, 18));
+    h->think_max_ns = roll(d, 0, 200) * 1000000;
+    h->backend_think_max_ns = roll(d, 0, 100) * 1000000;
+    h->slow_writes = trouble(d, 300);
+    h->bad_acts = trouble(d, 250);
+    h->never_acts = trouble(d, 30);
+    h->closing_acts = trouble(d, 300);
+    if (transparent && h->pipeline > 1)
+        /* Nobody keeps a backend's closing away from the answers before it and the requests behind it. */
+        h->bad_acts = h->never_acts = h->closing_acts = 0;
+    h->half_closes = transparent ? trouble(d, 300) : 0;
+    h->patience_ns = transparent ? 600000000000u : 150000000000u;
+    h->answer_is_owed = !transparent;
+    h->transparent = transparent;
+    if (calm)
+        return;
+    h->leaves = trouble(d, 300);
+    h->stops_reading = trouble(d, 60);
+    h->stops_for_good = trouble(d, 300);
+}
+
+void sim_plan_make(uint64_t seed, bool transparent, struct sim_plan *ret)
+{
+    static const uint32_t entries[] = {4, 4, 16, 256};
+    struct dice d = {seed * 0xd1342543de82ef95u + 7};
+    memset(ret, 0, sizeof(*ret));
+    ret->seed = seed;
+    ret->calm = seed % 5 == 0;
+    ret->workers = (unsigned)roll(&d, 1, 4);
+    ret->mailbox_entries = entries[roll(&d, 0, 3)];
+    ret->backends = (unsigned)roll(&d, 1, SIM_BACKENDS_MAX);
+    ret->clients = (unsigned)roll(&d, 1, SIM_CLIENTS_MAX);
+    ret->stream_backends = roll(&d, 0, 3) == 0;
+    ret->idle_close = ret->calm ? 0 : trouble(&d, 300);
+    ret->conns_cap = ret->calm ? 64 : (uint32_t)roll(&d, 1, 16);
+    make_faults(&d, ret->calm, &ret->faults);
+    make_habits(&d, ret->calm, transparent, &ret->habits);
+}
+
+void sim_plan_print(const struct sim_plan *p, FILE *f)
+{
+    const struct sim_faults *x = &p->faults;
+    const struct sim_habits *h = &p->habits;
+    fprintf(f, "  seed %" PRIu64 "%s: %u workers, mailboxes of %u, %u clients, %u backends%s\n", p->seed,
+            p->calm ? " (calm)" : "", p->workers, p->mailbox_entries, p->clients, p->backends,
+            p->stream_backends ? " on streams" : "");
+    fprintf(
+        f,
+        "  faults: refused %u unreachable %u hangs %u reset %u blackhole %u short_read %u short_write %u "
+        "no_buffer %u late_sent %u held %u spurious %u delay %.1fms dial %.1fms wake %.1fms window %u..%u\n",
+        x->dial_refused, x->dial_unreachable, x->dial_hangs, x->conn_reset, x->conn_blackhole, x->short_read,
+        x->short_write, x->no_buffer, x->late_sent, x->worker_held, x->wake_spurious,
+        (double)x->delay_max_ns / 1e6, (double)x->dial_delay_max_ns / 1e6, (double)x->wake_delay_max_ns / 1e6,
+        x->window_min, x->window_max);
+    fprintf(f,
+            "  habits: exchanges %u pipeline %u request<=%u answer<=%u bad %u closing %u never %u leaves %u "
+            "stops "
+            "%u for_good %u slow_writes %u half_closes %u idle_close %u cap %u\n",
+            h->exchanges, h->pipeline, h->request_max, h->answer_max, h->bad_acts, h->closing_acts,
+            h->never_acts, h->leaves, h->stops_reading, h->stops_for_good, h->slow_writes, h->half_closes,
+            p->idle_close, p->conns_cap);
+}
