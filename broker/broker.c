@@ -3,6 +3,8 @@
  * Draining: every worker stops listening, ends idle clients, lets exchanges finish and the pool empty. A
  * worker that has nothing left goes on turning until all have, because others may still send buffers home to
  * it. After drainMs what is left is aborted.
+ *
+ * tidy: length: a TODO(broker) for its author: draining may leave for a file of its own.
  */
 #include "broker/broker.h"
 

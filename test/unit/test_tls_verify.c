@@ -1,4 +1,5 @@
-/* Who is let in: every certificate that must be refused, on both versions, and the reason that is given. */
+/* test/unit/test_tls_verify.c — who is let in: every certificate that must be refused, on both versions, and
+ * the reason that is given. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
