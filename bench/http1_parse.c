@@ -1,5 +1,4 @@
-/*
- * bench/http1_parse.c — what parsing, packing and writing a head costs, in nanoseconds of one core.
+/* bench/http1_parse.c — what parsing, packing and writing a head costs, in nanoseconds of one core.
  *
  *     cc -O2 -I. bench/http1_parse.c build-release/libhawser.a -o /tmp/http1_parse && /tmp/http1_parse
  * [ROUNDS]
@@ -87,7 +86,7 @@ int main(int argc, char **argv)
 {
     static struct head_view view;
     struct head *head = NULL;
-    long rounds = argc > 1 ? atol(argv[1]) : ROUNDS;
+    long rounds = argc > 1 ? strtol(argv[1], NULL, 10) : ROUNDS;
     printf("# rounds=%ld runs=%d best-of\n# head bytes fields parse_ns pack_ns write_ns\n", rounds, RUNS);
     for (size_t i = 0; i < ARRAY_SIZE(heads); i++) {
         struct slice text = slice_of_text(heads[i].text);

@@ -219,7 +219,8 @@ static void on_connection_lost(struct egress *e, enum ending reason, bool alread
     }
     bool reused_silent = e->state == EGRESS_WAITING && e->how == LEASE_REUSED;
     if (reused_silent && (reason == ENDING_DONE || reason == ENDING_TRUNCATED || reason == ENDING_PEER_RESET))
-        reason = ENDING_STALE_CONNECTION; /* an end, an end of TCP without one of TLS, a reset: all the same race */
+        reason = ENDING_STALE_CONNECTION; /* an end, an end of TCP without one of TLS, a reset: all the same
+                                             race */
     else if (reason == ENDING_DONE)
         reason = ENDING_TRUNCATED;
     egress_fail(e, reason,

@@ -4,6 +4,8 @@
  * sends leave at the start of the next turn, `closed` comes when the kernel would have given everything back.
  * What the real engine leaves open is decided by chance here: sizes of segments, when `sent` is told, which
  * stream is served first, how long a close takes, whether a buffer can be had.
+ *
+ * tidy: length: a TODO(sim) for its author: listeners and watches may leave for a file of their own.
  */
 #include "io/engine_sim.h"
 

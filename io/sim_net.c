@@ -6,6 +6,8 @@
  * sender. Bytes that arrive where the socket was closed answer with a RST, as TCP does. A blackholed
  * connection delivers nothing more in either direction until both ends give up, as TCP_USER_TIMEOUT makes
  * them.
+ *
+ * tidy: length: a TODO(sim) for its author: pipes may leave for a file of their own.
  */
 #include "io/sim_net.h"
 

@@ -1,4 +1,4 @@
 /* io/version.h — the library's version as text. Any thread. */
 #pragma once
 
-const char *hawser_version(void);
+#include "include/hawser/hawser.h" /* declared where embedding programs see it */

@@ -50,7 +50,7 @@ static enum answer_result parse_head(struct answer *a)
 {
     if (strncmp(a->head, "HTTP/1.1 ", 9) != 0)
         return ANSWER_BAD_HEAD;
-    a->status = atoi(a->head + 9);
+    a->status = (int)strtol(a->head + 9, NULL, 10);
     if (a->status < 100 || a->status > 999)
         return ANSWER_BAD_HEAD;
     int lengths = 0;

@@ -1,5 +1,4 @@
-/*
- * broker/http/authority.c — parsing "host[:port]".
+/* broker/http/authority.c — parsing "host[:port]".
  *
  * The order of work: an opening bracket means an IPv6 literal and nothing else; otherwise the first colon
  * divides host from port, and a second one can only be a mistake. A host is then classed as a name or an IPv4

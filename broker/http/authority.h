@@ -1,5 +1,4 @@
-/*
- * broker/http/authority.h — "host[:port]" as HTTP writes it: in a request target, in Host, in :authority.
+/* broker/http/authority.h — "host[:port]" as HTTP writes it: in a request target, in Host, in :authority.
  * Stricter than RFC 3986 section 3.2 on purpose: what is parsed here decides where Hawser connects to, so a
  * spelling that two programs could read differently is refused. Pure; slices live as long as the input.
  */

@@ -1,5 +1,4 @@
-/*
- * broker/http/head.c — packing a head into one block without pointers.
+/* broker/http/head.c — packing a head into one block without pointers.
  *
  * The block, in this order and without gaps:
  *

@@ -1,5 +1,4 @@
-/*
- * broker/http/head.h — the head of a message, apart from any protocol's way of writing it.
+/* broker/http/head.h — the head of a message, apart from any protocol's way of writing it.
  * head_view is what a parser found: slices into the parser's input, good while that input stays where it is.
  * head is the packed copy without pointers: one block that can be copied, posted to another worker and read
  * there. HTTP/1.1 fills and writes them today, HTTP/2 uses the same two. Pure; any thread that may read the

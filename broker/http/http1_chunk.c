@@ -1,5 +1,4 @@
-/*
- * broker/http/http1_chunk.c — decoding and encoding the chunked coding.
+/* broker/http/http1_chunk.c — decoding and encoding the chunked coding.
  *
  * A chunk is: 1*HEXDIG [ ext ] CR LF data CR LF. Line bytes are walked one at a time (there are few of them),
  * data is never looked at: the slice handed out is a piece of the input. Each byte of a line belongs to

@@ -1,5 +1,4 @@
-/*
- * broker/http/http1_chunk.h — the chunked coding, both ways (RFC 9112 section 7.1).
+/* broker/http/http1_chunk.h — the chunked coding, both ways (RFC 9112 section 7.1).
  * The decoder is a few words of state fed with whatever bytes there are; payload comes back as slices into
  * them. It stops after the last-chunk line; the trailer section that follows is a head's job,
  * http1_parse_trailers(). Owner only, no allocation.

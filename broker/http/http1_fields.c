@@ -1,5 +1,4 @@
-/*
- * broker/http/http1_fields.c — field lines, and what they say about the message and its connection.
+/* broker/http/http1_fields.c — field lines, and what they say about the message and its connection.
  *
  * Lines are split first and judged afterwards, so that "both Content-Length and Transfer-Encoding" does not
  * depend on which came first. Fields that may stand once are remembered by pointer as they pass; a second one

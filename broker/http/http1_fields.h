@@ -1,5 +1,4 @@
-/*
- * broker/http/http1_fields.h — the parts of the HTTP/1 parser, for http1_parse.c and nobody else.
+/* broker/http/http1_fields.h — the parts of the HTTP/1 parser, for http1_parse.c and nobody else.
  * Each fills its part of the view and answers a refusal, HTTP1_NONE if there is none, with the offending
  * place in *ret_at. They are given bytes that are free of control characters but HTAB. Pure.
  */

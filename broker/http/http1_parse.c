@@ -1,5 +1,4 @@
-/*
- * broker/http/http1_parse.c — finding a head in a byte stream, and its first line.
+/* broker/http/http1_parse.c — finding a head in a byte stream, and its first line.
  *
  * Two passes. The first, find_end(), walks every byte once as it arrives: it accepts what a head may contain
  * at all (text, and CR only together with LF), stops at the first byte that cannot belong, and finds the

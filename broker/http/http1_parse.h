@@ -1,5 +1,4 @@
-/*
- * broker/http/http1_parse.h — HTTP/1.0 and HTTP/1.1 heads, parsed strictly (RFC 9112).
+/* broker/http/http1_parse.h — HTTP/1.0 and HTTP/1.1 heads, parsed strictly (RFC 9112).
  * Pure functions over the bytes so far: no allocation, no I/O, no clock; any thread. Feed them the same
  * message from its first byte each time more has arrived; the answer does not depend on how the bytes were
  * cut.

@@ -1,5 +1,4 @@
-/*
- * broker/http/http1_refusal.c — the table of refusals, readable at run time.
+/* broker/http/http1_refusal.c — the table of refusals, readable at run time.
  *
  * There is nothing to decide here: the rows stand in the header, so that whoever reads the parser sees symbol
  * and text in one place. Texts are clauses without a full stop; they end up in reason phrases, bodies and

@@ -1,5 +1,4 @@
-/*
- * broker/http/http1_refusal.h — why bytes were refused as HTTP/1: one table for heads, chunks and trailers.
+/* broker/http/http1_refusal.h — why bytes were refused as HTTP/1: one table for heads, chunks and trailers.
  * A row: symbol, the status a server answers with, what was found and what was expected. Responses are
  * refused for the same reasons, but their status is always 502: it is the upstream that spoke badly. Pure;
  * any thread.

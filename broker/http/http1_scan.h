@@ -1,5 +1,4 @@
-/*
- * broker/http/http1_scan.h — walking over bytes quickly: the inner loops of the HTTP/1 parser.
+/* broker/http/http1_scan.h — walking over bytes quickly: the inner loops of the HTTP/1 parser.
  *
  * Two questions cover a whole head. How long is the token here (a table, because names are short)? Where is
  * the next control character (16 bytes at a time with SSE2, 8 at a time in plain C elsewhere)? HTAB is not

@@ -1,5 +1,4 @@
-/*
- * broker/http/http1_target.c — the request target, in its four forms (RFC 9112 section 3.2).
+/* broker/http/http1_target.c — the request target, in its four forms (RFC 9112 section 3.2).
  *
  * The method and the first bytes decide the form, never a guess: CONNECT has authority-form and nothing else,
  * "/" begins origin-form, "*" alone is asterisk-form, and what is left must be an absolute http or https URI.

@@ -1,5 +1,4 @@
-/*
- * broker/http/http1_write.c — writing heads.
+/* broker/http/http1_write.c — writing heads.
  *
  * One small writer object counts every byte and copies those that fit, so no function below asks for space
  * and none can run over the end; the question is asked once, when all is written. Framing and connection

@@ -1,5 +1,4 @@
-/*
- * broker/http/http1_write.h — heads as HTTP/1.1 bytes, and small complete answers of our own.
+/* broker/http/http1_write.h — heads as HTTP/1.1 bytes, and small complete answers of our own.
  * Writers fill the caller's buffer and never allocate: 0 and *ret_len, or -ENOSPC with nothing promised about
  * the buffer's content and *ret_len untouched. The *_bound functions say how much always suffices. Pure; any
  * thread.

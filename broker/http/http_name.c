@@ -1,5 +1,4 @@
-/*
- * broker/http/http_name.c — resolving HTTP's names to numbers and back.
+/* broker/http/http_name.c — resolving HTTP's names to numbers and back.
  *
  * A request has about ten fields and most of them are known, so http_field_of() sits on the path of every
  * message. It goes by length first: the rows of HTTP_FIELDS are ordered by length, by_length[] says where a

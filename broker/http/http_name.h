@@ -1,5 +1,4 @@
-/*
- * broker/http/http_name.h — the names HTTP gives to methods, fields, schemes and statuses, as small numbers.
+/* broker/http/http_name.h — the names HTTP gives to methods, fields, schemes and statuses, as small numbers.
  * A name is resolved once, where a message is parsed; everything after that compares numbers. What a field
  * name means for a proxy (hop-by-hop, forbidden in trailers) stands in the same row as the name. Pure; any
  * thread.

@@ -1,5 +1,4 @@
-/*
- * broker/http/slice.h — a borrowed run of bytes: where it starts and how long it is.
+/* broker/http/slice.h — a borrowed run of bytes: where it starts and how long it is.
  * Not a string: no NUL at the end, any byte inside. A slice never owns; it is good for as long as the bytes
  * it points at, which the function that hands it out must say. Pure; any thread.
  */

@@ -1,5 +1,4 @@
-/*
- * test/fuzz/fuzz_http1_chunk.c — libFuzzer target: chunked bodies with their trailers.
+/* test/fuzz/fuzz_http1_chunk.c — libFuzzer target: chunked bodies with their trailers.
  *
  * The input is the bytes as they would come from a peer, nothing else, so a corpus file can be written with
  * printf and read with less. What must hold is said in http1_properties.h.

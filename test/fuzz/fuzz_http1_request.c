@@ -1,5 +1,4 @@
-/*
- * test/fuzz/fuzz_http1_request.c — libFuzzer target: request heads.
+/* test/fuzz/fuzz_http1_request.c — libFuzzer target: request heads.
  *
  * The input is the bytes as they would come from a peer, nothing else, so a corpus file can be written with
  * printf and read with less. What must hold is said in http1_properties.h.

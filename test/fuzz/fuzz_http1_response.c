@@ -1,5 +1,4 @@
-/*
- * test/fuzz/fuzz_http1_response.c — libFuzzer target: response heads, as answers to a GET, a HEAD and a
+/* test/fuzz/fuzz_http1_response.c — libFuzzer target: response heads, as answers to a GET, a HEAD and a
  * CONNECT.
  *
  * The input is the bytes as they would come from a peer, nothing else, so a corpus file can be written with

@@ -1,5 +1,4 @@
-/*
- * test/fuzz/http1_differential.c — our parser beside http_parser 2.9 (the one Node.js used for years).
+/* test/fuzz/http1_differential.c — our parser beside http_parser 2.9 (the one Node.js used for years).
  *
  * Request smuggling is two parsers that disagree about one message. So: whatever we accept, the other parser
  * must accept too, and find the same message in it. The other way round is not asked; it takes bare LF,

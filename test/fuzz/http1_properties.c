@@ -1,5 +1,4 @@
-/*
- * test/fuzz/http1_properties.c — the properties of parsing, packing, writing.
+/* test/fuzz/http1_properties.c — the properties of parsing, packing, writing.
  *
  * Every parse runs on a heap copy of exactly the bytes that have "arrived", so that AddressSanitizer sees a
  * read one byte too far, and so that no slice of an earlier call can be mistaken for one of the last. Small

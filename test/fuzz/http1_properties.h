@@ -1,5 +1,4 @@
-/*
- * test/fuzz/http1_properties.h — what must hold for any bytes given to the HTTP/1 codec.
+/* test/fuzz/http1_properties.h — what must hold for any bytes given to the HTTP/1 codec.
  * Each function aborts when a property is broken and returns otherwise; the fuzz targets feed them noise, the
  * unit tests feed them seeded mutations. Single thread.
  */

@@ -1,5 +1,4 @@
-/*
- * test/fuzz/replay.c — stands in for libFuzzer where there is none: runs a target over a checked-in corpus.
+/* test/fuzz/replay.c — stands in for libFuzzer where there is none: runs a target over a checked-in corpus.
  *
  *     fuzz_http1_request DIRECTORY...
  *

@@ -1,5 +1,4 @@
-/*
- * test/fuzz/their_http1.c — running http_parser over one message.
+/* test/fuzz/their_http1.c — running http_parser over one message.
  *
  * It is paused when the message is complete, so that it does not start on the bytes that follow; a pause is
  * therefore no error, and where it happened is where it saw the end.

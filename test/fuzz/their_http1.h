@@ -1,5 +1,4 @@
-/*
- * test/fuzz/their_http1.h — http_parser 2.9's reading of one HTTP/1 message, in neutral types.
+/* test/fuzz/their_http1.h — http_parser 2.9's reading of one HTTP/1 message, in neutral types.
  * It stands apart because its header and ours both define enum http_method. Single thread.
  */
 #pragma once

@@ -76,7 +76,7 @@ begun=$(date +%s%N)
 stop "$HAWSER" TERM
 equal "cut at the deadline: the exit code" 0 $?
 took=$((($(date +%s%N) - begun) / 1000000))
-check "cut at the deadline ($took ms)" [ $took -ge 1300 ] 
+check "cut at the deadline ($took ms)" [ $took -ge 1300 ]
 check "and not much later ($took ms)" [ $took -lt 8000 ]
 refute "a cut stream does not look complete" wait $STREAM
 no_sanitizer_spoke

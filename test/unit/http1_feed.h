@@ -1,5 +1,4 @@
-/*
- * test/unit/http1_feed.h — one way for the HTTP/1 unit tests to feed a text to a parser: whole, at every cut,
+/* test/unit/http1_feed.h — one way for the HTTP/1 unit tests to feed a text to a parser: whole, at every cut,
  * and byte by byte, each time on a heap copy of exact size; all answers must agree. Header-only because each
  * unit test is one file.
  */

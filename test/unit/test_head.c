@@ -1,5 +1,4 @@
-/*
- * test/unit/test_head.c — packing a head: what a proxy forgets, what it carries elsewhere, what an edit may
+/* test/unit/test_head.c — packing a head: what a proxy forgets, what it carries elsewhere, what an edit may
  * do; and the names and authorities that heads are made of.
  */
 #include <setjmp.h>

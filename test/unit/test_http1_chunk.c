@@ -1,5 +1,4 @@
-/*
- * test/unit/test_http1_chunk.c — the chunked coding: what decodes to what, what is refused and at which byte,
+/* test/unit/test_http1_chunk.c — the chunked coding: what decodes to what, what is refused and at which byte,
  * what is written.
  *
  * Every input is decoded in pieces of every size from one byte to the whole; payload, bytes used and verdict

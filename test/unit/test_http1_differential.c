@@ -1,5 +1,4 @@
-/*
- * test/unit/test_http1_differential.c — the fuzz targets' properties and http_parser's opinion, on seeded
+/* test/unit/test_http1_differential.c — the fuzz targets' properties and http_parser's opinion, on seeded
  * mutations.
  *
  * It is what a build without libFuzzer has of fuzzing: messages assembled from pieces that are nearly right,

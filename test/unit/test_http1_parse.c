@@ -1,5 +1,4 @@
-/*
- * test/unit/test_http1_parse.c — what the HTTP/1 parser takes, and exactly why it refuses the rest.
+/* test/unit/test_http1_parse.c — what the HTTP/1 parser takes, and exactly why it refuses the rest.
  *
  * Every text goes through feed_all_ways(), so each row of the tables below is tried whole, cut at every
  * place, and byte by byte. The tables of attacks are the ones collected from request-smuggling literature
@@ -611,9 +610,9 @@ static void more_fields_than_a_view_holds_are_refused(void **state)
     struct http1_limits limits = {64 * 1024, UINT32_MAX, 100};
     struct http1_scan scan = {0};
     static char text[8192];
-    size_t len = (size_t)sprintf(text, "GET / HTTP/1.1\r\nHost: a\r\n");
+    size_t len = (size_t)snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: a\r\n");
     for (int i = 0; i < HEAD_FIELDS_MAX - 1; i++)
-        len += (size_t)sprintf(text + len, "X%d:\r\n", i);
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "X%d:\r\n", i);
     memcpy(text + len, "\r\n", 2);
     assert_int_equal(http1_parse_request(&limits, slice_of(text, len + 2), &scan, &fed.view, &fed.error),
                      len + 2);

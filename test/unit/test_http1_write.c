@@ -1,5 +1,4 @@
-/*
- * test/unit/test_http1_write.c — heads as bytes: targets, framing, connection fields, and answers of our own.
+/* test/unit/test_http1_write.c — heads as bytes: targets, framing, connection fields, and answers of our own.
  *
  * What goes in is parsed from text and packed, as in the broker, so these tests read as "this request leaves
  * as that one". Every write is repeated into every smaller buffer of exact size, each of which must be

@@ -100,7 +100,7 @@ static void what_does_not_fit_is_kept_in_order(void **state)
     for (int i = 0; i < 5000; i++)
         post(0, 1, false);
     assert_true(count_of(0, COUNTER_mailbox_overflows) >= 5000 - ENTRIES);
-    assert_true(mailbox_has_mail(&workers[0])); /* its own overflow keeps a sender awake */
+    assert_true(mailbox_is_overflowing(&workers[0])); /* so its sender does not sleep for long */
     unsigned turns = 0;
     while (inbox[1].total < 5000) {
         worker_turn(&workers[0], 0);
@@ -113,8 +113,8 @@ static void what_does_not_fit_is_kept_in_order(void **state)
         worker_turn(&workers[0], 0);
         worker_turn(&workers[1], 0);
     }
-    assert_false(mailbox_has_mail(&workers[0]));
-    assert_false(mailbox_has_mail(&workers[1]));
+    assert_false(mailbox_has_mail(&workers[0]) || mailbox_is_overflowing(&workers[0]));
+    assert_false(mailbox_has_mail(&workers[1]) || mailbox_is_overflowing(&workers[1]));
 }
 
 static void random_posts_and_turns_keep_order(void **state)
@@ -133,7 +133,7 @@ static void random_posts_and_turns_keep_order(void **state)
             worker_turn(&workers[w], 0);
         mail_left = false;
         for (unsigned w = 0; w < WORKERS; w++)
-            mail_left |= mailbox_has_mail(&workers[w]);
+            mail_left |= mailbox_has_mail(&workers[w]) || mailbox_is_overflowing(&workers[w]);
     }
     for (unsigned from = 0; from < WORKERS; from++)
         for (unsigned to = 0; to < WORKERS; to++)

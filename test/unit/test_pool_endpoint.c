@@ -1,4 +1,4 @@
-/* Endpoints: identity, bounds, generations, the breaker. */
+/* test/unit/test_pool_endpoint.c — endpoints: identity, bounds, generations, the breaker. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

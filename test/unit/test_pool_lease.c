@@ -1,4 +1,5 @@
-/* Leases: who gets which connection, who waits, who is refused; and what becomes of idle connections. */
+/* test/unit/test_pool_lease.c — leases: who gets which connection, who waits, who is refused; and what
+ * becomes of idle connections. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

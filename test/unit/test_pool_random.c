@@ -1,6 +1,7 @@
-/* A hundred thousand steps at random, the whole pool checked after each: leases come, go and are given up,
- * streams open, fail, speak and end at any time, the clock jumps, generations change. Every lease is answered
- * exactly once and by its deadline, or was cancelled. HAWSER_SEED repeats a run. */
+/* test/unit/test_pool_random.c — a hundred thousand steps at random, the whole pool checked after each:
+ * leases come, go and are given up, streams open, fail, speak and end at any time, the clock jumps,
+ * generations change. Every lease is answered exactly once and by its deadline, or was cancelled. HAWSER_SEED
+ * repeats a run. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

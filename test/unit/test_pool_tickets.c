@@ -1,8 +1,9 @@
-/* Tickets: the store by itself, then through connections. */
+/* test/unit/test_pool_tickets.c — tickets: the store by itself, then through connections. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -168,7 +169,7 @@ static void ticket_that_breaks_the_handshake_is_dropped(void **state)
     end(&c);
     script_advance_ms(&f.engine, 100);
     s = shake(&c);
-    strcpy(s->info.detail, "alert handshake_failure");
+    snprintf(s->info.detail, sizeof(s->info.detail), "alert handshake_failure");
     script_close(s, ENDING_TLS_ALERT);
     fixture_settle(&f);
     assert_int_equal(c.answers, 1);
@@ -239,7 +240,7 @@ static void expectation_names_what_was_dialled_or_the_profile_says(void **state)
     struct client c;
     char text[NET_TEXT_MAX];
     (void)state;
-    strcpy(key.node_name, "node-1");
+    snprintf(key.node_name, sizeof(key.node_name), "node-1");
     struct script_stream *s = secure(&c, false, "TLSv1.3");
     assert_null(s->expect.dns_name);
     assert_string_equal(net_address_host(s->expect.ip, text), "10.0.0.1");

@@ -1,9 +1,10 @@
-/* The pool with the real TLS client, against OpenSSL servers: resumption over many connections, tickets that
- * arrive on idle ones, servers that lie about who they are. */
+/* test/unit/test_pool_tls.c — the pool with the real TLS client, against OpenSSL servers: resumption over
+ * many connections, tickets that arrive on idle ones, servers that lie about who they are. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -177,7 +178,7 @@ static void on_failed(struct lease *lease, enum ending ending, const char *detai
 static void lease(struct lessee *l, const char *host)
 {
     struct endpoint_key key = {.profile = &t.profile, .port = 10250};
-    strcpy(key.host, host);
+    snprintf(key.host, sizeof(key.host), "%s", host);
     memset(l, 0, sizeof(*l));
     l->lease = (struct lease){.owner = l, .granted = on_granted, .failed = on_failed};
     pool_lease(t.pool, &key, &l->lease, t.world.worker.now_ns + 8000000000u);

@@ -1,5 +1,5 @@
-/* The direct transport: addresses in order, the policy on each, deadlines, cancelling. Names are resolved by
- * a double (linked with --wrap=resolve_start,--wrap=resolve_cancel). */
+/* test/unit/test_pool_transport.c — the direct transport: addresses in order, the policy on each, deadlines,
+ * cancelling. Names are resolved by a double (linked with --wrap=resolve_start,--wrap=resolve_cancel). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* Contexts: every wrong file is named, with what was found and what was expected. */
+/* test/unit/test_tls_context.c — contexts: every wrong file is named, with what was found and what was
+ * expected. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
-/* The crypto provider: which code is used, that both ciphers work, and that simulation can be repeated. */
+/* test/unit/test_tls_crypto.c — the crypto provider: which code is used, that both ciphers work, and that
+ * simulation can be repeated. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

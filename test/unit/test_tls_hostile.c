@@ -1,4 +1,5 @@
-/* A peer that stops, lies, stammers or floods: at every byte of a handshake and of a record. */
+/* test/unit/test_tls_hostile.c — a peer that stops, lies, stammers or floods: at every byte of a handshake
+ * and of a record. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

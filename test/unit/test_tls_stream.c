@@ -1,4 +1,5 @@
-/* The TLS stream against OpenSSL: both roles, both versions, both kinds of keys, resumption, bulk, ends. */
+/* test/unit/test_tls_stream.c — the TLS stream against OpenSSL: both roles, both versions, both kinds of
+ * keys, resumption, bulk, ends. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
