@@ -367,6 +367,21 @@ static void free_state(struct broker_worker *bw)
     slab_fini(&bw->seg_nodes);
 }
 
+/* Buffers on their way home when the workers stopped. */
+static void bring_buffers_home(struct broker *b)
+{
+    unsigned delivered;
+    do {
+        delivered = 0;
+        for (unsigned i = 0; i < b->count; i++)
+            if (b->workers[i].engine)
+                mailbox_flush(&b->workers[i]);
+        for (unsigned i = 0; i < b->count; i++)
+            if (b->workers[i].engine)
+                delivered += mailbox_drain(&b->workers[i]);
+    } while (delivered > 0);
+}
+
 void broker_free(struct broker **bp)
 {
     struct broker *b = *bp;
@@ -375,12 +390,8 @@ void broker_free(struct broker **bp)
         return;
     for (unsigned i = 0; b->states && i < b->count; i++)
         free_state(&b->states[i]);
-    /* Buffers on their way home when the workers stopped. */
-    for (unsigned round = 0; b->mail && round < 2; round++)
-        for (unsigned i = 0; i < b->count; i++)
-            if (b->workers && b->workers[i].engine)
-                while (mailbox_drain(&b->workers[i]) > 0)
-                    mailbox_flush(&b->workers[i]);
+    if (b->workers && b->mail)
+        bring_buffers_home(b);
     for (unsigned i = 0; b->workers && i < b->count; i++)
         if (b->workers[i].engine)
             worker_fini(&b->workers[i]);

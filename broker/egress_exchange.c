@@ -218,8 +218,11 @@ static void on_connection_lost(struct egress *e, enum ending reason, bool alread
         e->stream = NULL;
     }
     bool reused_silent = e->state == EGRESS_WAITING && e->how == LEASE_REUSED;
-    if (reason == ENDING_DONE)
-        reason = reused_silent ? ENDING_STALE_CONNECTION : ENDING_TRUNCATED;
+    if (reused_silent && (reason == ENDING_DONE || reason == ENDING_TRUNCATED || reason == ENDING_PEER_RESET))
+        reason = ENDING_STALE_CONNECTION; /* an end, an end of TCP without one of TLS, a reset: all the same
+                                             race */
+    else if (reason == ENDING_DONE)
+        reason = ENDING_TRUNCATED;
     egress_fail(e, reason,
                 reused_silent
                     ? "a reused connection ended before the response; the request is not safe to repeat"

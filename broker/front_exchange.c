@@ -183,7 +183,8 @@ void exchange_begin(struct front_conn *c, const struct head_view *view)
     if (view->method == HTTP_METHOD_CONNECT) {
         ex->ending = ENDING_BAD_REQUEST;
         ex->access.status = 501;
-        front_http1_error(c, 501, "CONNECT is not offered here; expected an absolute-form request", false);
+        /* Whoever asks for a tunnel may have begun to speak in it: nothing that follows is a request. */
+        front_http1_error(c, 501, "CONNECT is not offered here; expected an absolute-form request", true);
         return;
     }
     if (view->form != TARGET_ABSOLUTE) {

@@ -5,7 +5,6 @@
 #include <wolfssl/options.h>
 
 #include <wolfssl/ssl.h>
-#include <wolfssl/wolfcrypt/asn.h>
 
 #include <arpa/inet.h>
 #include <stdarg.h>
@@ -15,7 +14,7 @@
 #include <strings.h>
 #include <time.h>
 
-enum { NAME_DNS = 2, NAME_IP = 7 }; /* GeneralName choices, RFC 5280 section 4.2.1.6 */
+#include "io/tls/tls_certificate.h"
 
 struct text {
     char *to;
@@ -88,129 +87,87 @@ bool tls_dns_name_matches(const char *pattern, size_t pattern_len, const char *n
            !memchr(pattern, '\0', pattern_len) && strncasecmp(pattern, name, name_len) == 0;
 }
 
-static bool two_digits(const uint8_t *text, int *ret)
+static enum ending check_dates(const struct tls_certificate *c, uint64_t now_s, struct tls_info *info)
 {
-    if (text[0] < '0' || text[0] > '9' || text[1] < '0' || text[1] > '9')
-        return false;
-    *ret = (text[0] - '0') * 10 + (text[1] - '0');
-    return true;
-}
-
-bool tls_time_parse(const uint8_t *text, size_t len, bool generalized, int64_t *ret_s)
-{
-    int part[7], century = 0; /* RFC 5280 section 4.1.2.5: seconds and Z are always there */
-    if (generalized) {
-        if (len != 15 || !two_digits(text, &century))
-            return false;
-        text += 2;
-    } else if (len != 13) {
-        return false;
-    }
-    for (int i = 0; i < 6; i++)
-        if (!two_digits(text + 2 * i, &part[i]))
-            return false;
-    if (text[12] != 'Z')
-        return false;
-    int year = generalized ? century * 100 + part[0] : part[0] + (part[0] < 50 ? 2000 : 1900);
-    struct tm tm = {.tm_year = year - 1900,
-                    .tm_mon = part[1] - 1,
-                    .tm_mday = part[2],
-                    .tm_hour = part[3],
-                    .tm_min = part[4],
-                    .tm_sec = part[5]};
-    *ret_s = timegm(&tm);
-    return true;
-}
-
-static bool asn1_time_s(const WOLFSSL_ASN1_TIME *t, int64_t *ret_s)
-{
-    return t && t->length > 0 &&
-           tls_time_parse(t->data, (size_t)t->length, t->type == ASN_GENERALIZED_TIME, ret_s);
-}
-
-static enum ending check_dates(WOLFSSL_X509 *x, uint64_t now_s, struct tls_info *info)
-{
-    int64_t from, until, now = (int64_t)now_s;
-    if (!asn1_time_s(wolfSSL_X509_get_notBefore(x), &from) ||
-        !asn1_time_s(wolfSSL_X509_get_notAfter(x), &until)) {
-        snprintf(info->detail, sizeof(info->detail), "the certificate's dates cannot be read");
-        return ENDING_TLS_EXPIRED;
-    }
-    if (now >= from && now <= until)
+    int64_t now = (int64_t)now_s;
+    if (now >= c->not_before_s && now <= c->not_after_s)
         return ENDING_DONE;
     char text[32];
     struct tm tm;
-    time_t t = (time_t)(now < from ? from : until);
+    time_t t = (time_t)(now < c->not_before_s ? c->not_before_s : c->not_after_s);
     gmtime_r(&t, &tm);
     strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
     snprintf(info->detail, sizeof(info->detail), "the certificate %s %s",
-             now < from ? "is not valid before" : "expired at", text);
+             now < c->not_before_s ? "is not valid before" : "expired at", text);
     return ENDING_TLS_EXPIRED;
 }
 
 /* ---- what a certificate says ---- */
 
-struct bytes_of_name {
-    const char *data;
-    size_t len;
-};
-
-static struct bytes_of_name subject_part(WOLFSSL_X509_NAME *subject, int nid, int *index)
+/* The first, then the next part of a subject of the given kind. */
+static bool subject_find(struct bytes *rest, enum tls_subject_part wanted, struct bytes *ret)
 {
-    *index = wolfSSL_X509_NAME_get_index_by_NID(subject, nid, *index);
-    if (*index < 0)
-        return (struct bytes_of_name){0};
-    WOLFSSL_ASN1_STRING *s = wolfSSL_X509_NAME_ENTRY_get_data(wolfSSL_X509_NAME_get_entry(subject, *index));
-    if (!s || wolfSSL_ASN1_STRING_length(s) < 0)
-        return (struct bytes_of_name){0};
-    return (struct bytes_of_name){(const char *)wolfSSL_ASN1_STRING_data(s),
-                                  (size_t)wolfSSL_ASN1_STRING_length(s)};
+    enum tls_subject_part part;
+    while (tls_subject_next(rest, &part, ret))
+        if (part == wanted)
+            return true;
+    return false;
 }
 
-static bool name_is(struct bytes_of_name n, const char *text)
+static bool name_is(struct bytes n, const char *text)
 {
-    return n.data && n.len == strlen(text) && memcmp(n.data, text, n.len) == 0;
+    return n.len == strlen(text) && memcmp(n.data, text, n.len) == 0;
 }
 
-static struct bytes_of_name general_name(WOLFSSL_GENERAL_NAMES *names, int i, int *ret_type)
-{
-    WOLFSSL_GENERAL_NAME *n = wolfSSL_sk_GENERAL_NAME_value(names, i);
-    *ret_type = n ? n->type : -1;
-    if (!n || (n->type != NAME_DNS && n->type != NAME_IP))
-        return (struct bytes_of_name){0};
-    WOLFSSL_ASN1_STRING *s = n->type == NAME_IP ? n->d.iPAddress : n->d.dNSName;
-    if (!s || wolfSSL_ASN1_STRING_length(s) <= 0)
-        return (struct bytes_of_name){0};
-    return (struct bytes_of_name){(const char *)wolfSSL_ASN1_STRING_data(s),
-                                  (size_t)wolfSSL_ASN1_STRING_length(s)};
-}
+enum got { GOT_CERTIFICATE, GOT_NONE, GOT_UNREADABLE };
 
 struct presented {
-    WOLFSSL_X509 *x;
-    WOLFSSL_X509_NAME *subject;  /* inside x */
-    WOLFSSL_GENERAL_NAMES *sans; /* NULL: none */
-    int san_count;
+    WOLFSSL_X509 *x; /* owns the bytes; NULL: the session does */
+    struct tls_certificate c;
+    bool kept; /* the session has it */
 };
 
-static bool presented_get(struct WOLFSSL *ssl, struct presented *p)
+static struct bytes kept_leaf(WOLFSSL *ssl)
 {
-    *p = (struct presented){.x = wolfSSL_get_peer_certificate(ssl)};
-    if (!p->x)
-        return false;
-    p->subject = wolfSSL_X509_get_subject_name(p->x);
-    p->sans = wolfSSL_X509_get_ext_d2i(p->x, NID_subject_alt_name, NULL, NULL);
-    p->san_count = p->sans ? wolfSSL_sk_GENERAL_NAME_num(p->sans) : 0;
-    return true;
+    WOLFSSL_X509_CHAIN *chain = wolfSSL_get_peer_chain(ssl);
+    if (!chain || wolfSSL_get_chain_count(chain) <= 0 || wolfSSL_get_chain_length(chain, 0) <= 0)
+        return (struct bytes){0};
+    return (struct bytes){wolfSSL_get_chain_cert(chain, 0), (size_t)wolfSSL_get_chain_length(chain, 0)};
+}
+
+static struct bytes shown_leaf(WOLFSSL_X509 *x)
+{
+    int len = 0;
+    const unsigned char *der = wolfSSL_X509_get_der(x, &len);
+    return der && len > 0 ? (struct bytes){der, (size_t)len} : (struct bytes){0};
+}
+
+/* The certificate as it was shown, or on a resumed connection as the session kept it. */
+static enum got presented_get(WOLFSSL *ssl, struct presented *p)
+{
+    struct bytes der = {0};
+    *p = (struct presented){0};
+    if (wolfSSL_session_reused(ssl)) {
+        der = kept_leaf(ssl);
+    } else {
+        p->x = wolfSSL_get_peer_certificate(ssl);
+        if (p->x)
+            der = shown_leaf(p->x);
+    }
+    if (der.len == 0)
+        return p->x ? GOT_UNREADABLE : GOT_NONE;
+    struct bytes kept = kept_leaf(ssl);
+    p->kept = kept.len == der.len && memcmp(kept.data, der.data, der.len) == 0;
+    return tls_certificate_parse(der, &p->c) ? GOT_CERTIFICATE : GOT_UNREADABLE;
 }
 
 static void presented_put(struct presented *p)
 {
-    if (p->sans)
-        wolfSSL_sk_GENERAL_NAME_pop_free(p->sans, NULL);
-    wolfSSL_X509_free(p->x);
+    if (p->x)
+        wolfSSL_X509_free(p->x);
 }
 
-static void add_ip_text(struct text *t, struct bytes_of_name ip)
+static void add_ip_text(struct text *t, struct bytes ip)
 {
     char text[INET6_ADDRSTRLEN] = "?";
     if (ip.len == 4 || ip.len == 16)
@@ -218,48 +175,46 @@ static void add_ip_text(struct text *t, struct bytes_of_name ip)
     text_add_name(t, "IP:", text, strlen(text));
 }
 
-static void show_names(const struct presented *p, struct tls_info *info)
+static void show_names(const struct tls_certificate *c, struct tls_info *info)
 {
     struct text cn = {info->peer_cn, sizeof(info->peer_cn), 0};
     struct text names = {info->peer_names, sizeof(info->peer_names), 0};
-    int index = -1, type;
-    struct bytes_of_name part = subject_part(p->subject, NID_commonName, &index);
-    if (part.data)
-        text_add_name(&cn, "", part.data, part.len);
-    index = -1;
-    while ((part = subject_part(p->subject, NID_organizationName, &index)).data)
-        text_add_name(&names, "O:", part.data, part.len);
-    for (int i = 0; i < p->san_count; i++) {
-        part = general_name(p->sans, i, &type);
-        if (part.data && type == NAME_DNS)
-            text_add_name(&names, "DNS:", part.data, part.len);
-        else if (part.data)
-            add_ip_text(&names, part);
+    struct bytes rest = c->subject, value;
+    enum tls_name_kind kind;
+    if (subject_find(&rest, SUBJECT_CN, &value))
+        text_add_name(&cn, "", (const char *)value.data, value.len);
+    rest = c->subject;
+    while (subject_find(&rest, SUBJECT_O, &value))
+        text_add_name(&names, "O:", (const char *)value.data, value.len);
+    rest = c->names;
+    while (tls_name_next(&rest, &kind, &value)) {
+        if (kind == NAME_DNS)
+            text_add_name(&names, "DNS:", (const char *)value.data, value.len);
+        else if (kind == NAME_IP)
+            add_ip_text(&names, value);
     }
 }
 
 /* ---- judgement ---- */
 
-static bool has_expected_san(const struct presented *p, const struct tls_identity *id)
+static bool has_expected_san(const struct tls_certificate *c, const struct tls_identity *id)
 {
-    for (int i = 0; i < p->san_count; i++) {
-        int type;
-        struct bytes_of_name n = general_name(p->sans, i, &type);
-        if (!n.data)
-            continue;
-        if (id->ip_len > 0) {
-            if (type == NAME_IP && n.len == id->ip_len && memcmp(n.data, id->ip, n.len) == 0)
-                return true;
-        } else if (type == NAME_DNS && tls_dns_name_matches(n.data, n.len, id->dns_name)) {
+    struct bytes rest = c->names, n;
+    enum tls_name_kind kind;
+    while (tls_name_next(&rest, &kind, &n)) {
+        if (id->ip_len > 0 && kind == NAME_IP && n.len == id->ip_len && memcmp(n.data, id->ip, n.len) == 0)
             return true;
-        }
+        if (id->ip_len == 0 && kind == NAME_DNS &&
+            tls_dns_name_matches((const char *)n.data, n.len, id->dns_name))
+            return true;
     }
     return false;
 }
 
-static enum ending check_san(const struct presented *p, const struct tls_identity *id, struct tls_info *info)
+static enum ending check_san(const struct tls_certificate *c, const struct tls_identity *id,
+                             struct tls_info *info)
 {
-    if (has_expected_san(p, id))
+    if (has_expected_san(c, id))
         return ENDING_DONE;
     char expected[TLS_NAME_MAX] = "";
     if (id->ip_len > 0)
@@ -268,99 +223,109 @@ static enum ending check_san(const struct presented *p, const struct tls_identit
         memcpy(expected, id->dns_name, sizeof(expected));
     snprintf(info->detail, sizeof(info->detail), "expected %s SAN %.80s, presented CN:%.60s %.70s",
              id->ip_len > 0 ? "iPAddress" : "dNSName", expected, info->peer_cn,
-             p->san_count > 0 ? info->peer_names : "and no SAN");
+             c->names.len > 0 ? info->peer_names : "and no SAN");
     return ENDING_TLS_NAME_MISMATCH;
 }
 
-static bool is_some_node(struct bytes_of_name cn)
+static bool is_some_node(struct bytes cn)
 {
     static const char prefix[] = "system:node:";
-    return cn.data && cn.len > strlen(prefix) && memcmp(cn.data, prefix, strlen(prefix)) == 0;
+    return cn.len > strlen(prefix) && memcmp(cn.data, prefix, strlen(prefix)) == 0;
 }
 
-/* A kubelet's serving certificate as the kubernetes.io/kubelet-serving signer issues it. */
-static enum ending check_node(const struct presented *p, const struct tls_identity *id, struct tls_info *info)
+/* A kubelet's serving certificate as the kubernetes.io/kubelet-serving signer issues it: one CN. */
+static enum ending check_node(const struct tls_certificate *c, const struct tls_identity *id,
+                              struct tls_info *info)
 {
     char expected[sizeof("system:node:") + TLS_NAME_MAX];
-    int index = -1;
+    struct bytes rest = c->subject, value;
     snprintf(expected, sizeof(expected), "system:node:%s", id->node_name);
-    struct bytes_of_name cn = subject_part(p->subject, NID_commonName, &index);
     bool any = strcmp(id->node_name, TLS_ANY_NODE) == 0;
-    if (!(any ? is_some_node(cn) : name_is(cn, expected)) ||
-        subject_part(p->subject, NID_commonName, &index).data) {
+    if (!subject_find(&rest, SUBJECT_CN, &value) || !(any ? is_some_node(value) : name_is(value, expected)) ||
+        subject_find(&rest, SUBJECT_CN, &value)) {
         snprintf(info->detail, sizeof(info->detail), "expected subject CN %.100s, presented CN:%.100s",
                  expected, info->peer_cn);
         return ENDING_TLS_NAME_MISMATCH;
     }
-    index = -1;
-    struct bytes_of_name part;
-    while ((part = subject_part(p->subject, NID_organizationName, &index)).data)
-        if (name_is(part, "system:nodes"))
+    rest = c->subject;
+    while (subject_find(&rest, SUBJECT_O, &value))
+        if (name_is(value, "system:nodes"))
             return ENDING_DONE;
     snprintf(info->detail, sizeof(info->detail), "expected subject O system:nodes, presented CN:%.80s %.80s",
              info->peer_cn, info->peer_names);
     return ENDING_TLS_NAME_MISMATCH;
 }
 
+static enum ending refuse(struct tls_info *info, enum got got)
+{
+    snprintf(info->detail, sizeof(info->detail), "%s",
+             got == GOT_NONE ? "no certificate was presented" : "the certificate cannot be read");
+    return ENDING_TLS_UNTRUSTED;
+}
+
 enum ending tls_verify_server(struct WOLFSSL *ssl, const struct tls_identity *id, uint64_t now_s,
-                              struct tls_info *info)
+                              struct tls_info *info, bool *ret_resumable)
 {
     struct presented p;
-    if (!presented_get(ssl, &p)) {
-        snprintf(info->detail, sizeof(info->detail), "no certificate was presented");
-        return ENDING_TLS_UNTRUSTED;
+    enum got got = presented_get(ssl, &p);
+    enum ending end;
+    if (got == GOT_CERTIFICATE) {
+        show_names(&p.c, info);
+        *ret_resumable = p.kept;
+        end = check_dates(&p.c, now_s, info);
+        if (end == ENDING_DONE)
+            end = check_san(&p.c, id, info);
+        if (end == ENDING_DONE && id->node_name[0])
+            end = check_node(&p.c, id, info);
+    } else {
+        end = refuse(info, got);
     }
-    show_names(&p, info);
-    enum ending end = check_dates(p.x, now_s, info);
-    if (end == ENDING_DONE)
-        end = check_san(&p, id, info);
-    if (end == ENDING_DONE && id->node_name[0])
-        end = check_node(&p, id, info);
     presented_put(&p);
     return end;
 }
 
 /* Names with a NUL inside are left out: they could not be told from shorter ones. */
-static char *names_copy(const struct presented *p)
+static void name_append(char *names, size_t *used, struct bytes n)
 {
-    size_t size = 1;
-    int type;
-    for (int pass = 0;; pass++) {
-        char *names = pass > 0 ? calloc(1, size) : NULL;
-        size_t used = 0;
-        if (pass > 0 && !names)
-            return NULL;
-        for (int i = -1; i < p->san_count; i++) {
-            int index = -1;
-            struct bytes_of_name n = i < 0 ? subject_part(p->subject, NID_commonName, &index)
-                                           : general_name(p->sans, i, &type);
-            if (!n.data || n.len == 0 || memchr(n.data, '\0', n.len) || (i >= 0 && type != NAME_DNS))
-                continue;
-            if (names)
-                memcpy(names + used, n.data, n.len);
-            used += n.len + 1;
-        }
-        if (names)
-            return names;
-        size = used + 1;
-    }
+    if (n.len == 0 || memchr(n.data, '\0', n.len))
+        return;
+    memcpy(names + *used, n.data, n.len);
+    *used += n.len + 1;
+}
+
+static char *names_copy(const struct tls_certificate *c)
+{
+    /* Each name is preceded by at least two octets in DER, so their place suffices for the NULs. */
+    char *names = calloc(1, c->subject.len + c->names.len + 1);
+    struct bytes rest = c->subject, value;
+    enum tls_name_kind kind;
+    size_t used = 0;
+    if (!names)
+        return NULL;
+    if (subject_find(&rest, SUBJECT_CN, &value))
+        name_append(names, &used, value);
+    rest = c->names;
+    while (tls_name_next(&rest, &kind, &value))
+        if (kind == NAME_DNS)
+            name_append(names, &used, value);
+    return names;
 }
 
 enum ending tls_verify_client(struct WOLFSSL *ssl, bool required, uint64_t now_s, struct tls_info *info,
                               char **ret_names)
 {
     struct presented p;
+    enum got got = presented_get(ssl, &p);
+    enum ending end = ENDING_DONE;
     *ret_names = NULL;
-    if (!presented_get(ssl, &p)) {
-        if (!required)
-            return ENDING_DONE;
-        snprintf(info->detail, sizeof(info->detail), "the client presented no certificate");
-        return ENDING_TLS_UNTRUSTED;
+    if (got == GOT_CERTIFICATE) {
+        show_names(&p.c, info);
+        end = required ? check_dates(&p.c, now_s, info) : ENDING_DONE;
+        if (end == ENDING_DONE && required && !(*ret_names = names_copy(&p.c)))
+            end = ENDING_LIMIT;
+    } else if (required) {
+        end = refuse(info, got);
     }
-    show_names(&p, info);
-    enum ending end = required ? check_dates(p.x, now_s, info) : ENDING_DONE;
-    if (end == ENDING_DONE && !(*ret_names = names_copy(&p)))
-        end = ENDING_LIMIT;
     presented_put(&p);
     return end;
 }
@@ -368,35 +333,27 @@ enum ending tls_verify_client(struct WOLFSSL *ssl, bool required, uint64_t now_s
 void tls_verify_show_peer(struct WOLFSSL *ssl, struct tls_info *info)
 {
     struct presented p;
-    if (!presented_get(ssl, &p))
-        return;
-    show_names(&p, info);
+    if (presented_get(ssl, &p) == GOT_CERTIFICATE)
+        show_names(&p.c, info);
     presented_put(&p);
 }
 
-static void add_common_name(struct text *t, const char *prefix, WOLFSSL_X509_NAME *name)
+static void add_common_name(struct text *t, const char *prefix, struct bytes name)
 {
-    int index = -1;
-    struct bytes_of_name part = {0};
-    if (name)
-        part = subject_part(name, NID_commonName, &index);
-    if (part.data)
-        text_add_name(t, prefix, part.data, part.len);
+    struct bytes value;
+    if (subject_find(&name, SUBJECT_CN, &value))
+        text_add_name(t, prefix, (const char *)value.data, value.len);
 }
 
 void tls_verify_describe_chain(struct WOLFSSL *ssl, char *text, size_t size)
 {
     struct text t = {text, size, 0};
+    struct tls_certificate c;
     WOLFSSL_X509_CHAIN *chain = wolfSSL_get_peer_chain(ssl);
     int count = chain ? wolfSSL_get_chain_count(chain) : 0;
     text_add(&t, "presented %d certificate%s", count, count == 1 ? "" : "s");
-    if (count <= 0)
+    if (count <= 0 || !tls_certificate_parse(kept_leaf(ssl), &c))
         return;
-    const unsigned char *der = wolfSSL_get_chain_cert(chain, 0);
-    WOLFSSL_X509 *x = der ? wolfSSL_X509_d2i(NULL, der, wolfSSL_get_chain_length(chain, 0)) : NULL;
-    if (!x)
-        return;
-    add_common_name(&t, "leaf CN:", wolfSSL_X509_get_subject_name(x));
-    add_common_name(&t, "issuer CN:", wolfSSL_X509_get_issuer_name(x));
-    wolfSSL_X509_free(x);
+    add_common_name(&t, "first CN:", c.subject);
+    add_common_name(&t, "issuer CN:", c.issuer);
 }

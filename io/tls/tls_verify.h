@@ -25,8 +25,10 @@ struct tls_identity {
 MUST_USE bool tls_identity_set(struct tls_identity *, const struct tls_expect *);
 /* False when a name is too long or nothing is expected. */
 MUST_USE enum ending tls_verify_server(struct WOLFSSL *, const struct tls_identity *, uint64_t now_s,
-                                       struct tls_info *);
-/* ENDING_DONE, or the reason with info->detail. Fills the peer's names. */
+                                       struct tls_info *, bool *ret_resumable);
+/* ENDING_DONE, or the reason with info->detail. Fills the peer's names. ret_resumable: whether a ticket is
+ * worth taking. The library drops certificates above 2 KiB from what it keeps of a session, and the next one
+ * in the chain takes its place; a connection resumed from that could not be verified. */
 MUST_USE enum ending tls_verify_client(struct WOLFSSL *, bool required, uint64_t now_s, struct tls_info *,
                                        char **ret_names);
 /* ret_names: CN and DNS SANs, each ended by NUL, the last by two; the caller frees it. */
@@ -35,7 +37,6 @@ void tls_verify_show_peer(struct WOLFSSL *, struct tls_info *);
 void tls_verify_describe_chain(struct WOLFSSL *, char *text, size_t size);
 /* What the peer presented, after the library has refused it. */
 
-/* Parts, for tests. */
+/* For tests. */
 bool tls_dns_name_matches(const char *pattern, size_t pattern_len, const char *name);
 /* RFC 6125: equal without regard to case, or "*." in place of exactly one leftmost label. */
-bool tls_time_parse(const uint8_t *text, size_t len, bool generalized, int64_t *ret_s);

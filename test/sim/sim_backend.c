@@ -176,6 +176,11 @@ static void begin_answer(struct backend_conn *c)
         cut_answer(c, x->method == METHOD_HEAD ? 1 : 60, UINT64_MAX);
         c->reset_after = x->act == ACT_RESET_BODY;
         break;
+    case ACT_RESET_OPEN:
+        put_until_close(c, x);
+        cut_answer(c, x->method == METHOD_HEAD ? 1 : 60, UINT64_MAX);
+        c->reset_after = true;
+        break;
     case ACT_GARBAGE: put_garbage(c); break;
     case ACT_NEVER: c->never = true; break;
     case ACT_COUNT: ASSERT(!"not an act");
@@ -203,6 +208,8 @@ static void on_head(struct http_reader *r)
     }
     c->id = id;
     x->seen++;
+    if (!sim_backend_is_trusted(b))
+        sim_violation(b->ledger, id, "was sent to a backend that cannot prove who it is");
     if (strcmp(r->method, sim_method_name(x->method)) != 0)
         sim_violation(b->ledger, id, "the method came as %s", r->method);
     if (x->backend != b->options.number || strcmp(r->host, b->host) != 0)
@@ -373,8 +380,8 @@ static void on_accepted(struct listener *l, int handle, const struct net_peer *p
 {
     struct sim_backend *b = l->owner;
     struct stream *s = l->engine->ops->adopt(l->engine, handle, peer);
-    if (s && b->options.wrap)
-        s = b->options.wrap(b->options.wrap_arg, s);
+    if (s && b->options.trust != TRUST_PLAIN)
+        s = sim_tls_wrap((void *)(uintptr_t)b->options.trust, s);
     if (s)
         conn_new(b, sim_channel_stream(s));
 }
@@ -425,6 +432,16 @@ void sim_backend_free(struct sim_backend **bp)
 const char *sim_backend_host(const struct sim_backend *b)
 {
     return b->host;
+}
+
+const char *sim_backend_scheme(const struct sim_backend *b)
+{
+    return b->options.trust == TRUST_PLAIN ? "http" : "https";
+}
+
+bool sim_backend_is_trusted(const struct sim_backend *b)
+{
+    return b->options.trust == TRUST_PLAIN || b->options.trust == TRUST_GOOD;
 }
 
 unsigned sim_backend_number(const struct sim_backend *b)

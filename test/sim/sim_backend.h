@@ -8,6 +8,7 @@
 #include "io/sim_net.h"
 #include "sim_channel.h"
 #include "sim_ledger.h"
+#include "sim_tls.h"
 
 struct engine;
 
@@ -20,8 +21,7 @@ struct sim_backend_options {
     uint64_t idle_max_ns; /* within this */
     struct engine
         *engine; /* NULL: raw. Else a server stream is taken from this engine, for TLS and the like */
-    struct stream *(*wrap)(void *arg, struct stream *); /* of an accepted stream; NULL: as it is */
-    void *wrap_arg;
+    enum sim_trust trust; /* with an engine: how it proves who it is. Badly: no request may ever be seen */
 };
 
 struct sim_backend;
@@ -34,6 +34,9 @@ void sim_backend_free(struct sim_backend **);
 /* After close; asserts that no connection is left. */
 const char *sim_backend_host(const struct sim_backend *);
 /* "10.0.0.1:10250" */
+const char *sim_backend_scheme(const struct sim_backend *);
+/* "http" or "https" */
+bool sim_backend_is_trusted(const struct sim_backend *);
 unsigned sim_backend_number(const struct sim_backend *);
 uint32_t sim_backend_conns(const struct sim_backend *);
 uint64_t sim_backend_accepted(const struct sim_backend *);

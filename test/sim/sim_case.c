@@ -79,6 +79,14 @@ static void address(struct net_address *a, unsigned net, unsigned n, uint16_t po
     ASSERT(net_address_parse(host, strlen(host), port, a));
 }
 
+static enum sim_trust trust_of(const struct sim_plan *p, unsigned backend)
+{
+    if (!p->tls)
+        return TRUST_PLAIN;
+    unsigned kind = (unsigned)(p->seed * 31 + backend * 7) % 8;
+    return kind == 0 ? TRUST_STRANGER : kind == 1 ? TRUST_MISNAMED : TRUST_GOOD;
+}
+
 static void start_backends(struct sim_case *c)
 {
     static const struct buf_limits limits = {
@@ -95,6 +103,7 @@ static void start_backends(struct sim_case *c)
                                         .idle_max_ns = 500000000};
         if (c->plan.stream_backends)
             o.engine = c->backend_group.workers[0].engine;
+        o.trust = trust_of(&c->plan, i);
         c->backends[i] = sim_backend_new(c->net, &c->ledger, &o);
     }
 }
@@ -152,14 +161,17 @@ static void run_drain(struct sim_case *c)
 /* What the world owes in a seed in which nothing goes wrong by chance. */
 static void judge_calm(struct sim_case *c, const struct sim_exchange *x)
 {
-    if (x->behind || x->disturbed || x->outcome == OUTCOME_COMPLETE)
+    if (x->untrusted && x->outcome == OUTCOME_COMPLETE)
+        sim_violation(&c->ledger, x->id, "was answered by a backend that cannot prove who it is");
+    if (x->behind || x->disturbed || x->outcome == OUTCOME_COMPLETE ||
+        (x->untrusted && x->outcome == OUTCOME_ERROR))
         return;
     bool transparent = c->app->transparent;
     bool excused = x->act >= ACT_FIRST_BAD;
     if (!excused)
         sim_violation(&c->ledger, x->id, "ended as %s in a calm world, status %u",
                       sim_outcome_name(x->outcome), x->status);
-    else if (!transparent && x->act != ACT_CUT_BODY && x->act != ACT_RESET_BODY &&
+    else if (!transparent && (x->act < ACT_CUT_BODY || x->act > ACT_RESET_OPEN) &&
              (x->outcome == OUTCOME_LOST || x->outcome == OUTCOME_ABANDONED))
         /* A body that is cut takes the client's connection with it, and may take the head too. */
         sim_violation(&c->ledger, x->id, "was neither answered nor failed with a reason");
@@ -183,7 +195,7 @@ static void judge(struct sim_case *c)
 bool sim_case_run(const struct sim_app *app, uint64_t seed, FILE *trace, struct sim_case *ret)
 {
     struct sim_case *c = ret;
-    *c = (struct sim_case){.app = app, .seen_max = app->transparent ? 1 : 2};
+    *c = (struct sim_case){.app = app, .tracing = trace != NULL, .seen_max = app->transparent ? 1 : 2};
     sim_plan_make(seed, app->transparent, &c->plan);
     ASSERT(sim_world_new(seed, &c->plan.faults, &c->world) == 0);
     c->net = sim_world_net(c->world);

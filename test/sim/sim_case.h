@@ -46,6 +46,7 @@ struct sim_case {
     struct sim_backend *backends[SIM_BACKENDS_MAX];
     struct sim_client *clients[SIM_CLIENTS_MAX];
     struct sim_group backend_group;
+    bool tracing; /* also lets the application log */
     uint64_t trace_hash;
     uint32_t conns_cap, seen_max; /* see sim_backend_options; set by start */
 };

@@ -22,6 +22,7 @@ struct sim_client {
     struct http_reader reader;
     uint32_t queue[PIPELINE_MAX]; /* exchanges under way, oldest first */
     unsigned queued, started, connections;
+    uint64_t last_end_ns; /* of an exchange */
     struct sim_event think, write_pause, read_pause, leave, patience;
     bool reading_stopped, stopped_for_good, half_close, done, thinking;
 };
@@ -50,8 +51,8 @@ static enum sim_act some_act(struct sim_client *c)
 {
     static const enum sim_act good[] = {ACT_LENGTH, ACT_CHUNKED, ACT_NO_CONTENT, ACT_INTERIM, ACT_EARLY};
     static const enum sim_act closing[] = {ACT_UNTIL_CLOSE, ACT_LAST};
-    static const enum sim_act bad[] = {ACT_EARLY_CLOSE, ACT_SILENT,     ACT_CUT_HEAD,
-                                       ACT_CUT_BODY,    ACT_RESET_BODY, ACT_GARBAGE};
+    static const enum sim_act bad[] = {ACT_EARLY_CLOSE, ACT_SILENT,     ACT_CUT_HEAD, ACT_CUT_BODY,
+                                       ACT_RESET_BODY,  ACT_RESET_OPEN, ACT_GARBAGE};
     const struct sim_habits *h = &c->habits;
     if (sim_chance(c->net, h->never_acts))
         return ACT_NEVER;
@@ -85,7 +86,7 @@ static void put_request_body(struct sim_client *c, const struct sim_exchange *x)
             sim_bytes_print(&c->out, "\r\n");
             at += n;
         }
-        sim_bytes_print(&c->out, "0\r\n\r\n");
+        sim_bytes_print(&c->out, sim_chance(c->net, 300) ? "0\r\nX-Trailer: yes\r\n\r\n" : "0\r\n\r\n");
     }
     free(body);
 }
@@ -102,13 +103,14 @@ static void begin_exchange(struct sim_client *c)
     x->request_chunked = bodied && sim_chance(c->net, 300);
     x->request_len = bodied ? some_length(c, c->habits.request_max) : 0;
     x->delay_ns = sim_between(c->net, 0, c->habits.backend_think_max_ns);
+    x->untrusted = !sim_backend_is_trusted(b);
     x->begun_ns = now(c);
     c->queue[c->queued++] = x->id;
     c->started++;
     sim_trace(c->net, "ask", x->id, x->backend, (uint64_t)x->act);
     const char *host = sim_backend_host(b), *method = sim_method_name(x->method);
-    sim_bytes_print(&c->out, "%s http://%s/x/%" PRIu32 " HTTP/1.1\r\nHost: %s\r\nX-Id: %" PRIu32 "\r\n",
-                    method, host, x->id, host, x->id);
+    sim_bytes_print(&c->out, "%s %s://%s/x/%" PRIu32 " HTTP/1.1\r\nHost: %s\r\nX-Id: %" PRIu32 "\r\n", method,
+                    sim_backend_scheme(b), host, x->id, host, x->id);
     if (x->request_chunked)
         sim_bytes_print(&c->out, "Transfer-Encoding: chunked\r\n\r\n");
     else if (bodied)
@@ -157,9 +159,21 @@ static void end_first(struct sim_client *c, enum sim_outcome outcome)
     x->answer_at_client = c->reader.body;
     sim_trace(c->net, "outcome", x->id, (uint64_t)outcome, x->status);
     sim_ledger_end(c->ledger, x->id, outcome, now(c));
+    c->last_end_ns = now(c);
     c->queued--;
     memmove(c->queue, c->queue + 1, c->queued * sizeof(c->queue[0]));
     http_reader_begin(&c->reader, true, false);
+}
+
+/* A reset that tells of a cut answer may overtake the end of the answer before it. */
+static bool cut_follows(struct sim_client *c)
+{
+    for (unsigned i = 1; i < c->queued; i++) {
+        enum sim_act act = sim_ledger_find(c->ledger, c->queue[i])->act;
+        if (act >= ACT_CUT_BODY && act <= ACT_RESET_OPEN)
+            return true;
+    }
+    return false;
 }
 
 static void connection_over(struct sim_client *c, enum sim_outcome begun, enum sim_outcome others)
@@ -172,7 +186,7 @@ static void connection_over(struct sim_client *c, enum sim_outcome begun, enum s
         struct sim_exchange *x = first(c);
         bool was_begun = !behind && c->reader.part != PART_HEAD;
         x->behind = behind;
-        x->disturbed |= c->reading_stopped;
+        x->disturbed |= c->reading_stopped || cut_follows(c);
         end_first(c, was_begun || (!behind && !http_reader_is_fresh(&c->reader)) ? begun : others);
     }
     c->out.at = c->out.len = 0;
@@ -233,15 +247,21 @@ static void judge_complete(struct sim_client *c)
 static bool on_answer(struct sim_client *c)
 {
     bool interim = c->reader.status < 200, close = c->reader.close, own = c->reader.has_id;
+    enum sim_act act = first(c)->act;
     if (interim) {
         http_reader_begin(&c->reader, true, first(c)->method == METHOD_HEAD);
         return true;
     }
     if (own)
         judge_complete(c);
+    if (own && close && c->habits.keep_alive_is_owed && act != ACT_EARLY && act != ACT_EARLY_CLOSE)
+        sim_violation(c->ledger, first(c)->id, "took the connection with it for no reason");
     end_first(c, own ? OUTCOME_COMPLETE : OUTCOME_ERROR);
-    if (close)
+    if (close) {
+        for (unsigned i = 0; i < c->queued; i++)
+            sim_ledger_find(c->ledger, c->queue[i])->disturbed = true;
         drop(c, false, OUTCOME_LOST, OUTCOME_LOST);
+    }
     return !close;
 }
 
@@ -352,7 +372,9 @@ static void watch_patience(struct sim_client *c)
         sim_event_cancel(c->net, &c->patience);
         return;
     }
-    sim_event_at(c->net, &c->patience, first(c)->begun_ns + c->habits.patience_ns);
+    /* One behind others has its time from when it is its turn. */
+    uint64_t since = first(c)->begun_ns > c->last_end_ns ? first(c)->begun_ns : c->last_end_ns;
+    sim_event_at(c->net, &c->patience, since + c->habits.patience_ns);
 }
 
 /* Goes on with whatever can be done. */

@@ -20,10 +20,11 @@ struct sim_habits {
     uint32_t leaves;                        /* of a connection: is dropped at some moment */
     uint32_t stops_reading, stops_for_good; /* of an answer; of those that stopped */
     uint32_t slow_writes;                   /* of a write: only a few bytes, then a pause */
-    uint32_t half_closes; /* of a connection: says its last byte before the answers are there */
-    uint64_t patience_ns; /* then it leaves... */
-    bool answer_is_owed;  /* ...and that is a violation */
-    bool transparent;     /* what answers is the backend itself: no broker that may answer for it */
+    uint32_t half_closes;    /* of a connection: says its last byte before the answers are there */
+    uint64_t patience_ns;    /* then it leaves... */
+    bool answer_is_owed;     /* ...and that is a violation */
+    bool keep_alive_is_owed; /* whatever backends do to theirs, the client's connection goes on */
+    bool transparent;        /* what answers is the backend itself: no broker that may answer for it */
 };
 
 struct sim_client;

@@ -28,6 +28,7 @@ enum sim_method { METHOD_GET, METHOD_HEAD, METHOD_PUT, METHOD_POST, METHOD_COUNT
     X(CUT_HEAD, "closes within the head")                                                                    \
     X(CUT_BODY, "closes within the body")                                                                    \
     X(RESET_BODY, "resets within the body")                                                                  \
+    X(RESET_OPEN, "resets within a body that ends with the connection")                                      \
     X(GARBAGE, "answers nonsense")                                                                           \
     X(NEVER, "never answers")
 
@@ -60,6 +61,7 @@ struct sim_exchange {
     enum sim_method method;
     enum sim_act act;
     bool request_chunked;
+    bool untrusted; /* the backend cannot prove who it is: it must not be asked */
     uint32_t request_len, answer_len;
     uint64_t delay_ns; /* the backend thinks */
     /* What happened. */

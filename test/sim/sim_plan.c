@@ -54,6 +54,10 @@ static void make_habits(struct dice *d, bool calm, bool transparent, struct sim_
     h->pipeline = roll(d, 0, 1) ? 1 : (unsigned)roll(d, 2, 6);
     h->request_max = (uint32_t)(1u << roll(d, 4, 17));
     h->answer_max = (uint32_t)(1u << roll(d, 4, 18));
+    if (roll(d, 0, 7) == 0) { /* beyond every budget on the way */
+        h->exchanges = h->exchanges % 3 + 1;
+        h->request_max = h->answer_max = 1500000;
+    }
     h->think_max_ns = roll(d, 0, 200) * 1000000;
     h->backend_think_max_ns = roll(d, 0, 100) * 1000000;
     h->slow_writes = trouble(d, 300);
@@ -66,6 +70,7 @@ static void make_habits(struct dice *d, bool calm, bool transparent, struct sim_
     h->half_closes = transparent ? trouble(d, 300) : 0;
     h->patience_ns = transparent ? 600000000000u : 150000000000u;
     h->answer_is_owed = !transparent;
+    h->keep_alive_is_owed = !transparent && calm;
     h->transparent = transparent;
     if (calm)
         return;
@@ -86,6 +91,8 @@ void sim_plan_make(uint64_t seed, bool transparent, struct sim_plan *ret)
     ret->backends = (unsigned)roll(&d, 1, SIM_BACKENDS_MAX);
     ret->clients = (unsigned)roll(&d, 1, SIM_CLIENTS_MAX);
     ret->stream_backends = roll(&d, 0, 3) == 0;
+    if (!transparent && roll(&d, 0, 2) == 0)
+        ret->tls = ret->stream_backends = true;
     ret->idle_close = ret->calm ? 0 : trouble(&d, 300);
     ret->conns_cap = ret->calm ? 64 : (uint32_t)roll(&d, 1, 16);
     make_faults(&d, ret->calm, &ret->faults);
@@ -98,7 +105,9 @@ void sim_plan_print(const struct sim_plan *p, FILE *f)
     const struct sim_habits *h = &p->habits;
     fprintf(f, "  seed %" PRIu64 "%s: %u workers, mailboxes of %u, %u clients, %u backends%s\n", p->seed,
             p->calm ? " (calm)" : "", p->workers, p->mailbox_entries, p->clients, p->backends,
-            p->stream_backends ? " on streams" : "");
+            p->tls               ? " with TLS"
+            : p->stream_backends ? " on streams"
+                                 : "");
     fprintf(
         f,
         "  faults: refused %u unreachable %u hangs %u reset %u blackhole %u short_read %u short_write %u "

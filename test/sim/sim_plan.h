@@ -18,6 +18,7 @@ struct sim_plan {
     uint32_t mailbox_entries;
     unsigned backends, clients;
     bool stream_backends; /* backends are streams of a worker of their own, not raw sockets */
+    bool tls;             /* these speak TLS */
     uint32_t idle_close;  /* see sim_backend_options */
     uint32_t conns_cap;   /* the broker's, for each endpoint */
     struct sim_faults faults;

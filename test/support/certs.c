@@ -68,7 +68,7 @@ void cert_free(struct cert *c)
 
 static const char *path_of(const char *dir, const char *name)
 {
-    static char paths[64][256];
+    static char paths[64][512];
     static unsigned next;
     char *path = paths[next++ % 64];
     snprintf(path, sizeof(paths[0]), "%s/%s", dir, name);

@@ -100,9 +100,7 @@ static void what_does_not_fit_is_kept_in_order(void **state)
     for (int i = 0; i < 5000; i++)
         post(0, 1, false);
     assert_true(count_of(0, COUNTER_mailbox_overflows) >= 5000 - ENTRIES);
-    assert_true(mailbox_is_overflowing(&workers[0]));
-    assert_true(worker_wait_until(&workers[0], UINT64_MAX) <
-                workers[0].now_ns + 10000000); /* looks again soon */
+    assert_true(mailbox_is_overflowing(&workers[0])); /* so its sender does not sleep for long */
     unsigned turns = 0;
     while (inbox[1].total < 5000) {
         worker_turn(&workers[0], 0);
@@ -115,8 +113,8 @@ static void what_does_not_fit_is_kept_in_order(void **state)
         worker_turn(&workers[0], 0);
         worker_turn(&workers[1], 0);
     }
-    assert_false(mailbox_is_overflowing(&workers[0]));
-    assert_false(mailbox_has_mail(&workers[1]));
+    assert_false(mailbox_has_mail(&workers[0]) || mailbox_is_overflowing(&workers[0]));
+    assert_false(mailbox_has_mail(&workers[1]) || mailbox_is_overflowing(&workers[1]));
 }
 
 static void random_posts_and_turns_keep_order(void **state)

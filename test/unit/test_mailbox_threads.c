@@ -16,7 +16,7 @@
 #include "io/worker.h"
 #include "test/support/poll_engine.h"
 
-enum { FLOOD = 2000000, WINDOW = 5000, BATCH_MAX = 1200, RALLY = 30000, ENTRIES = 1024 };
+enum { FLOOD = 1000000, WINDOW = 5000, BATCH_MAX = 1200, RALLY = 30000, ENTRIES = 256 };
 
 static const uint64_t patience_ns = 20000000000u;
 
@@ -55,7 +55,8 @@ static void turn(struct side *s)
 
 static bool is_done(const struct side *s)
 {
-    return s->sent == s->to_send && s->received == s->to_receive && !mailbox_is_overflowing(&s->worker);
+    return s->sent == s->to_send && s->received == s->to_receive && !mailbox_has_mail(&s->worker) &&
+           !mailbox_is_overflowing(&s->worker);
 }
 
 static void receive(struct worker *w, struct msg *msg)

@@ -4,10 +4,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "io/tls/tls_certificate.h"
 #include "io/tls/tls_verify.h"
 #include "test/support/pki.h"
 #include "test/support/tls_rig.h"
@@ -74,6 +77,7 @@ static void good_names_are_let_in(void **state)
     static const struct rig_connect v6 = {.ip = "fd00::5"}, mapped = {.ip = "::ffff:10.1.2.3"};
     static const struct rig_connect dot = {.dns = "n1.example."}, upper = {.dns = "N1.Example"};
     static const struct rig_connect node = {.ip = "10.1.2.3", .node = "n1"};
+    static const struct rig_connect any = {.ip = "10.1.2.3", .node = TLS_ANY_NODE};
     struct cert_spec s = {
         .cn = "system:node:n1", .org = "system:nodes", .san = "DNS:n1.example,IP:10.1.2.3,IP:fd00::5"};
     expect_verdict("v4", &s, &pki.root, &by_ip, ENDING_DONE, "");
@@ -83,6 +87,7 @@ static void good_names_are_let_in(void **state)
     expect_verdict("dot", &s, &pki.root, &dot, ENDING_DONE, "");
     expect_verdict("case", &s, &pki.root, &upper, ENDING_DONE, "");
     expect_verdict("node", &s, &pki.root, &node, ENDING_DONE, "");
+    expect_verdict("any node", &s, &pki.root, &any, ENDING_DONE, "");
     s.san = "DNS:*.example";
     expect_verdict("wildcard", &s, &pki.root, &by_dns, ENDING_DONE, "");
 }
@@ -116,6 +121,7 @@ static void wrong_nodes_are_refused(void **state)
     (void)state;
     const enum ending bad = ENDING_TLS_NAME_MISMATCH;
     static const struct rig_connect node = {.ip = "10.1.2.3", .node = "n1"};
+    static const struct rig_connect any = {.ip = "10.1.2.3", .node = TLS_ANY_NODE};
     struct cert_spec s = {.cn = "system:node:n2", .org = "system:nodes", .san = "IP:10.1.2.3"};
     expect_verdict("other node", &s, &pki.root, &node, bad, "system:node:n2");
     s.cn = "system:node:n1";
@@ -126,6 +132,10 @@ static void wrong_nodes_are_refused(void **state)
     s.cn = "system:node:n10";
     s.org = "system:nodes";
     expect_verdict("prefix", &s, &pki.root, &node, bad, "system:node:n10");
+    s.cn = "system:node:";
+    expect_verdict("node without name", &s, &pki.root, &any, bad, "system:node:");
+    s.cn = "apiserver";
+    expect_verdict("no node", &s, &pki.root, &any, bad, "apiserver");
 }
 
 static void untrusted_and_expired_are_refused(void **state)
@@ -319,6 +329,65 @@ static void certificate_times_are_read_exactly(void **state)
     assert_false(tls_time_parse((const uint8_t *)"700101000000Z", 13, true, &s));
 }
 
+static void damaged_certificates_are_never_overread(void **state)
+{
+    (void)state;
+    uint8_t *der = NULL;
+    int len = i2d_X509(pki.leaf[0].x, &der);
+    struct tls_certificate c;
+    assert_true(len > 0 && tls_certificate_parse((struct bytes){der, (size_t)len}, &c));
+    unsigned seed = 11;
+    for (int round = 0; round < 20000; round++) {
+        seed = seed * 1103515245u + 12345u;
+        size_t cut = round < len ? (size_t)round : (size_t)len;
+        uint8_t *copy = malloc(cut + 1); /* exact, so that the sanitizer sees every step too far */
+        memcpy(copy, der, cut);
+        if (round >= len)
+            copy[(seed >> 8) % cut] = (uint8_t)(seed >> 24);
+        bool ok = tls_certificate_parse((struct bytes){copy, cut}, &c);
+        assert_false(ok && round < len);
+        struct bytes value;
+        enum tls_subject_part part;
+        enum tls_name_kind kind;
+        while (ok && tls_subject_next(&c.subject, &part, &value))
+            assert_true(value.data >= copy && value.data + value.len <= copy + cut);
+        while (ok && tls_name_next(&c.names, &kind, &value))
+            assert_true(value.data >= copy && value.data + value.len <= copy + cut);
+        free(copy);
+    }
+    OPENSSL_free(der);
+}
+
+static void a_leaf_too_large_to_be_kept_gives_no_ticket(void **state)
+{
+    (void)state;
+    static char sans[3000] = "IP:10.1.2.3";
+    for (int i = 0; i < 60; i++)
+        snprintf(sans + strlen(sans), sizeof(sans) - strlen(sans), ",DNS:a-rather-long-name-%d.example.com",
+                 i);
+    struct cert leaf = cert_make(&(struct cert_spec){.cn = "n1", .san = sans}, &pki.root);
+    struct cert chain[2] = {leaf, pki.root};
+    for (int i = 0; i < 2; i++) {
+        struct tls_rig r;
+        struct tls_context *c = pki_client_context(-1);
+        SSL_CTX *peer = ssl_peer_context(true, chain, 2, NULL, i ? TLS1_2_VERSION : 0);
+        rig_init(&r, NULL);
+        rig_connect(&r, &(struct rig_connect){.context = c, .peer = peer, .ip = "10.1.2.3"});
+        r.owner.credit = 10;
+        stream_grant(r.owner.stream, 10);
+        fifo_put(&r.peer.to_send, "!", 1);
+        rig_settle(&r, 10);
+        assert_int_equal(r.owner.opened, 1);
+        assert_int_equal(r.owner.received.len, 1);
+        assert_int_equal(r.owner.tickets, 0);
+        rig_disconnect(&r);
+        rig_fini(&r);
+        SSL_CTX_free(peer);
+        tls_context_unref(&c);
+    }
+    cert_free(&leaf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +401,8 @@ int main(void)
         cmocka_unit_test(a_kubelet_without_certificate_is_recognised),
         cmocka_unit_test(dns_names_match_as_rfc_6125_says),
         cmocka_unit_test(certificate_times_are_read_exactly),
+        cmocka_unit_test(damaged_certificates_are_never_overread),
+        cmocka_unit_test(a_leaf_too_large_to_be_kept_gives_no_ticket),
     };
     return cmocka_run_group_tests(tests, pki_make, pki_drop);
 }

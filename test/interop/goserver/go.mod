@@ -1,0 +1,3 @@
+module hawser.dev/test/interop/goserver
+
+go 1.21

@@ -1,0 +1,20 @@
+// goserver is both ends that Hawser meets in a cluster, as Go makes them: a server like a kubelet's (crypto/tls, client
+// certificate required, session tickets with a key that rotates) and a client like kube-apiserver's (net/http).
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+func main() {
+	run := map[string]func([]string) error{"serve": serve, "client": client}
+	if len(os.Args) < 2 || run[os.Args[1]] == nil {
+		fmt.Fprintln(os.Stderr, "usage: goserver serve|client [-help]")
+		os.Exit(2)
+	}
+	if err := run[os.Args[1]](os.Args[2:]); err != nil {
+		fmt.Fprintln(os.Stderr, "goserver:", err)
+		os.Exit(1)
+	}
+}
