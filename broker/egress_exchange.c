@@ -165,7 +165,8 @@ static void on_deadline(struct timer *t)
 }
 
 /* The limit runs from the last byte of the request that was passed on: an upload may take its time as long as
- * it moves, and one that stops, by whose doing ever, holds its connection for no longer than a silent answer. */
+ * it moves, and one that stops, by whose doing ever, holds its connection for no longer than a silent answer.
+ */
 static void expect_first_byte(struct egress *e)
 {
     if (e->state == EGRESS_WAITING && open_of(e)->first_byte_ms)
