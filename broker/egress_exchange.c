@@ -165,6 +165,15 @@ static void on_deadline(struct timer *t)
                 "no response within the route's first byte limit");
 }
 
+/* The limit runs from the last byte of the request that was passed on: an upload may take its time as long as
+ * it moves, and one that stops, by whose doing ever, holds its connection for no longer than a silent answer.
+ */
+static void expect_first_byte(struct egress *e)
+{
+    if (e->state == EGRESS_WAITING && open_of(e)->first_byte_ms)
+        worker_arm_ms(worker_of(e), &e->deadline, open_of(e)->first_byte_ms);
+}
+
 static void send_request(struct egress *e)
 {
     if (!egress_write_head(e)) {
@@ -192,8 +201,7 @@ static void on_granted(struct lease *l, struct conn *conn, enum lease_how how)
         stream_grant(e->stream, EXCHANGE_BUDGET - e->credit);
         e->credit = EXCHANGE_BUDGET;
     }
-    if (open_of(e)->first_byte_ms)
-        worker_arm_ms(w, &e->deadline, open_of(e)->first_byte_ms);
+    expect_first_byte(e);
     send_request(e);
 }
 
@@ -259,10 +267,12 @@ static void on_sent(struct stream *s, struct seg seg)
     ASSERT(e->unsent > 0);
     e->unsent--;
     e->head_taken = true;
-    if (seg.tag == EX_DATA)
+    if (seg.tag == EX_DATA) {
+        expect_first_byte(e);
         egress_post(e, EX_CREDIT, seg, seg.len);
-    else
+    } else {
         worker_release_seg(worker_of(e), seg);
+    }
 }
 
 static void on_end(struct stream *s)

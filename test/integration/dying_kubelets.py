@@ -4,7 +4,7 @@ import json
 import sys
 import time
 
-from client import Judge, say
+from client import Judge, connect, read_all, say
 
 path, base, ledger, log, admin = sys.argv[1:6]
 authority = base.split("//")[1]
@@ -73,6 +73,23 @@ cut("/mid-body-reset", "peer_reset")
 begun = time.monotonic()
 expect("/never", 504, "deadline", "in time")
 j.check("/never: at its deadline", 1.2 < time.monotonic() - begun < 8, time.monotonic() - begun)
+
+# The limit is for silence: an upload that takes longer, but moves, is answered; one that stops is not kept.
+s = connect(path)
+s.sendall(("POST %s/echo?slowly HTTP/1.1\r\nHost: %s\r\nContent-Length: 30\r\nConnection: close\r\n\r\n" % (base, authority)).encode())
+for _ in range(30):
+    s.sendall(b"d")
+    time.sleep(0.1)
+a = read_all(s)
+j.equal("an upload of 3 s where the limit is 1.5 s", (200, b"d" * 30), (a.status, a.body))
+s.close()
+begun = time.monotonic()
+s = connect(path)
+s.sendall(("POST %s/echo?stopped HTTP/1.1\r\nHost: %s\r\nContent-Length: 30\r\n\r\nddd" % (base, authority)).encode())
+a = read_all(s)
+j.check("an upload that stops: 504 and the end", a.status == 504 and a.closed, a.data)
+j.check("at the limit", 1.2 < time.monotonic() - begun < 8, time.monotonic() - begun)
+s.close()
 
 # -- nonsense
 for what, text in (("cl-te", "both Content-Length and Transfer-Encoding"), ("two-cl", "more than one Content-Length"),
