@@ -30,6 +30,7 @@ enum {
     MAILBOX_ENTRIES_MANY = 256, /* with many workers the pairs' rings add up */
     FRONTS_MAX = 65536,
     LINGER_MS = 2000,
+    HALF_CLOSED_MS = 10000, /* guess: few clients half-close at all, and those do it for short answers */
     TOKEN_BYTES_MAX = 2000,
     SMALL_BUFFERS_MAX = 65536,
     BIG_BUFFERS_MAX = 4096,
@@ -326,7 +327,8 @@ int broker_new(const struct broker_options *o, struct broker **ret, char *ret_de
     broker->times = (struct broker_times){.client_tls_ms = config->timeouts.tls_ms,
                                           .client_idle_ms = config->limits.client_idle_timeout_ms,
                                           .head_ms = config->limits.head_timeout_ms,
-                                          .linger_ms = LINGER_MS};
+                                          .linger_ms = LINGER_MS,
+                                          .half_closed_ms = HALF_CLOSED_MS};
     broker->request_limits = HTTP1_REQUEST_LIMITS;
     broker->request_limits.head_bytes_max = config->limits.head_bytes_max;
     broker->request_limits.fields_max = config->limits.fields_max;

@@ -40,7 +40,7 @@ struct broker_options {
 };
 
 struct broker_times {
-    uint32_t client_tls_ms, client_idle_ms, head_ms, linger_ms;
+    uint32_t client_tls_ms, client_idle_ms, head_ms, linger_ms, half_closed_ms;
 };
 
 /* A route as the data path needs it. */

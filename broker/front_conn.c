@@ -41,6 +41,8 @@ static struct worker *worker_of(const struct front_conn *c)
     return c->bw->worker;
 }
 
+static void watch_half_closed(struct front_conn *c);
+
 void front_set_state(struct front_conn *c, enum front_state next)
 {
     ASSERT(states[c->state].next & (1u << next));
@@ -51,6 +53,24 @@ void front_set_state(struct front_conn *c, enum front_state next)
         worker_arm_ms(worker_of(c), &c->timer, ms);
     else
         worker_disarm(worker_of(c), &c->timer);
+    watch_half_closed(c);
+}
+
+/* A client that ended its direction may still want its answer, or may be gone: the bytes are the same. It is
+ * taken for gone when the answer makes no step for a while, or a silent log stream would be kept for nobody. */
+static void watch_half_closed(struct front_conn *c)
+{
+    if (c->state == FRONT_EXCHANGE && c->input_ended)
+        worker_arm_ms(worker_of(c), &c->timer, c->bw->broker->times.half_closed_ms);
+}
+
+static void half_closed_for_long(struct front_conn *c)
+{
+    ASSERT(c->input_ended);
+    if (c->unsent == 0)
+        front_abort(c, ENDING_CLIENT_GONE);
+    else /* it has bytes to take: the kernel will say if it is gone */
+        watch_half_closed(c);
 }
 
 void front_grant(struct front_conn *c, uint32_t bytes)
@@ -139,7 +159,7 @@ static void on_timer(struct timer *t)
     case FRONT_IDLE: front_finish(c); return;
     case FRONT_HANDSHAKE: front_abort(c, ENDING_TLS_TIMEOUT); return;
     case FRONT_LINGER: front_abort(c, ENDING_IDLE_TIMEOUT); return;
-    case FRONT_EXCHANGE:
+    case FRONT_EXCHANGE: half_closed_for_long(c); return;
     case FRONT_CLOSING:
     case FRONT_STATES: ASSERT(!"a state without a limit");
     }
@@ -199,6 +219,7 @@ static void on_sent(struct stream *s, struct seg seg)
         exchange_credit(ex, seg);
     else
         worker_release_seg(worker_of(c), seg);
+    watch_half_closed(c);
     if (c->unsent == 0 && c->state == FRONT_EXCHANGE)
         front_http1_done(c);
 }
@@ -210,7 +231,10 @@ static void on_end(struct stream *s)
     switch (c->state) {
     case FRONT_IDLE: front_finish(c); break;
     case FRONT_HEAD: front_http1_error(c, 400, "the connection ended inside a request head", true); break;
-    case FRONT_EXCHANGE: front_http1_input(c); break;
+    case FRONT_EXCHANGE:
+        watch_half_closed(c);
+        front_http1_input(c);
+        break;
     case FRONT_HANDSHAKE: front_abort(c, ENDING_CLIENT_GONE); break;
     case FRONT_LINGER:
     case FRONT_CLOSING:

@@ -230,8 +230,8 @@ void mailbox_flush(struct worker *w)
 
 bool mailbox_prepare_sleep(struct worker *w)
 {
-    if (w->dirty_count > 0) /* posted between turns: its receiver shall not wait for our waking up */
-        mailbox_flush(w);
+    if (w->dirty_count > 0)
+        mailbox_flush(w); /* posted between two turns: its receivers were not told yet */
     atomic_store_explicit(&w->mail->flags[w->number].sleeping, 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst);
     if (!mailbox_has_mail(w))

@@ -48,7 +48,8 @@ bool mailbox_is_overflowing(const struct worker *);
 void mailbox_flush(struct worker *);
 /* Moves overflow into rings, and asks the engine to wake those receivers that sleep. End of each turn. */
 bool mailbox_prepare_sleep(struct worker *);
-/* Announces sleep. False when mail came in meanwhile: do not sleep. Pair with mailbox_awake(). */
+/* Announces sleep, after waking those who have mail from this worker. False when mail came in meanwhile: do
+ * not sleep. Pair with mailbox_awake(). */
 void mailbox_awake(struct worker *);
 uint32_t mailbox_depth(const struct worker *);
 /* Messages waiting for this worker now, for gauges. */

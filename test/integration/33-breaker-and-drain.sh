@@ -100,6 +100,9 @@ wait $STREAM
 mv "$WORK/hawser.log" "$WORK/hawser-3.log"
 
 # A socket that was left behind is replaced.
+hawser_start "$WORK/hawser.yaml"
+stop "$HAWSER" KILL
+mv "$WORK/hawser.log" "$WORK/hawser-4.log"
 check "a dead socket lies there" test -S "$UNIX"
 hawser_start "$WORK/hawser.yaml"
 equal "and is replaced" ok "$(via "http://$A:10255/ok")"

@@ -81,7 +81,7 @@ usual_config() { # usual_config FILE < more top-level YAML
 is_ready() { curl -fsS -m 2 "http://127.0.0.1:$ADMIN/readyz" >/dev/null 2>&1; }
 
 hawser_start() { # hawser_start CONFIG: PID of the broker in $HAWSER; its log in $WORK/hawser.log
-    start hawser env ASAN_OPTIONS="detect_leaks=1:${ASAN_OPTIONS:-}" UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}" \
+    start hawser env ASAN_OPTIONS="detect_leaks=1:quarantine_size_mb=8:${ASAN_OPTIONS:-}" UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}" \
         "$HAWSER_BUILD/hawser" serve --config "$1"
     HAWSER=$PID
     wait_for 20 is_ready || die "the broker did not become ready"

@@ -227,6 +227,17 @@ static void overflow_that_moves_later_wakes_the_sleeper(void **state)
     assert_int_equal(inbox[1].total, 2 * ENTRIES);
 }
 
+static void mail_posted_between_turns_is_announced_before_sleep(void **state)
+{
+    (void)state;
+    fall_asleep(1);
+    post(0, 1, false); /* by the owner's own loop, not from within a turn */
+    fall_asleep(0);
+    assert_int_equal(wakes_seen(1), 1);
+    mailbox_awake(&workers[0]);
+    mailbox_awake(&workers[1]);
+}
+
 static void a_drain_is_bounded_and_the_worker_goes_on(void **state)
 {
     (void)state;
@@ -315,6 +326,7 @@ int main(void)
         TEST(lazy_messages_wake_nobody),
         TEST(nobody_falls_asleep_over_mail),
         TEST(overflow_that_moves_later_wakes_the_sleeper),
+        TEST(mail_posted_between_turns_is_announced_before_sleep),
         TEST(a_drain_is_bounded_and_the_worker_goes_on),
         TEST(lent_segments_go_home),
         TEST(a_deferred_task_runs_once_and_later),

@@ -61,8 +61,7 @@ static void what_is_no_literal_is_refused_and_changes_nothing(void **state)
         "1.2.3.4:80",
         "::g",
         "1,2.3.4",
-        "\xef\xbc\x91"
-        "1.2.3",
+        "\xef\xbc\x91.2.3.4",
         "11111111111111111111111111111111111111111111111111111111",
     };
     struct net_address before, a;

@@ -24,7 +24,8 @@ static bool may_ask(struct conn *conn, const struct http_request *request)
     if (sim->options.anonymous)
         return true;
     if (conn->authenticated < 0)
-        conn->authenticated = authn_certificate_ok(&sim->authn, conn->ssl);
+        conn->authenticated = authn_certificate_ok(&sim->authn, &conn->worker->authn_cache, conn->ssl,
+                                                   conn->worker->now_ns);
     return conn->authenticated ||
            authn_token_ok(&sim->authn, request->authorization.at, request->authorization.n);
 }

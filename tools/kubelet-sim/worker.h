@@ -27,6 +27,7 @@ struct worker {
     char date[32];             /* for the Date field; made anew each second */
     uint64_t date_s;
     bool started;
+    struct authn_cache authn_cache;
     struct counters counters;
     uint64_t class_counts[ROUTES_N];
 };

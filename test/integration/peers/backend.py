@@ -227,7 +227,7 @@ def early(c, head, fields):
 
 def unread(c, head, fields):
     """Never reads the body."""
-    time.sleep(30)
+    time.sleep(12)
     c.close()
 
 
