@@ -57,7 +57,8 @@ void front_set_state(struct front_conn *c, enum front_state next)
 }
 
 /* A client that ended its direction may still want its answer, or may be gone: the bytes are the same. It is
- * taken for gone when the answer makes no step for a while, or a silent log stream would be kept for nobody. */
+ * taken for gone when the answer makes no step for a while, or a silent log stream would be kept for nobody.
+ */
 static void watch_half_closed(struct front_conn *c)
 {
     if (c->state == FRONT_EXCHANGE && c->input_ended)
