@@ -39,6 +39,8 @@ void access_log_write(struct front_conn *c, const struct exchange *ex)
     log_ms(w, "tls_ms", a->phases.tls_us * 1000ull);
     log_ms(w, "first_byte_ms", a->phases.first_byte_us * 1000ull);
     log_ms(w, "total_ms", w->now_ns - a->started_ns);
+    if (a->retry != RETRY_NONE)
+        log_str(w, "retry", a->retry == RETRY_UNSENT ? "unsent" : "idempotent");
     if (a->insecure)
         log_str(w, "verified", "no");
     log_str(w, "end", ending_name(ex->ending));

@@ -30,6 +30,10 @@ struct routes;
 struct stream;
 struct worker;
 
+/* endpoint_key.rules: 0 for an address that the route itself was asked about, else the route's number,
+ * from 1. */
+enum { BROKER_RULES_LITERAL = 0 };
+
 struct broker_options {
     struct config *config;    /* taken by broker_new(), also when it fails */
     uint32_t mailbox_entries; /* 0: 1024 */
@@ -93,7 +97,7 @@ void broker_free(struct broker **);
 enum ending broker_judge(const struct broker *, const struct front_listener *, const struct head_view *,
                          const struct broker_route **ret_route, char *detail, size_t detail_size);
 /* ENDING_DONE: allowed, by *ret_route. */
-bool broker_address_allowed(const struct net_address *, void *broker);
+bool broker_address_allowed(const struct net_address *, const char *host, uint32_t rules, void *broker);
 /* For an address found by name resolution. */
 void broker_node_name(const struct broker *, const struct broker_route *, const char *host, char *ret_name,
                       size_t size);

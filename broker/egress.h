@@ -37,7 +37,8 @@ struct egress {
     /* Request. open_seg is kept until the first response byte, for a safe retry. */
     struct seg open_seg;
     struct segq early; /* DATA that came before the connection */
-    bool request_ended, request_written, body_began, head_taken, retried;
+    bool request_ended, request_written, body_began, head_taken;
+    enum exchange_retry retry;
     uint32_t unsent; /* segments given to the stream and not yet back */
     struct seg trailers;
 

@@ -97,7 +97,7 @@ static void say_reset(struct egress *e, enum ending reason, const char *detail)
         memcpy(b->mem, detail, len);
         seg = (struct seg){b, b->mem, (uint32_t)len, 0};
     }
-    egress_post(e, EX_RESET, seg, (uint32_t)reason);
+    egress_post(e, EX_RESET, seg, (uint32_t)reason | (uint32_t)e->retry << EX_RETRY_SHIFT);
 }
 
 static void drop_connection(struct egress *e, enum ending reason)
@@ -136,7 +136,8 @@ void egress_finish(struct egress *e)
 
 static bool retry_is_safe(const struct egress *e)
 {
-    if (e->retried || !e->conn || !conn_was_reused(e->conn) || e->state != EGRESS_WAITING || e->body_began)
+    if (e->retry != RETRY_NONE || !e->conn || !conn_was_reused(e->conn) || e->state != EGRESS_WAITING ||
+        e->body_began)
         return false;
     return !e->head_taken || http_method_is_idempotent(egress_request_head(e)->method);
 }
@@ -208,7 +209,7 @@ static void on_granted(struct lease *l, struct conn *conn, enum lease_how how)
 static void on_connection_lost(struct egress *e, enum ending reason, bool already_closed)
 {
     if (retry_is_safe(e)) {
-        e->retried = true;
+        e->retry = e->head_taken ? RETRY_IDEMPOTENT : RETRY_UNSENT;
         counter_add(worker_of(e), COUNTER_retries, 1);
         if (already_closed)
             pool_lost(e->bw->pool, &e->conn, ENDING_STALE_CONNECTION);

@@ -107,7 +107,7 @@ static bool post_head(struct egress *e, const struct head_view *view, bool with_
         return false;
     }
     egress_post(e, EX_HEAD | (with_end ? EX_WITH_END : 0), (struct seg){b, b->mem, head->size, 0},
-                (uint32_t)e->how);
+                (uint32_t)e->how | (uint32_t)e->retry << EX_RETRY_SHIFT);
     return true;
 }
 

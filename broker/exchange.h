@@ -28,13 +28,23 @@ enum { EXCHANGE_BUDGET = 256 * 1024 };
 
 enum exchange_kind {
     EX_OPEN,   /* seg: struct exchange_open */
-    EX_HEAD,   /* seg: struct head; value: enum lease_how; extra: phases in us, see exchange_phases */
+    EX_HEAD,   /* seg: struct head; value: enum lease_how, retry << EX_RETRY_SHIFT; extra: phases in us, see
+                  exchange_phases */
     EX_DATA,   /* seg: body bytes */
     EX_END,    /* seg: packed trailers or none */
-    EX_RESET,  /* value: enum ending; seg: one line of detail or none */
+    EX_RESET,  /* value: enum ending, retry << EX_RETRY_SHIFT; seg: one line of detail or none */
     EX_CREDIT, /* value: bytes; seg: the segment that comes home */
     EX_KIND = 0xff,
     EX_WITH_END = 0x100, /* flag: nothing follows in this direction */
+};
+
+enum { EX_RETRY_SHIFT = 8, EX_VALUE = 0xff };
+
+/* Whether a request was sent again on a fresh connection, and what proved that safe. */
+enum exchange_retry {
+    RETRY_NONE,
+    RETRY_UNSENT,     /* the layer below had taken no byte of it */
+    RETRY_IDEMPOTENT, /* the method is idempotent, no body byte was sent, no byte of a response came */
 };
 
 /* What OPEN carries; a packed head follows in the same buffer. */

@@ -48,6 +48,7 @@ struct access_record {
     uint64_t started_ns, bytes_in, bytes_out;
     struct exchange_phases phases;
     enum lease_how how;
+    enum exchange_retry retry;
     bool leased, insecure;
     char detail[160];
 };

@@ -121,7 +121,8 @@ static void refuse(struct front_conn *c, enum ending reason, const char *detail)
 /* -- judging ------------------------------------------------------------------------------------------------
  */
 
-static bool key_of(const struct broker_route *route, const struct head_view *view, struct endpoint_key *key)
+static bool key_of(const struct broker *b, const struct broker_route *route, const struct head_view *view,
+                   struct endpoint_key *key)
 {
     memset(key, 0, sizeof(*key));
     struct slice host = view->authority.host;
@@ -132,6 +133,8 @@ static bool key_of(const struct broker_route *route, const struct head_view *vie
     if (host.len > 1 && key->host[host.len - 1] == '.')
         key->host[host.len - 1] = '\0'; /* "a.b." and "a.b" are one name */
     key->port = view->authority.port;
+    key->rules = view->authority.kind == HOST_NAME ? (uint32_t)(route - b->route_table) + 1
+                                                   : BROKER_RULES_LITERAL;
     key->profile = view->scheme == HTTP_SCHEME_HTTPS ? route->profile : route->plain;
     return key->profile != NULL;
 }
@@ -201,7 +204,7 @@ void exchange_begin(struct front_conn *c, const struct head_view *view)
     }
     ex->access.route = route->name;
     struct endpoint_key key;
-    if (!key_of(route, view, &key)) {
+    if (!key_of(c->bw->broker, route, view, &key)) {
         refuse(c, ENDING_NO_ROUTE, "the route has no TLS profile for https");
         return;
     }
@@ -305,7 +308,8 @@ static void on_head(struct exchange *ex, struct msg *msg)
     struct head *head = (struct head *)msg->seg.data;
     if (c && head->status >= 200) {
         memcpy(&ex->access.phases, msg->extra, sizeof(ex->access.phases));
-        ex->access.how = (enum lease_how)msg->value;
+        ex->access.how = (enum lease_how)(msg->value & EX_VALUE);
+        ex->access.retry = (enum exchange_retry)(msg->value >> EX_RETRY_SHIFT);
         ex->access.leased = true;
         ex->access.status = head->status;
         ex->head_heard = true;
@@ -338,7 +342,7 @@ static void on_end(struct exchange *ex, struct seg trailers)
 static void on_reset(struct exchange *ex, struct msg *msg)
 {
     struct front_conn *c = ex->conn;
-    enum ending reason = (enum ending)msg->value;
+    enum ending reason = (enum ending)(msg->value & EX_VALUE);
     char detail[160] = "";
     if (msg->seg.buf) {
         snprintf(detail, sizeof(detail), "%.*s", (int)msg->seg.len, (const char *)msg->seg.data);
@@ -348,6 +352,7 @@ static void on_reset(struct exchange *ex, struct msg *msg)
     if (!c || c->state != FRONT_EXCHANGE)
         return;
     ex->ending = reason;
+    ex->access.retry = (enum exchange_retry)(msg->value >> EX_RETRY_SHIFT);
     memcpy(ex->access.detail, detail, sizeof(detail));
     if (ex->head_heard)
         front_abort(c, reason); /* part of the response is out: only an abort tells the client so */

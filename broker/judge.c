@@ -40,18 +40,15 @@ enum ending broker_judge(const struct broker *b, const struct front_listener *l,
     return ENDING_INTERNAL;
 }
 
-bool broker_address_allowed(const struct net_address *address, void *arg)
+/* A literal was judged when the route was chosen; what a name resolved to is judged by the rules of that
+ * route. */
+bool broker_address_allowed(const struct net_address *address, const char *host, uint32_t rules, void *arg)
 {
     const struct broker *b = arg;
-    struct ip ip;
-    if (!ip_of_address(address, &ip))
-        return false;
-    if (policy_address_kind(&ip) == ADDRESS_ORDINARY)
+    if (rules == BROKER_RULES_LITERAL)
         return true;
-    for (uint32_t i = 0; i < b->routes->count; i++)
-        if (b->routes->all[i].config->action == CONFIG_ALLOW && route_names_address(&b->routes->all[i], &ip))
-            return true;
-    return false;
+    ASSERT(rules <= b->routes->count);
+    return policy_address_allowed(&b->routes->all[rules - 1], host, address);
 }
 
 void broker_node_name(const struct broker *b, const struct broker_route *route, const char *host,

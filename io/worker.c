@@ -11,7 +11,7 @@
 
 enum {
     CHAIN_MAX = 6,
-    OVERFLOW_RETRY_NS = 1000000, /* a frank guess: long against a turn, short against a request */
+    OVERFLOW_RETRY_NS = 250000, /* a frank guess: long against a turn, short against a request */
 };
 
 int worker_init(struct worker *w, unsigned number, unsigned count, struct mailboxes *mail,

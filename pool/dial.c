@@ -250,6 +250,7 @@ void dial_begin(struct endpoint *e)
     uint64_t budget_ms = e->literal.len ? limits->connect_ms : limits->resolve_ms + 2ull * limits->connect_ms;
     struct dial_request request = {.host = e->key.host,
                                    .port = e->key.port,
+                                   .rules = e->key.rules,
                                    .deadline_ns = c->started_ns + budget_ms * 1000000u,
                                    .answered = on_answered,
                                    .owner = c};

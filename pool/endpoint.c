@@ -25,6 +25,7 @@ uint64_t endpoint_key_hash(const struct endpoint_key *k)
     h = hash_bytes(h, &k->port, sizeof(k->port));
     h = hash_bytes(h, k->host, strlen(k->host));
     h = hash_bytes(h, k->node_name, strlen(k->node_name));
+    h = hash_bytes(h, &k->rules, sizeof(k->rules));
     h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9u;
     h = (h ^ (h >> 27)) * 0x94d049bb133111ebu;
     return h ^ (h >> 31);
@@ -34,7 +35,7 @@ uint64_t endpoint_key_hash(const struct endpoint_key *k)
  * ALPN. */
 bool endpoint_key_equal(const struct endpoint_key *a, const struct endpoint_key *b)
 {
-    return a->port == b->port && a->profile->id == b->profile->id &&
+    return a->port == b->port && a->rules == b->rules && a->profile->id == b->profile->id &&
            a->profile->generation == b->profile->generation && strcmp(a->host, b->host) == 0 &&
            strcmp(a->node_name, b->node_name) == 0;
 }

@@ -42,6 +42,8 @@ struct endpoint_key {
     char host[POOL_NAME_MAX]; /* IP literal or lower-case DNS name */
     uint16_t port;
     char node_name[POOL_NAME_MAX]; /* expected system:node:<name>; "" when not asked */
+    uint32_t rules; /* which addresses the name may lead to: a number for address_allowed(); part of the
+                       identity */
 };
 
 struct pool_limits {
@@ -57,7 +59,7 @@ struct pool_limits {
 struct pool_options {
     struct pool_limits limits;
     struct resolver *resolver; /* NULL: only IP literals can be dialled */
-    bool (*address_allowed)(const struct net_address *, void *policy);
+    bool (*address_allowed)(const struct net_address *, const char *host, uint32_t rules, void *policy);
     /* Asked for every address before it is dialled, resolved or literal; NULL: all are allowed. */
     void *policy;
 };

@@ -34,6 +34,7 @@ struct dial_answer {
 struct dial_request {
     const char *host; /* IP literal or name; lent until the dial is answered or cancelled */
     uint16_t port;
+    uint32_t rules; /* of the endpoint, for the policy */
     uint64_t deadline_ns;
     void (*answered)(void *owner, const struct dial_answer *);
     void *owner;

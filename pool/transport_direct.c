@@ -180,7 +180,7 @@ static void on_clock(struct timer *t)
 static bool is_allowed(const struct dial *d, const struct net_address *a)
 {
     const struct pool_options *o = &d->direct->options;
-    return !o->address_allowed || o->address_allowed(a, o->policy);
+    return !o->address_allowed || o->address_allowed(a, d->request.host, d->request.rules, o->policy);
 }
 
 /* The next address that the policy allows; what is told of failures is the last one. */

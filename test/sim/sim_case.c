@@ -171,9 +171,10 @@ static void judge_calm(struct sim_case *c, const struct sim_exchange *x)
     if (!excused)
         sim_violation(&c->ledger, x->id, "ended as %s in a calm world, status %u",
                       sim_outcome_name(x->outcome), x->status);
-    else if (!transparent && (x->act < ACT_CUT_BODY || x->act > ACT_RESET_OPEN) &&
-             (x->outcome == OUTCOME_LOST || x->outcome == OUTCOME_ABANDONED))
-        /* A body that is cut takes the client's connection with it, and may take the head too. */
+    /* A body that is cut takes the client's connection with it, and may take the head too. */
+    bool may_be_cut = x->act == ACT_EARLY_CLOSE || (x->act >= ACT_CUT_BODY && x->act <= ACT_RESET_OPEN);
+    bool unanswered = x->outcome == OUTCOME_LOST || x->outcome == OUTCOME_ABANDONED;
+    if (excused && !transparent && unanswered && !may_be_cut)
         sim_violation(&c->ledger, x->id, "was neither answered nor failed with a reason");
 }
 

@@ -111,14 +111,50 @@ static void sender_of_overflow_does_not_spin(void **state)
     uint64_t turns = atomic_load(&rig.workers[0].counters.values[COUNTER_turns]);
     sim_world_run(rig.world, rig.posted_ns + 500000000, NULL, NULL);
     assert_true(rig.heard < MESSAGES);
-    assert_true(atomic_load(&rig.workers[0].counters.values[COUNTER_turns]) - turns < 700);
+    assert_true(atomic_load(&rig.workers[0].counters.values[COUNTER_turns]) - turns < 2600);
     assert_true(sim_world_run(rig.world, now() + 2000000000, all_heard, NULL));
+}
+
+static bool time_to_post;
+
+static void on_time_to_post(struct timer *t)
+{
+    (void)t;
+    time_to_post = true;
+}
+
+static void turn_then_post(struct worker *w, uint64_t wait_limit_ns)
+{
+    worker_turn(w, wait_limit_ns);
+    if (time_to_post && rig.posted_ns == 0) {
+        struct msg msg = {.deliver = hear};
+        rig.posted_ns = now();
+        mailbox_post(w, 1, &msg);
+    }
+}
+
+static bool one_heard(void *arg)
+{
+    (void)arg;
+    return rig.heard == 1;
+}
+
+static void what_is_posted_between_turns_wakes_its_receiver(void **state)
+{
+    (void)state;
+    time_to_post = false;
+    sim_world_turn_by(&rig.workers[0], turn_then_post);
+    timer_init(&rig.post, on_time_to_post);
+    worker_arm_ms(&rig.workers[0], &rig.post, 100); /* in the middle of the other's sleep */
+    assert_true(sim_world_run(rig.world, now() + 1000000000, one_heard, NULL));
+    assert_true(now() - rig.posted_ns < 1000000);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(overflow_wakes_a_receiver_that_slept_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_posted_between_turns_wakes_its_receiver, set_up, tear_down),
         cmocka_unit_test_setup_teardown(sender_of_overflow_does_not_spin, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("mailbox overflow", tests, NULL, NULL);

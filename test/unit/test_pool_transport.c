@@ -48,9 +48,11 @@ static void answer(enum ending ending, const char *const *texts, unsigned count)
     fixture_settle(&f);
 }
 
-static bool allowed(const struct net_address *a, void *policy)
+static bool allowed(const struct net_address *a, const char *host, uint32_t rules, void *policy)
 {
+    (void)host;
     char text[NET_TEXT_MAX];
+    assert_int_equal(rules, 7);
     assert_ptr_equal(policy, &forbidden);
     return !forbidden || strcmp(net_address_host(a, text), forbidden) != 0;
 }
@@ -67,6 +69,7 @@ static int setup(void **state)
     asked = NULL;
     fixture_start(&f, &options);
     key = fixture_key(&f.plain, "kubelet.example");
+    key.rules = 7;
     return 0;
 }
 
