@@ -4,8 +4,10 @@
 #pragma once
 
 #include "broker/body.h"
+#include "broker/crumbs.h"
 #include "broker/exchange.h"
 #include "broker/http/head.h"
+#include "broker/outbox.h"
 #include "io/segq.h"
 #include "io/timer.h"
 #include "pool/pool.h"
@@ -39,10 +41,11 @@ struct egress {
     struct segq early; /* DATA that came before the connection */
     bool request_ended, request_written, body_began, head_taken;
     enum exchange_retry retry;
-    uint32_t unsent; /* segments given to the stream and not yet back */
+    struct outbox out;
     struct seg trailers;
 
     /* Response. */
+    struct crumbs crumbs;
     struct buf *head_buf; /* a head that came in pieces */
     uint32_t head_len;
     struct http1_scan head_scan;

@@ -81,6 +81,8 @@ static void egress_free(struct egress *e)
     if (e->head_buf)
         buf_unref(e->head_buf);
     body_reset(&e->body);
+    outbox_reset(&e->out);
+    crumbs_drop(&e->crumbs);
     *slot_of(bw, e->front_worker, e->slot) = NULL;
     slab_give(&bw->egresses, e);
 }
@@ -122,7 +124,7 @@ void egress_fail(struct egress *e, enum ending reason, const char *detail)
 void egress_finish(struct egress *e)
 {
     e->state = EGRESS_DONE;
-    bool clean = e->keep_alive && e->request_written && e->unsent == 0;
+    bool clean = e->keep_alive && e->request_written && outbox_is_empty(&e->out);
     conn_set_credit(e->conn, e->credit);
     if (clean)
         pool_give_back(e->bw->pool, &e->conn);
@@ -196,6 +198,7 @@ static void on_granted(struct lease *l, struct conn *conn, enum lease_how how)
     e->state = EGRESS_WAITING;
     e->leased_ns = w->now_ns;
     stream_bind(e->stream, &egress_events, e);
+    outbox_open(&e->out, e->stream);
     e->credit = conn_credit(conn);
     if (e->credit < EXCHANGE_BUDGET) {
         stream_grant(e->stream, EXCHANGE_BUDGET - e->credit);
@@ -216,7 +219,7 @@ static void on_connection_lost(struct egress *e, enum ending reason, bool alread
         else
             pool_discard(e->bw->pool, &e->conn, ENDING_STALE_CONNECTION);
         e->stream = NULL;
-        e->unsent = 0;
+        outbox_reset(&e->out);
         e->request_written = e->head_taken = false;
         worker_disarm(worker_of(e), &e->deadline);
         lease(e, true);
@@ -258,20 +261,17 @@ static void on_data(struct stream *s, struct seg seg)
         worker_disarm(worker_of(e), &e->deadline);
         phase_observe(worker_of(e), PHASE_first_byte, waited);
     }
-    egress_read(e, seg);
+    egress_read(e, crumbs_collect(&e->crumbs, seg));
 }
 
 static void on_sent(struct stream *s, struct seg seg)
 {
     struct egress *e = s->owner;
-    ASSERT(e->unsent > 0);
-    e->unsent--;
+    struct outbox_credit credit = outbox_sent(&e->out, seg);
     e->head_taken = true;
-    if (seg.tag == EX_DATA) {
+    if (credit.bytes > 0) {
         expect_first_byte(e);
-        egress_post(e, EX_CREDIT, seg, seg.len);
-    } else {
-        worker_release_seg(worker_of(e), seg);
+        egress_post(e, EX_CREDIT, credit.seg, credit.bytes);
     }
 }
 
@@ -315,6 +315,7 @@ static void on_open_message(struct broker_worker *bw, struct msg *msg, struct eg
     e->open_seg = msg->seg;
     e->request_ended = msg->kind & EX_WITH_END;
     timer_init(&e->deadline, on_deadline);
+    outbox_init(&e->out, w);
     list_init(&e->lease.node);
     lease(e, false);
 }

@@ -27,51 +27,39 @@ static void regrant(struct egress *e, uint32_t bytes)
 /* -- request ------------------------------------------------------------------------------------------------
  */
 
-static void send_own(struct egress *e, struct buf *b, size_t len)
-{
-    e->unsent++;
-    stream_send(e->stream, (struct seg){b, b->mem, (uint32_t)len, EX_OPEN});
-}
-
 bool egress_write_head(struct egress *e)
 {
     const struct head *head = egress_request_head(e);
     struct http1_write_options options = {.form = TARGET_ORIGIN, .expect_continue = head->expect_continue};
-    struct buf *b = buf_get_bytes(&worker_of(e)->bufs, (uint32_t)http1_write_bound(head));
-    if (!b)
+    uint32_t bound = (uint32_t)http1_write_bound(head);
+    char *to = outbox_reserve(&e->out, bound);
+    if (!to)
         return false;
     size_t len = 0;
-    int rc = http1_write_request(head, &options, (char *)b->mem, b->cap, &len);
+    int rc = http1_write_request(head, &options, to, bound, &len);
     ASSERT(rc == 0);
     e->head_taken = false;
-    send_own(e, b, len);
+    outbox_commit(&e->out, (uint32_t)len);
     return true;
 }
 
-static void send_framing(struct egress *e, const char *bytes, size_t len)
+/* Out of buffers in the middle of a request: the stream's closed event ends the exchange. */
+static void give_up(struct egress *e)
 {
-    struct buf *b = buf_get(&worker_of(e)->bufs, BUF_SMALL);
-    if (!b) {
-        stream_abort(e->stream, ENDING_LIMIT); /* its closed event ends the exchange */
-        return;
-    }
-    memcpy(b->mem, bytes, len);
-    send_own(e, b, len);
+    stream_abort(e->stream, ENDING_LIMIT);
 }
 
 void egress_write_data(struct egress *e, struct seg seg)
 {
     bool chunked = egress_request_head(e)->body == BODY_CHUNKED;
+    char framing[HTTP1_CHUNK_HEAD_MAX];
     e->body_began = true;
-    if (chunked) {
-        char framing[HTTP1_CHUNK_HEAD_MAX];
-        send_framing(e, framing, http1_chunk_head(seg.len, framing));
+    if (chunked && !outbox_put(&e->out, framing, http1_chunk_head(seg.len, framing))) {
+        worker_release_seg(worker_of(e), seg);
+        give_up(e);
+    } else if (!outbox_body(&e->out, seg) || (chunked && !outbox_put(&e->out, "\r\n", 2))) {
+        give_up(e);
     }
-    seg.tag = EX_DATA;
-    e->unsent++;
-    stream_send(e->stream, seg);
-    if (chunked)
-        send_framing(e, "\r\n", 2);
 }
 
 void egress_write_end(struct egress *e)
@@ -81,15 +69,15 @@ void egress_write_end(struct egress *e)
         return;
     const struct head *trailers = e->trailers.buf ? (const struct head *)e->trailers.data : NULL;
     uint32_t bound = trailers ? (uint32_t)http1_write_bound(trailers) : (uint32_t)HTTP1_CHUNK_END.len;
-    struct buf *b = buf_get_bytes(&worker_of(e)->bufs, bound);
-    if (!b) {
-        stream_abort(e->stream, ENDING_LIMIT);
+    char *to = outbox_reserve(&e->out, bound);
+    if (!to) {
+        give_up(e);
         return;
     }
     size_t len = 0;
-    int rc = http1_write_trailers(trailers, (char *)b->mem, b->cap, &len);
+    int rc = http1_write_trailers(trailers, to, bound, &len);
     ASSERT(rc == 0);
-    send_own(e, b, len);
+    outbox_commit(&e->out, (uint32_t)len);
 }
 
 /* -- response: head -----------------------------------------------------------------------------------------

@@ -9,8 +9,10 @@
 #pragma once
 
 #include "broker/body.h"
+#include "broker/crumbs.h"
 #include "broker/exchange.h"
 #include "broker/http/head.h"
+#include "broker/outbox.h"
 #include "io/engine.h"
 #include "io/segq.h"
 #include "io/timer.h"
@@ -86,7 +88,8 @@ struct front_conn {
     uint32_t head_len;
     struct http1_scan head_scan;
     struct exchange *exchange;
-    uint32_t unsent; /* segments given to the stream and not yet back */
+    struct outbox out;
+    struct crumbs crumbs; /* of what was received */
     uint64_t requests;
     uint64_t number; /* of the connection on this worker */
     bool input_ended, output_finished;
@@ -110,9 +113,6 @@ struct front_conn *front_conn_new(struct broker_worker *, struct front_listener 
 /* Takes the stream. NULL: out of memory, the stream is being closed. */
 void front_set_state(struct front_conn *, enum front_state);
 void front_grant(struct front_conn *, uint32_t bytes);
-void front_send(struct front_conn *, struct seg);
-MUST_USE bool front_send_bytes(struct front_conn *, const void *bytes, size_t len);
-/* Copies into buffers of this worker. False: out of buffers, the connection is being aborted. */
 void front_finish(struct front_conn *);
 /* Ends our direction and lingers. */
 void front_abort(struct front_conn *, enum ending);
@@ -139,8 +139,8 @@ void exchange_begin(struct front_conn *, const struct head_view *);
 void exchange_body(struct exchange *, struct seg, bool ended);
 /* Request body bytes; takes the segment. */
 void exchange_request_end(struct exchange *, const struct head_view *trailers);
-void exchange_credit(struct exchange *, struct seg);
-/* A DATA segment of the response was taken over by the client's stream. Takes it. */
+void exchange_credit(struct exchange *, struct outbox_credit);
+/* Bytes of the response were taken over by the client's stream. Takes the segment in it. */
 void exchange_refuse_body(struct exchange *, const struct http1_error *);
 /* The request's body is malformed and nothing was answered yet: answers, and ends the connection. */
 void exchange_client_gone(struct exchange *, enum ending);

@@ -68,7 +68,7 @@ static void watch_half_closed(struct front_conn *c)
 static void half_closed_for_long(struct front_conn *c)
 {
     ASSERT(c->input_ended);
-    if (c->unsent == 0)
+    if (outbox_is_empty(&c->out))
         front_abort(c, ENDING_CLIENT_GONE);
     else /* it has bytes to take: the kernel will say if it is gone */
         watch_half_closed(c);
@@ -80,31 +80,6 @@ void front_grant(struct front_conn *c, uint32_t bytes)
         stream_grant(c->stream, bytes);
 }
 
-void front_send(struct front_conn *c, struct seg seg)
-{
-    c->unsent++;
-    stream_send(c->stream, seg);
-}
-
-bool front_send_bytes(struct front_conn *c, const void *bytes, size_t len)
-{
-    const uint8_t *from = bytes;
-    while (len > 0) {
-        enum buf_class class = len <= BUF_SMALL_BYTES ? BUF_SMALL : BUF_BIG;
-        struct buf *b = buf_get(&worker_of(c)->bufs, class);
-        if (!b) {
-            front_abort(c, ENDING_LIMIT);
-            return false;
-        }
-        uint32_t n = len < b->cap ? (uint32_t)len : b->cap;
-        memcpy(b->mem, from, n);
-        front_send(c, (struct seg){b, b->mem, n, EX_OPEN});
-        from += n;
-        len -= n;
-    }
-    return true;
-}
-
 static void drop_pending(struct front_conn *c)
 {
     while (!segq_empty(&c->pending))
@@ -113,6 +88,7 @@ static void drop_pending(struct front_conn *c)
         buf_unref(c->head_buf);
     c->head_buf = NULL;
     c->head_len = 0;
+    crumbs_drop(&c->crumbs);
     body_reset(&c->body);
 }
 
@@ -131,6 +107,7 @@ void front_finish(struct front_conn *c)
     drop_pending(c);
     front_set_state(c, FRONT_LINGER);
     c->output_finished = true;
+    outbox_flush(&c->out);
     stream_finish(c->stream);
     stream_grant(c->stream, LINGER_CREDIT); /* so that a reset does not overtake our last bytes */
 }
@@ -142,6 +119,7 @@ void front_abort(struct front_conn *c, enum ending reason)
     front_set_state(c, FRONT_CLOSING);
     leave_exchange(c, reason);
     drop_pending(c);
+    outbox_reset(&c->out);
     stream_abort(c->stream, reason);
 }
 
@@ -202,6 +180,7 @@ static void on_data(struct stream *s, struct seg seg)
         worker_release_seg(worker_of(c), seg);
         return;
     }
+    seg = crumbs_collect(&c->crumbs, seg);
     if (!segq_push(&c->pending, &c->bw->seg_nodes, seg)) {
         worker_release_seg(worker_of(c), seg);
         front_abort(c, ENDING_LIMIT);
@@ -213,15 +192,14 @@ static void on_data(struct stream *s, struct seg seg)
 static void on_sent(struct stream *s, struct seg seg)
 {
     struct front_conn *c = s->owner;
-    ASSERT(c->unsent > 0);
-    c->unsent--;
+    struct outbox_credit credit = outbox_sent(&c->out, seg);
     struct exchange *ex = c->exchange;
-    if (seg.tag == EX_DATA && ex && !ex->last_heard)
-        exchange_credit(ex, seg);
-    else
-        worker_release_seg(worker_of(c), seg);
+    if (credit.bytes > 0 && ex && !ex->last_heard)
+        exchange_credit(ex, credit);
+    else if (credit.seg.buf)
+        worker_release_seg(worker_of(c), credit.seg);
     watch_half_closed(c);
-    if (c->unsent == 0 && c->state == FRONT_EXCHANGE)
+    if (outbox_is_empty(&c->out) && c->state == FRONT_EXCHANGE)
         front_http1_done(c);
 }
 
@@ -258,6 +236,7 @@ static void on_closed(struct stream *s, enum ending reason)
     }
     leave_exchange(c, ENDING_CLIENT_GONE);
     drop_pending(c);
+    outbox_reset(&c->out);
     worker_disarm(bw->worker, &c->timer);
     list_remove(&c->node);
     gauge_sub(bw->worker, COUNTER_front_connections, 1);
@@ -321,6 +300,8 @@ struct front_conn *front_conn_new(struct broker_worker *bw, struct front_listene
         }
     }
     c->stream = stream;
+    outbox_init(&c->out, bw->worker);
+    outbox_open(&c->out, stream);
     stream_bind(stream, &front_events, c);
     list_add_tail(&bw->fronts, &c->node);
     counter_add(bw->worker, COUNTER_accepted, 1);

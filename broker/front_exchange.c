@@ -264,19 +264,19 @@ void exchange_request_end(struct exchange *ex, const struct head_view *trailers)
     post(ex, EX_END, seg, 0);
 }
 
-void exchange_credit(struct exchange *ex, struct seg seg)
+void exchange_credit(struct exchange *ex, struct outbox_credit credit)
 {
     struct worker *w = worker_of(ex);
     struct msg msg = {
         .deliver = egress_deliver,
-        .seg = seg,
+        .seg = credit.seg,
         .kind = EX_CREDIT,
-        .value = seg.len,
+        .value = credit.bytes,
         .extra = {ex->slot, w->number}
     };
     /* Egress can go on while most of its budget is left: a wake for each segment would cost more than it
      * gives. */
-    ex->unwoken += seg.len;
+    ex->unwoken += credit.bytes;
     if (ex->unwoken < EXCHANGE_BUDGET / 4) {
         mailbox_post_lazy(w, ex->home, &msg);
         return;
@@ -298,7 +298,7 @@ static void on_last_word(struct exchange *ex)
     }
     front_grant(c, ex->uncredited); /* nobody else will */
     ex->uncredited = 0;
-    if (c->unsent == 0 && c->state == FRONT_EXCHANGE)
+    if (outbox_is_empty(&c->out) && c->state == FRONT_EXCHANGE)
         front_http1_done(c);
 }
 

@@ -43,32 +43,29 @@ void front_http1_head(struct front_conn *c, struct head *head)
         c->reply_body = head->body;
         options.close = !c->keep_alive;
     }
-    struct buf *b = buf_get_bytes(&worker_of(c)->bufs, (uint32_t)http1_write_bound(head));
-    if (!b) {
+    uint32_t bound = (uint32_t)http1_write_bound(head);
+    char *to = outbox_reserve(&c->out, bound);
+    if (!to) {
         front_abort(c, ENDING_LIMIT);
         return;
     }
     size_t len = 0;
-    int rc = http1_write_response(head, &options, (char *)b->mem, b->cap, &len);
+    int rc = http1_write_response(head, &options, to, bound, &len);
     ASSERT(rc == 0);
-    front_send(c, (struct seg){b, b->mem, (uint32_t)len, EX_OPEN});
+    outbox_commit(&c->out, (uint32_t)len);
 }
 
 void front_http1_data(struct front_conn *c, struct seg seg)
 {
-    seg.tag = EX_DATA;
-    if (c->reply_body != BODY_CHUNKED) {
-        front_send(c, seg);
-        return;
-    }
+    bool chunked = c->reply_body == BODY_CHUNKED;
     char framing[HTTP1_CHUNK_HEAD_MAX];
-    if (!front_send_bytes(c, framing, http1_chunk_head(seg.len, framing))) {
+    if (chunked && !outbox_put(&c->out, framing, http1_chunk_head(seg.len, framing))) {
         worker_release_seg(worker_of(c), seg);
+        front_abort(c, ENDING_LIMIT);
         return;
     }
-    front_send(c, seg);
-    if (!front_send_bytes(c, "\r\n", 2))
-        return;
+    if (!outbox_body(&c->out, seg) || (chunked && !outbox_put(&c->out, "\r\n", 2)))
+        front_abort(c, ENDING_LIMIT);
 }
 
 void front_http1_end(struct front_conn *c, const struct head *trailers)
@@ -76,15 +73,15 @@ void front_http1_end(struct front_conn *c, const struct head *trailers)
     if (c->reply_body != BODY_CHUNKED)
         return;
     uint32_t bound = trailers ? (uint32_t)http1_write_bound(trailers) : (uint32_t)HTTP1_CHUNK_END.len;
-    struct buf *b = buf_get_bytes(&worker_of(c)->bufs, bound);
-    if (!b) {
+    char *to = outbox_reserve(&c->out, bound);
+    if (!to) {
         front_abort(c, ENDING_LIMIT);
         return;
     }
     size_t len = 0;
-    int rc = http1_write_trailers(trailers, (char *)b->mem, b->cap, &len);
+    int rc = http1_write_trailers(trailers, to, bound, &len);
     ASSERT(rc == 0);
-    front_send(c, (struct seg){b, b->mem, (uint32_t)len, EX_OPEN});
+    outbox_commit(&c->out, (uint32_t)len);
 }
 
 void front_http1_error(struct front_conn *c, unsigned status, const char *detail, bool close)
@@ -104,7 +101,9 @@ void front_http1_error(struct front_conn *c, unsigned status, const char *detail
     if (c->state == FRONT_IDLE || c->state == FRONT_HEAD)
         front_set_state(c, FRONT_EXCHANGE);
     c->reply_body = BODY_NONE;
-    if (front_send_bytes(c, text, n) && c->exchange == NULL && !c->keep_alive)
+    if (!outbox_put(&c->out, text, n))
+        front_abort(c, ENDING_LIMIT);
+    else if (c->exchange == NULL && !c->keep_alive)
         front_finish(c);
 }
 
@@ -120,11 +119,9 @@ void front_http1_text(struct front_conn *c, unsigned status, const char *type, c
     if (c->state == FRONT_IDLE || c->state == FRONT_HEAD)
         front_set_state(c, FRONT_EXCHANGE);
     c->reply_body = BODY_NONE;
-    if (!front_send_bytes(c, head, (size_t)n))
-        return;
-    if (!c->is_head && !front_send_bytes(c, text, len))
-        return;
-    if (close)
+    if (!outbox_put(&c->out, head, (size_t)n) || (!c->is_head && !outbox_put(&c->out, text, len)))
+        front_abort(c, ENDING_LIMIT);
+    else if (close)
         front_finish(c);
 }
 
@@ -282,7 +279,7 @@ static void read_body(struct front_conn *c)
         worker_release_seg(worker_of(c), seg);
         /* A response may be under way already; a body that cannot be framed ends the connection either way.
          */
-        if (r == BODY_REFUSED && c->exchange && !c->exchange->head_heard && c->unsent == 0)
+        if (r == BODY_REFUSED && c->exchange && !c->exchange->head_heard && outbox_is_empty(&c->out))
             exchange_refuse_body(c->exchange, &error);
         else
             front_abort(c, r == BODY_REFUSED ? ENDING_BAD_REQUEST : ENDING_LIMIT);
