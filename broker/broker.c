@@ -369,7 +369,8 @@ static void free_state(struct broker_worker *bw)
     slab_fini(&bw->seg_nodes);
 }
 
-/* Buffers on their way home when the workers stopped. */
+/* Buffers on their way home when the workers stopped; and a client on its way to another worker, who is
+ * refused. */
 static void bring_buffers_home(struct broker *b)
 {
     unsigned delivered;
@@ -390,10 +391,10 @@ void broker_free(struct broker **bp)
     *bp = NULL;
     if (!b)
         return;
-    for (unsigned i = 0; b->states && i < b->count; i++)
-        free_state(&b->states[i]);
     if (b->workers && b->mail)
         bring_buffers_home(b);
+    for (unsigned i = 0; b->states && i < b->count; i++)
+        free_state(&b->states[i]);
     for (unsigned i = 0; b->workers && i < b->count; i++)
         if (b->workers[i].engine)
             worker_fini(&b->workers[i]);

@@ -40,6 +40,7 @@ struct egress {
     struct seg open_seg;
     struct segq early; /* DATA that came before the connection */
     bool request_ended, request_written, body_began, head_taken;
+    bool leased; /* a connection was granted, now or before */
     enum exchange_retry retry;
     struct outbox out;
     struct seg trailers;

@@ -36,7 +36,7 @@ const struct head *egress_request_head(const struct egress *e)
 void egress_post(struct egress *e, uint32_t kind, struct seg seg, uint32_t value)
 {
     struct msg msg = {.deliver = exchange_deliver, .to = e->front, .seg = seg, .kind = kind, .value = value};
-    if ((kind & EX_KIND) == EX_HEAD) {
+    if ((kind & EX_KIND) == EX_HEAD || (kind & EX_KIND) == EX_RESET) {
         struct exchange_phases phases = {(uint32_t)(e->lease.queue_ns / 1000),
                                          (uint32_t)(e->lease.dial_ns / 1000),
                                          (uint32_t)(e->lease.tls_ns / 1000), e->first_byte_us};
@@ -99,7 +99,8 @@ static void say_reset(struct egress *e, enum ending reason, const char *detail)
         memcpy(b->mem, detail, len);
         seg = (struct seg){b, b->mem, (uint32_t)len, 0};
     }
-    egress_post(e, EX_RESET, seg, (uint32_t)reason | (uint32_t)e->retry << EX_RETRY_SHIFT);
+    uint32_t how = e->leased ? ((uint32_t)e->how + 1) << EX_HOW_SHIFT : 0;
+    egress_post(e, EX_RESET, seg, (uint32_t)reason | (uint32_t)e->retry << EX_RETRY_SHIFT | how);
 }
 
 static void drop_connection(struct egress *e, enum ending reason)
@@ -194,6 +195,7 @@ static void on_granted(struct lease *l, struct conn *conn, enum lease_how how)
     struct worker *w = worker_of(e);
     e->conn = conn;
     e->how = how;
+    e->leased = true;
     e->stream = conn_stream(conn);
     e->state = EGRESS_WAITING;
     e->leased_ns = w->now_ns;

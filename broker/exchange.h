@@ -32,13 +32,14 @@ enum exchange_kind {
                   exchange_phases */
     EX_DATA,   /* seg: body bytes */
     EX_END,    /* seg: packed trailers or none */
-    EX_RESET,  /* value: enum ending, retry << EX_RETRY_SHIFT; seg: one line of detail or none */
+    EX_RESET,  /* value: enum ending, retry << EX_RETRY_SHIFT, (how + 1) << EX_HOW_SHIFT if leased; extra as
+                  HEAD; seg: one line of detail or none */
     EX_CREDIT, /* value: bytes; seg: the segment that comes home */
     EX_KIND = 0xff,
     EX_WITH_END = 0x100, /* flag: nothing follows in this direction */
 };
 
-enum { EX_RETRY_SHIFT = 8, EX_VALUE = 0xff };
+enum { EX_RETRY_SHIFT = 8, EX_HOW_SHIFT = 16, EX_VALUE = 0xff };
 
 /* Whether a request was sent again on a fresh connection, and what proved that safe. */
 enum exchange_retry {

@@ -34,10 +34,22 @@ static void post(struct exchange *ex, uint32_t kind, struct seg seg, uint32_t va
 /* -- birth and end ------------------------------------------------------------------------------------------
  */
 
+/* Of the whole process; workers that open at the same moment may exceed the limit by one each. */
+static uint64_t requests_active(const struct broker *b)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; i < b->count; i++)
+        n += atomic_load_explicit(&b->workers[i].counters.values[COUNTER_requests_active],
+                                  memory_order_relaxed);
+    return n;
+}
+
 static struct exchange *exchange_new(struct front_conn *c, const struct head_view *view)
 {
     struct broker_worker *bw = c->bw;
-    struct exchange *ex = bw->free_count > 0 ? slab_take(&bw->exchanges) : NULL;
+    bool room = bw->free_count > 0 &&
+                requests_active(bw->broker) < bw->broker->config->limits.requests_in_flight_max;
+    struct exchange *ex = room ? slab_take(&bw->exchanges) : NULL;
     if (!ex)
         return NULL;
     ex->slot = bw->free_slots[--bw->free_count];
@@ -68,13 +80,18 @@ static void exchange_free(struct exchange *ex)
     slab_give(&bw->exchanges, ex);
 }
 
+static void count_ending(struct worker *w, enum ending ending)
+{
+    _Static_assert((int)ENDING_COUNT <= (int)ARRAY_SIZE(((struct counters *)0)->endings),
+                   "a counter for each ending");
+    _Atomic uint64_t *n = &w->counters.endings[ending];
+    atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
 static void settle(struct exchange *ex, struct front_conn *c)
 {
     struct worker *w = worker_of(ex);
-    ASSERT((unsigned)ex->ending < ARRAY_SIZE(w->counters.endings));
-    atomic_store_explicit(&w->counters.endings[ex->ending],
-                          atomic_load_explicit(&w->counters.endings[ex->ending], memory_order_relaxed) + 1,
-                          memory_order_relaxed);
+    count_ending(w, ex->ending);
     gauge_sub(w, COUNTER_requests_active, 1);
     phase_observe(w, PHASE_total, w->now_ns - ex->access.started_ns);
     if (c->bw->broker->access_log)
@@ -180,6 +197,14 @@ void exchange_begin(struct front_conn *c, const struct head_view *view)
 {
     struct exchange *ex = exchange_new(c, view);
     if (!ex) {
+        struct worker *w = c->bw->worker;
+        count_ending(w, ENDING_LIMIT);
+        log_begin(w, LOG_WARN, "request_refused");
+        log_str(w, "peer", c->peer_text);
+        log_str(w, "client", c->client_name);
+        log_u64(w, "status", 503);
+        log_str(w, "reason", "limits.requestsInFlightMax is reached");
+        log_end(w);
         front_http1_error(c, 503, ending_text(ENDING_LIMIT), false);
         return;
     }
@@ -309,7 +334,7 @@ static void on_head(struct exchange *ex, struct msg *msg)
     if (c && head->status >= 200) {
         memcpy(&ex->access.phases, msg->extra, sizeof(ex->access.phases));
         ex->access.how = (enum lease_how)(msg->value & EX_VALUE);
-        ex->access.retry = (enum exchange_retry)(msg->value >> EX_RETRY_SHIFT);
+        ex->access.retry = (enum exchange_retry)(msg->value >> EX_RETRY_SHIFT & EX_VALUE);
         ex->access.leased = true;
         ex->access.status = head->status;
         ex->head_heard = true;
@@ -352,7 +377,12 @@ static void on_reset(struct exchange *ex, struct msg *msg)
     if (!c || c->state != FRONT_EXCHANGE)
         return;
     ex->ending = reason;
-    ex->access.retry = (enum exchange_retry)(msg->value >> EX_RETRY_SHIFT);
+    ex->access.retry = (enum exchange_retry)(msg->value >> EX_RETRY_SHIFT & EX_VALUE);
+    memcpy(&ex->access.phases, msg->extra, sizeof(ex->access.phases));
+    if (msg->value >> EX_HOW_SHIFT) {
+        ex->access.leased = true;
+        ex->access.how = (enum lease_how)((msg->value >> EX_HOW_SHIFT) - 1);
+    }
     memcpy(ex->access.detail, detail, sizeof(detail));
     if (ex->head_heard)
         front_abort(c, reason); /* part of the response is out: only an abort tells the client so */
