@@ -1,15 +1,7 @@
-/* broker/broker.c — building a broker from a configuration, running it, and its end.
- *
- * Draining: every worker stops listening, ends idle clients, lets exchanges finish and the pool empty. A
- * worker that has nothing left goes on turning until all have, because others may still send buffers home to
- * it. After drainMs what is left is aborted.
- *
- * tidy: length: a TODO(broker) for its author: draining may leave for a file of its own.
- */
+/* broker/broker.c — building a broker from a configuration, and taking it apart. broker_run.c runs it. */
 #include "broker/broker.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,8 +172,6 @@ static int make_listeners(struct builder *b, struct broker_worker *bw, struct tl
     return 0;
 }
 
-static void on_drain_deadline(struct timer *t);
-
 static int make_state(struct builder *b, struct broker_worker *bw, struct worker *w)
 {
     const struct config *config = b->broker->config;
@@ -191,7 +181,7 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
     w->app = bw;
     list_init(&bw->fronts);
     list_init(&bw->exchanges_open);
-    timer_init(&bw->drain_timer, on_drain_deadline);
+    drain_init(bw);
     slab_init(&bw->conns, "clients", sizeof(struct front_conn), FRONTS_MAX);
     slab_init(&bw->exchanges, "exchanges", sizeof(struct exchange), exchanges);
     slab_init(&bw->egresses, "egresses", sizeof(struct egress), exchanges * b->broker->count);
@@ -413,115 +403,4 @@ void broker_free(struct broker **bp)
     free(b->states);
     config_free(&b->config);
     free(b);
-}
-
-/* -- running ------------------------------------------------------------------------------------------------
- */
-
-int broker_open(struct broker *b, char *ret_detail, size_t detail_size)
-{
-    for (unsigned i = 0; i < b->count; i++) {
-        int rc = front_listeners_start(&b->states[i]);
-        if (rc < 0) {
-            snprintf(ret_detail, detail_size, "a listener could not be opened: %s", strerror(-rc));
-            return rc;
-        }
-    }
-    return 0;
-}
-
-static void abort_fronts(struct broker_worker *bw)
-{
-    list_each_safe(node, tmp, &bw->fronts)
-        front_abort(list_entry(node, struct front_conn, node), ENDING_DRAINING);
-}
-
-static void on_drain_deadline(struct timer *t)
-{
-    struct broker_worker *bw = container_of(t, struct broker_worker, drain_timer);
-    abort_fronts(bw);
-    worker_arm_ms(bw->worker, t, 1000); /* what was aborted may have let others in meanwhile */
-}
-
-static void drain_begin(struct broker_worker *bw)
-{
-    bw->draining = true;
-    front_listeners_stop(bw);
-    list_each_safe(node, tmp, &bw->fronts) front_drain(list_entry(node, struct front_conn, node));
-    worker_arm_ms(bw->worker, &bw->drain_timer, bw->broker->config->timeouts.drain_ms);
-}
-
-static bool is_empty(struct broker_worker *bw)
-{
-    return list_empty(&bw->fronts) && list_empty(&bw->exchanges_open) && bw->egresses.used == 0;
-}
-
-void broker_turn(struct broker *b, unsigned number, uint64_t wait_limit_ns)
-{
-    struct broker_worker *bw = &b->states[number];
-    worker_turn(bw->worker, wait_limit_ns);
-    if (LIKELY(!atomic_load_explicit(&b->draining, memory_order_relaxed)))
-        return;
-    if (!bw->draining)
-        drain_begin(bw);
-    if (!is_empty(bw) || bw->drained)
-        return;
-    if (!bw->fronts_drained) { /* other workers' exchanges may need the pool until here */
-        bw->fronts_drained = true;
-        atomic_fetch_add(&b->fronts_drained, 1);
-    }
-    if (atomic_load(&b->fronts_drained) < b->count)
-        return;
-    pool_drain(bw->pool);
-    if (!pool_is_empty(bw->pool))
-        return;
-    worker_disarm(bw->worker, &bw->drain_timer);
-    bw->drained = true;
-    atomic_fetch_add(&b->drained, 1);
-}
-
-static void worker_main(struct worker *w)
-{
-    struct broker_worker *bw = broker_worker_of(w);
-    while (!broker_is_drained_any_thread(bw->broker))
-        broker_turn(bw->broker, w->number, w->now_ns + WORKER_WAIT_MAX_MS * 1000000ull);
-    tls_thread_fini();
-}
-
-static int cpu_of(unsigned worker)
-{
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof(set), &set) < 0)
-        return -1;
-    int wanted = (int)worker % CPU_COUNT(&set);
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-        if (CPU_ISSET((size_t)cpu, &set) && wanted-- == 0)
-            return cpu;
-    return -1;
-}
-
-int broker_run(struct broker *b)
-{
-    unsigned started = 0;
-    int rc = 0;
-    for (; started < b->count && rc == 0; started++)
-        rc = worker_start_thread(&b->workers[started], cpu_of(started), worker_main);
-    if (rc < 0) { /* those that run cannot drain without those that do not: nothing was accepted yet, so just
-                     stop */
-        log_any_thread(LOG_ERROR, "thread_failed", "worker %u: %s", started - 1, strerror(-rc));
-        _exit(1);
-    }
-    for (unsigned i = 0; i < b->count; i++)
-        pthread_join(b->workers[i].thread, NULL);
-    return 0;
-}
-
-void broker_drain_any_thread(struct broker *b)
-{
-    atomic_store(&b->draining, true);
-}
-
-bool broker_is_drained_any_thread(const struct broker *b)
-{
-    return atomic_load(&b->drained) == b->count;
 }

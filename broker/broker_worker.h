@@ -35,6 +35,9 @@ struct broker_worker {
     struct timer drain_timer;
 };
 
+void drain_init(struct broker_worker *);
+/* broker_run.c: before the first turn. */
+
 static inline struct broker_worker *broker_worker_of(struct worker *w)
 {
     return w->app;
