@@ -1,19 +1,14 @@
 /* bench/relay.c — hawser-relay: the floor under every proxy.
  *
- *   hawser-relay --epoll|--uring LISTEN_ADDRESS TO_ADDRESS
+ *   hawser-relay LISTEN_ADDRESS TO_ADDRESS
  *
  * Joins each accepted connection with one dialled connection and moves bytes, reading nothing in them: no
  * HTTP, no TLS, no pool, no choice. What it costs per request is what the kernel asks for the same socket
- * calls, and what a proxy costs above it is the proxy. Two engines: level-triggered epoll (one wait, one recv
- * and one send per direction) and liburing with one recv and one send in flight per direction. One thread.
- *
- * It is standalone for now; the issue wants the uring floor on the broker's own io/, which this file will
- * then use. */
+ * calls, and what a proxy costs above it is the proxy. Level-triggered epoll: one wait, one recv and one send
+ * per direction. One thread. Its sibling on Hawser's own rings is ring_relay.c. */
 #include "bench/net.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <liburing.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,8 +29,6 @@ struct half {
 
 struct pair {
     struct half front, back;
-    unsigned ops_out; /* uring only: operations the kernel still holds */
-    bool closing;
 };
 
 static struct net_address to_address;
@@ -62,9 +55,6 @@ static void pair_free(struct pair *p)
     close(p->back.fd);
     free(p);
 }
-
-/* --- epoll -------------------------------------------------------------------------------------------------
- */
 
 /* A half with bytes that did not fit waits for room on the other side and reads nothing meanwhile. */
 static void epoll_want(int epoll_fd, struct half *h, int op)
@@ -151,122 +141,20 @@ static int epoll_run(int listen_fd)
     }
 }
 
-/* --- uring -------------------------------------------------------------------------------------------------
- */
-
-/* user_data: the half's address, and in its lowest bit whether the operation was a send. NULL is the accept.
- */
-static void uring_push(struct io_uring *ring, struct half *h, bool is_send)
-{
-    struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
-    if (!sqe) {
-        io_uring_submit(ring);
-        sqe = io_uring_get_sqe(ring);
-    }
-    assert(sqe);
-    if (is_send)
-        io_uring_prep_send(sqe, h->other->fd, h->bytes + h->done, h->filled - h->done, MSG_NOSIGNAL);
-    else
-        io_uring_prep_recv(sqe, h->fd, h->bytes, sizeof(h->bytes), 0);
-    io_uring_sqe_set_data64(sqe, (uint64_t)(uintptr_t)h | is_send);
-    h->pair->ops_out++;
-}
-
-static void uring_push_accept(struct io_uring *ring, int listen_fd)
-{
-    struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
-    assert(sqe);
-    io_uring_prep_multishot_accept(sqe, listen_fd, NULL, NULL, SOCK_CLOEXEC);
-    io_uring_sqe_set_data64(sqe, 0);
-}
-
-/* The sockets stay open until the kernel has given back the last operation; shutdown makes it do so. */
-static void uring_close(struct pair *p)
-{
-    if (!p->closing) {
-        p->closing = true;
-        shutdown(p->front.fd, SHUT_RDWR);
-        shutdown(p->back.fd, SHUT_RDWR);
-    }
-    if (p->ops_out == 0)
-        pair_free(p);
-}
-
-static void uring_on_half(struct io_uring *ring, struct half *h, bool was_send, int result)
-{
-    h->pair->ops_out--;
-    if (h->pair->closing || result <= 0) {
-        uring_close(h->pair);
-        return;
-    }
-    if (was_send) {
-        h->done += (size_t)result;
-    } else {
-        h->done = 0;
-        h->filled = (size_t)result;
-    }
-    uring_push(ring, h, h->done < h->filled);
-}
-
-static void uring_on_accept(struct io_uring *ring, int listen_fd, const struct io_uring_cqe *cqe)
-{
-    struct pair *p = cqe->res >= 0 ? pair_new(cqe->res) : NULL;
-    if (p) {
-        uring_push(ring, &p->front, false);
-        uring_push(ring, &p->back, false);
-    }
-    if (!(cqe->flags & IORING_CQE_F_MORE))
-        uring_push_accept(ring, listen_fd);
-}
-
-static int uring_run(int listen_fd)
-{
-    struct io_uring ring;
-    struct io_uring_params params = {
-        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE |
-                 IORING_SETUP_SUBMIT_ALL,
-        .cq_entries = 8192,
-    };
-    int error = io_uring_queue_init_params(1024, &ring, &params);
-    if (error < 0)
-        return error;
-    uring_push_accept(&ring, listen_fd);
-    for (;;) {
-        error = io_uring_submit_and_wait(&ring, 1);
-        if (error < 0 && error != -EINTR)
-            return error;
-        struct io_uring_cqe *cqe;
-        unsigned head, seen = 0;
-        io_uring_for_each_cqe(&ring, head, cqe)
-        {
-            uint64_t data = io_uring_cqe_get_data64(cqe);
-            struct half *h = (struct half *)(uintptr_t)(data & ~UINT64_C(1));
-            seen++;
-            if (h)
-                uring_on_half(&ring, h, data & 1, cqe->res);
-            else
-                uring_on_accept(&ring, listen_fd, cqe);
-        }
-        io_uring_cq_advance(&ring, seen);
-    }
-}
-
 int main(int argc, char **argv)
 {
     struct net_address listen_address;
-    bool uring = argc == 4 && strcmp(argv[1], "--uring") == 0;
-    bool epoll = argc == 4 && strcmp(argv[1], "--epoll") == 0;
-    if (!(uring || epoll) || !net_parse(argv[2], &listen_address) || !net_parse(argv[3], &to_address)) {
-        fprintf(stderr, "usage: hawser-relay --epoll|--uring LISTEN_ADDRESS TO_ADDRESS\n");
+    if (argc != 3 || !net_parse(argv[1], &listen_address) || !net_parse(argv[2], &to_address)) {
+        fprintf(stderr, "usage: hawser-relay LISTEN_ADDRESS TO_ADDRESS\n");
         return 2;
     }
     net_raise_nofile();
     int listen_fd = net_listen(&listen_address);
     if (listen_fd < 0) {
-        fprintf(stderr, "hawser-relay: %s: %s\n", argv[2], strerror(-listen_fd));
+        fprintf(stderr, "hawser-relay: %s: %s\n", argv[1], strerror(-listen_fd));
         return 1;
     }
-    int error = uring ? uring_run(listen_fd) : epoll_run(listen_fd);
+    int error = epoll_run(listen_fd);
     fprintf(stderr, "hawser-relay: %s\n", strerror(-error));
     return 1;
 }

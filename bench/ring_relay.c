@@ -1,7 +1,7 @@
-/* bench/ring_relay.c — a bare byte relay on Hawser's own engine: the floor under any broker built on these
- * rings.
+/* bench/ring_relay.c — hawser-ring-relay: a bare byte relay on Hawser's own engine, the floor under any
+ * broker built on these rings.
  *
- *   ring_relay LISTEN TARGET [WORKERS]     each is ADDRESS:PORT or unix:PATH
+ *   hawser-ring-relay LISTEN TARGET [WORKERS]     each is ADDRESS:PORT or unix:PATH
  *
  * Every accepted connection is joined to one dialled connection; bytes are passed on as they come, under the
  * same credits a tunnel has. It knows nothing of HTTP, TLS or pools. Ends on SIGTERM or SIGINT.
@@ -80,7 +80,7 @@ static void on_accepted(struct listener *l, int handle, const struct net_peer *p
     struct stream *a = e->ops->adopt(e, handle, peer);
     struct stream *b = a ? e->ops->dial(e, &target) : NULL;
     if (!front || !back || !b) {
-        fprintf(stderr, "ring_relay: out of memory or descriptors\n");
+        fprintf(stderr, "hawser-ring-relay: out of memory or descriptors\n");
         exit(1);
     }
     *front = (struct side){.stream = a, .other = back, .worker = e->worker};
@@ -121,7 +121,7 @@ int main(int argc, char **argv)
                                     .share_port = true};
     unsigned count = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 1;
     if (argc < 3 || !parse(argv[1], &listen.address) || !parse(argv[2], &target) || count < 1 || count > 16) {
-        fprintf(stderr, "usage: ring_relay LISTEN TARGET [WORKERS]\n");
+        fprintf(stderr, "usage: hawser-ring-relay LISTEN TARGET [WORKERS]\n");
         return 2;
     }
     signal(SIGTERM, on_signal);
@@ -129,7 +129,7 @@ int main(int argc, char **argv)
     struct engine_probe probe;
     engine_uring_probe(&probe);
     if (!probe.usable) {
-        fprintf(stderr, "ring_relay: %s\n", probe.detail);
+        fprintf(stderr, "hawser-ring-relay: %s\n", probe.detail);
         return 1;
     }
     static struct worker workers[16];
@@ -150,7 +150,7 @@ int main(int argc, char **argv)
         listeners[i].accepted = on_accepted;
         int rc = w->engine->ops->listen(w->engine, &listeners[i], &listen);
         if (rc < 0) {
-            fprintf(stderr, "ring_relay: listen %s: %s\n", argv[1], strerror(-rc));
+            fprintf(stderr, "hawser-ring-relay: listen %s: %s\n", argv[1], strerror(-rc));
             return 1;
         }
     }

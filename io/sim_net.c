@@ -1,13 +1,8 @@
 /* io/sim_net.c — see sim_net.h.
  *
- * A connection is two pipes. A pipe is a bounded ring of bytes with a queue of chunks over it: so many bytes,
- * or a FIN, or a RST, each with its time of arrival, in order. What has arrived may be read; reading makes
- * room, of which the sender hears a little later. So the window is real: a reader that stops, stops its
- * sender. Bytes that arrive where the socket was closed answer with a RST, as TCP does. A blackholed
- * connection delivers nothing more in either direction until both ends give up, as TCP_USER_TIMEOUT makes
- * them.
- *
- * tidy: length: a TODO(sim) for its author: pipes may leave for a file of their own.
+ * Time, chance and history first; then sockets, which are the ends of connections. A connection is two pipes
+ * (sim_pipe.c). A blackholed one delivers nothing more in either direction until both ends give up, as
+ * TCP_USER_TIMEOUT makes them.
  */
 #include "io/sim_net.h"
 
@@ -16,37 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOW_DEFAULT = 65536, WINDOW_LEAST = 16, CHUNKS_FIRST = 16 };
+#include "io/sim_pipe.h"
+
 static const uint64_t give_up_ns = 30000000000u;        /* TCP_USER_TIMEOUT of the real engine */
 static const uint64_t connect_hangs_ns = 127000000000u; /* Linux: six SYN retries */
-
-enum chunk_kind { CHUNK_DATA, CHUNK_FIN, CHUNK_RST };
-
-struct chunk {
-    uint64_t at_ns;
-    uint32_t len;
-    enum chunk_kind kind;
-};
-
-struct pipe {
-    struct sim_conn *conn;
-    int to; /* the side that reads */
-    uint8_t *bytes;
-    uint32_t cap, head, used, arrived; /* arrived: of used, readable now */
-    struct chunk *chunks;
-    uint32_t chunk_cap, chunk_head, chunk_count;
-    struct sim_event arrival, room;
-};
-
-struct sim_conn {
-    struct sim_net *net;
-    struct list node;
-    struct sim_sock *sides[2];
-    struct pipe pipes[2]; /* [n]: to side n */
-    struct net_address to, from;
-    struct sim_event connect, fault;
-    bool blackholed;
-};
 
 struct sim_net {
     uint64_t now_ns, orders;
@@ -240,7 +208,7 @@ uint32_t sim_dialled_to(const struct sim_net *n, const struct net_address *a)
     return count;
 }
 
-static void poke(struct sim_sock *s)
+void sim_poke(struct sim_sock *s)
 {
     if (!s)
         return;
@@ -278,124 +246,29 @@ struct sim_sock *sim_sock_of(struct sim_net *n, int number)
     return n->socks[number];
 }
 
-static uint64_t some_delay(struct sim_net *n)
-{
-    return sim_between(n, 0, n->faults.delay_max_ns);
-}
-
-static void pipe_push(struct pipe *p, enum chunk_kind kind, uint32_t len)
-{
-    struct sim_net *n = p->conn->net;
-    if (p->chunk_count == p->chunk_cap) {
-        uint32_t cap = p->chunk_cap ? p->chunk_cap * 2 : CHUNKS_FIRST;
-        struct chunk *chunks = calloc(cap, sizeof(*chunks));
-        ASSERT(chunks != NULL);
-        for (uint32_t i = 0; i < p->chunk_count; i++)
-            chunks[i] = p->chunks[(p->chunk_head + i) % p->chunk_cap];
-        free(p->chunks);
-        p->chunks = chunks;
-        p->chunk_cap = cap;
-        p->chunk_head = 0;
-    }
-    uint64_t at = n->now_ns + some_delay(n);
-    if (p->chunk_count > 0) {
-        const struct chunk *last = &p->chunks[(p->chunk_head + p->chunk_count - 1) % p->chunk_cap];
-        at = at < last->at_ns ? last->at_ns : at;
-    }
-    p->chunks[(p->chunk_head + p->chunk_count++) % p->chunk_cap] = (struct chunk){at, len, kind};
-    if (p->chunk_count == 1 && !p->conn->blackholed)
-        sim_event_at(n, &p->arrival, at);
-}
-
-static void pipe_purge(struct pipe *p)
-{
-    p->chunk_count = 0;
-    p->used = p->arrived;
-    sim_event_cancel(p->conn->net, &p->arrival);
-}
-
-/* A reset may overtake what it followed: some of the bytes under way are lost. */
-static void pipe_reset(struct pipe *p)
-{
-    struct sim_net *n = p->conn->net;
-    if (sim_chance(n, 500))
-        pipe_purge(p);
-    pipe_push(p, CHUNK_RST, 0);
-}
-
 static void conn_settle(struct sim_conn *c)
 {
     if (c->sides[0] || c->sides[1])
         return;
-    for (int i = 0; i < 2; i++) {
-        sim_event_cancel(c->net, &c->pipes[i].arrival);
-        sim_event_cancel(c->net, &c->pipes[i].room);
-        free(c->pipes[i].bytes);
-        free(c->pipes[i].chunks);
-    }
+    for (int i = 0; i < 2; i++)
+        sim_pipe_fini(&c->pipes[i]);
     sim_event_cancel(c->net, &c->connect);
     sim_event_cancel(c->net, &c->fault);
     list_remove(&c->node);
     free(c);
 }
 
-static void on_chunk(struct pipe *p, struct sim_sock *s, const struct chunk *chunk)
-{
-    switch (chunk->kind) {
-    case CHUNK_DATA:
-        if (s) {
-            p->arrived += chunk->len;
-        } else { /* nobody there: TCP answers with a reset */
-            p->head = (p->head + chunk->len) % p->cap;
-            p->used -= chunk->len;
-            pipe_reset(&p->conn->pipes[1 - p->to]);
-        }
-        break;
-    case CHUNK_FIN:
-        if (s)
-            s->fin_arrived = true;
-        break;
-    case CHUNK_RST:
-        pipe_purge(p);
-        if (s && s->error == 0)
-            s->error = ECONNRESET;
-        break;
-    }
-}
-
-static void on_arrival(struct sim_event *e)
-{
-    struct pipe *p = container_of(e, struct pipe, arrival);
-    struct sim_net *n = p->conn->net;
-    struct sim_sock *s = p->conn->sides[p->to];
-    while (p->chunk_count > 0 && p->chunks[p->chunk_head].at_ns <= n->now_ns) {
-        struct chunk chunk = p->chunks[p->chunk_head];
-        p->chunk_head = (p->chunk_head + 1) % p->chunk_cap;
-        p->chunk_count--;
-        on_chunk(p, s, &chunk);
-    }
-    if (p->chunk_count > 0)
-        sim_event_at(n, &p->arrival, p->chunks[p->chunk_head].at_ns);
-    poke(s); /* may close and free: nothing of the connection is touched after it */
-}
-
-static void on_room(struct sim_event *e)
-{
-    struct pipe *p = container_of(e, struct pipe, room);
-    poke(p->conn->sides[1 - p->to]);
-}
-
 static void conn_fail(struct sim_conn *c, int error)
 {
     for (int i = 0; i < 2; i++) {
-        pipe_purge(&c->pipes[i]);
+        sim_pipe_purge(&c->pipes[i]);
         if (c->sides[i] && c->sides[i]->error == 0)
             c->sides[i]->error = error;
     }
     /* A poke may close its own side; the connection lives while the other is there. */
     struct sim_sock *first = c->sides[0], *second = c->sides[1];
-    poke(first);
-    poke(second);
+    sim_poke(first);
+    sim_poke(second);
 }
 
 /* Strikes once (a reset, or silence) and after silence a second time (both ends give up). */
@@ -472,7 +345,7 @@ static void on_connect(struct sim_event *e)
         s->error = sharing > 0 ? dial_outcome(n) : ECONNREFUSED;
     sim_trace(n, "connect", (uint64_t)s->number, net_address_port(&c->to), (uint64_t)s->error);
     if (s->error != 0) {
-        poke(s);
+        sim_poke(s);
         return;
     }
     s->connected = true;
@@ -491,29 +364,14 @@ static void on_connect(struct sim_event *e)
     }
     /* Either callback may close its side: the sockets, not the connection, are what is safe to look at. */
     l->incoming(l, other, &peer);
-    poke(s);
+    sim_poke(s);
 }
 
 static void on_hung(struct sim_event *e)
 {
     struct sim_conn *c = container_of(e, struct sim_conn, connect);
     c->sides[0]->error = ETIMEDOUT;
-    poke(c->sides[0]);
-}
-
-static void pipe_init(struct sim_conn *c, int to)
-{
-    struct sim_net *n = c->net;
-    struct pipe *p = &c->pipes[to];
-    uint32_t cap = n->faults.window_max ? (uint32_t)sim_between(n, n->faults.window_min, n->faults.window_max)
-                                        : WINDOW_DEFAULT;
-    p->conn = c;
-    p->to = to;
-    p->cap = cap < WINDOW_LEAST ? WINDOW_LEAST : cap;
-    p->bytes = malloc(p->cap);
-    ASSERT(p->bytes != NULL);
-    p->arrival.fire = on_arrival;
-    p->room.fire = on_room;
+    sim_poke(c->sides[0]);
 }
 
 struct sim_sock *sim_connect(struct sim_net *n, const struct net_address *to, const struct net_address *from)
@@ -529,8 +387,8 @@ struct sim_sock *sim_connect(struct sim_net *n, const struct net_address *to, co
         c->from = *from;
     else
         ASSERT(net_address_parse("127.0.0.1", 9, 40000, &c->from));
-    pipe_init(c, 0);
-    pipe_init(c, 1);
+    sim_pipe_init(c, 0);
+    sim_pipe_init(c, 1);
     bool hangs = sim_chance(n, n->faults.dial_hangs);
     c->connect.fire = hangs ? on_hung : on_connect;
     c->fault.fire = on_fault;
@@ -547,19 +405,6 @@ int sim_connect_result(const struct sim_sock *s)
 /* -- reading and writing ------------------------------------------------------------------------------------
  */
 
-static uint32_t some_of(struct sim_net *n, uint32_t len, uint32_t chance)
-{
-    return len > 1 && sim_chance(n, chance) ? (uint32_t)sim_between(n, 1, len) : len;
-}
-
-static void ring_copy(const struct pipe *p, uint32_t at, void *bytes, uint32_t len, bool out)
-{
-    uint32_t first = p->cap - at < len ? p->cap - at : len;
-    uint8_t *mine = bytes;
-    memcpy(out ? mine : p->bytes + at, out ? p->bytes + at : mine, first);
-    memcpy(out ? mine + first : p->bytes, out ? p->bytes : mine + first, len - first);
-}
-
 uint32_t sim_readable(const struct sim_sock *s)
 {
     return s->conn->pipes[s->side].arrived;
@@ -567,29 +412,17 @@ uint32_t sim_readable(const struct sim_sock *s)
 
 ssize_t sim_recv(struct sim_sock *s, void *bytes, size_t len)
 {
-    struct sim_net *n = s->net;
-    struct pipe *p = &s->conn->pipes[s->side];
+    struct sim_pipe *p = &s->conn->pipes[s->side];
     if (!s->connected)
         return s->error != 0 ? -s->error : -EAGAIN;
     if (p->arrived == 0)
         return s->error != 0 ? -s->error : s->fin_arrived ? 0 : -EAGAIN;
-    uint32_t take = some_of(n, len < p->arrived ? (uint32_t)len : p->arrived, n->faults.short_read);
-    ring_copy(p, p->head, bytes, take, true);
-    p->head = (p->head + take) % p->cap;
-    p->used -= take;
-    p->arrived -= take;
-    struct sim_sock *writer = s->conn->sides[1 - s->side];
-    if (writer && writer->blocked && !s->conn->blackholed) {
-        writer->blocked = false;
-        sim_event_at(n, &p->room, n->now_ns + some_delay(n));
-    }
-    return (ssize_t)take;
+    return (ssize_t)sim_pipe_read(p, bytes, len);
 }
 
 ssize_t sim_send(struct sim_sock *s, const void *bytes, size_t len)
 {
-    struct sim_net *n = s->net;
-    struct pipe *p = &s->conn->pipes[1 - s->side];
+    struct sim_pipe *p = &s->conn->pipes[1 - s->side];
     if (s->error != 0)
         return -s->error;
     if (s->write_shut)
@@ -598,12 +431,7 @@ ssize_t sim_send(struct sim_sock *s, const void *bytes, size_t len)
         s->blocked = true;
         return -EAGAIN;
     }
-    uint32_t room = p->cap - p->used;
-    uint32_t take = some_of(n, len < room ? (uint32_t)len : room, n->faults.short_write);
-    ring_copy(p, (p->head + p->used) % p->cap, (void *)bytes, take, false);
-    p->used += take;
-    pipe_push(p, CHUNK_DATA, take);
-    return (ssize_t)take;
+    return (ssize_t)sim_pipe_write(p, bytes, len);
 }
 
 void sim_shutdown(struct sim_sock *s)
@@ -611,18 +439,14 @@ void sim_shutdown(struct sim_sock *s)
     if (s->write_shut || s->error != 0 || !s->connected)
         return;
     s->write_shut = true;
-    pipe_push(&s->conn->pipes[1 - s->side], CHUNK_FIN, 0);
+    sim_pipe_push(&s->conn->pipes[1 - s->side], SIM_CHUNK_FIN, 0);
 }
 
 static void sock_free(struct sim_sock *s)
 {
     struct sim_conn *c = s->conn;
     struct sim_net *n = s->net;
-    struct pipe *p = &c->pipes[s->side];
-    /* What lies here unread makes no room any more; what still comes is thrown away as it arrives. */
-    p->head = (p->head + p->arrived) % p->cap;
-    p->used -= p->arrived;
-    p->arrived = 0;
+    sim_pipe_discard(&c->pipes[s->side]);
     c->sides[s->side] = NULL;
     n->socks[s->number] = NULL;
     n->sock_count--;
@@ -633,7 +457,7 @@ static void sock_free(struct sim_sock *s)
 void sim_reset(struct sim_sock *s)
 {
     if (s->connected && s->error == 0)
-        pipe_reset(&s->conn->pipes[1 - s->side]);
+        sim_pipe_reset(&s->conn->pipes[1 - s->side]);
     sock_free(s);
 }
 

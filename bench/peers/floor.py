@@ -1,7 +1,8 @@
 """The floors: what the same requests cost without a proxy's work. They speak no TLS and stand before
 hawser-responder instead of the simulated kubelets.
 
-- relay-epoll, relay-uring: bytes between one Unix and one TCP connection; every proxy makes at least these calls.
+- relay-epoll: bytes between one Unix and one TCP connection by epoll; every proxy makes at least these calls.
+- relay-rings: the same on Hawser's own engine; what Hawser costs above it is the broker, not its rings.
 - direct: no proxy at all; shows the generator's own latency. It has no CPU figure.
 """
 from peers.peer import Peer
@@ -13,7 +14,7 @@ def responder(setup):
 
 class Relay(Peer):
     floor = True
-    engine = ""
+    program = ""
 
     def missing(self):
         return None
@@ -22,17 +23,23 @@ class Relay(Peer):
         return "this tree"
 
     def write(self, folder, setup, listen):
-        return [self.tools.program("hawser-relay"), f"--{self.engine}", f"unix:{listen}", responder(setup)], {}
+        return [self.tools.program(self.program), f"unix:{listen}", self.to(setup)], {}
+
+    def to(self, setup):
+        return responder(setup)
 
 
 class RelayEpoll(Relay):
     name = "relay-epoll"
-    engine = "epoll"
+    program = "hawser-relay"
 
 
-class RelayUring(Relay):
-    name = "relay-uring"
-    engine = "uring"
+class RelayRings(Relay):
+    name = "relay-rings"
+    program = "hawser-ring-relay"
+
+    def to(self, setup):
+        return responder(setup).removeprefix("tcp:")  # the broker's own spelling of an address
 
 
 class Direct(Peer):
