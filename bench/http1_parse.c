@@ -1,7 +1,6 @@
 /* bench/http1_parse.c — what parsing, packing and writing a head costs, in nanoseconds of one core.
  *
- *     cc -O2 -I. bench/http1_parse.c build-release/libhawser.a -o /tmp/http1_parse && /tmp/http1_parse
- * [ROUNDS]
+ *   hawser-http1-parse [ROUNDS]
  *
  * One warm head at a time, the best of several runs: the floor, not the cost inside a busy broker, where
  * caches are colder. It prints its parameters, and one line a head.
