@@ -11,6 +11,9 @@ enum {
     DER_INTEGER = 0x02,
     DER_OCTETS = 0x04,
     DER_OID = 0x06,
+    DER_UTF8_STRING = 0x0c,
+    DER_PRINTABLE_STRING = 0x13,
+    DER_IA5_STRING = 0x16,
     DER_UTC_TIME = 0x17,
     DER_GENERALIZED_TIME = 0x18,
     DER_SEQUENCE = 0x30,
@@ -84,8 +87,10 @@ bool tls_time_parse(const uint8_t *text, size_t len, bool generalized, int64_t *
                     .tm_hour = part[3],
                     .tm_min = part[4],
                     .tm_sec = part[5]};
-    *ret_s = timegm(&tm);
-    return true;
+    struct tm asked = tm;
+    *ret_s = timegm(&tm); /* which makes next January of a 13th month: a date that it changed was none */
+    return tm.tm_mon == asked.tm_mon && tm.tm_mday == asked.tm_mday && tm.tm_hour == asked.tm_hour &&
+           tm.tm_min == asked.tm_min && tm.tm_sec == asked.tm_sec;
 }
 
 static bool take_time(struct bytes *in, int64_t *ret_s)
@@ -160,9 +165,12 @@ bool tls_subject_next(struct bytes *rest, enum tls_subject_part *ret_part, struc
     if (!der_expect(rest, DER_SEQUENCE, &attribute) || !der_expect(&attribute, DER_OID, &oid) ||
         !der_take(&attribute, &tag, ret_value) || attribute.len > 0)
         return false;
-    *ret_part = oid_is(oid, "\x55\x04\x03")   ? SUBJECT_CN
-                : oid_is(oid, "\x55\x04\x0a") ? SUBJECT_O
-                                              : SUBJECT_OTHER;
+    /* A name is one of the character strings that signers use for names; anything else is not compared with
+     * one. */
+    bool text = tag == DER_UTF8_STRING || tag == DER_PRINTABLE_STRING || tag == DER_IA5_STRING;
+    *ret_part = text && oid_is(oid, "\x55\x04\x03")   ? SUBJECT_CN
+                : text && oid_is(oid, "\x55\x04\x0a") ? SUBJECT_O
+                                                      : SUBJECT_OTHER;
     return true;
 }
 

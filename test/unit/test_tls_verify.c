@@ -327,6 +327,11 @@ static void certificate_times_are_read_exactly(void **state)
     assert_false(tls_time_parse((const uint8_t *)"700101000000+", 13, false, &s));
     assert_false(tls_time_parse((const uint8_t *)"70x101000000Z", 13, false, &s));
     assert_false(tls_time_parse((const uint8_t *)"700101000000Z", 13, true, &s));
+    assert_false(tls_time_parse((const uint8_t *)"701301000000Z", 13, false, &s)); /* a 13th month */
+    assert_false(tls_time_parse((const uint8_t *)"700001000000Z", 13, false, &s));
+    assert_false(tls_time_parse((const uint8_t *)"710229000000Z", 13, false, &s)); /* no leap year */
+    assert_false(tls_time_parse((const uint8_t *)"700101240000Z", 13, false, &s));
+    assert_false(tls_time_parse((const uint8_t *)"700101006000Z", 13, false, &s));
 }
 
 static void damaged_certificates_are_never_overread(void **state)
