@@ -31,6 +31,12 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, 
     return SSL_TLSEXT_ERR_OK;
 }
 
+/* The order of Go's crypto/tls on processors with AES instructions (cipher_suites.go): AES-128 first. */
+static const char suites_1_3[] = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+static const char suites_1_2[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+                                 "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+                                 "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+
 SSL_CTX *tls_context_new(struct sim *sim)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
@@ -46,7 +52,7 @@ SSL_CTX *tls_context_new(struct sim *sim)
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_cert_verify_callback(ctx, accept_any_certificate, NULL);
     SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
-    if (SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1 &&
+    if (SSL_CTX_set_ciphersuites(ctx, suites_1_3) == 1 && SSL_CTX_set_cipher_list(ctx, suites_1_2) == 1 &&
         SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") == 1 && ticket_setup(ctx)) {
         if (sim->authn.names) {
             STACK_OF(X509_NAME) *names = SSL_dup_CA_list(sim->authn.names);
