@@ -23,7 +23,6 @@ enum {
     FRONTS_MAX = 65536,
     LINGER_MS = 2000,
     HALF_CLOSED_MS = 10000, /* guess: few clients half-close at all, and those do it for short answers */
-    TOKEN_BYTES_MAX = 2000,
     SMALL_BUFFERS_MAX = 65536,
     BIG_BUFFERS_MAX = 4096,
     HUGE_BUFFERS = 32,

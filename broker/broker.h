@@ -40,7 +40,6 @@ struct broker_options {
     int (*engine_new)(struct worker *, void *arg,
                       struct engine **ret); /* NULL: the best engine of this machine */
     void *engine_arg;
-    bool skip_pinning;
 };
 
 struct broker_times {
@@ -72,7 +71,6 @@ struct broker {
     unsigned route_count;
     struct pool_profile *profiles;
     unsigned profile_count;
-    uint64_t started_wall_ns;
     char engine_text[300];
     _Atomic bool draining;
     _Atomic unsigned fronts_drained; /* workers without clients and exchanges */

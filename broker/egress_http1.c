@@ -6,6 +6,7 @@
 
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
+#include "broker/head_buffer.h"
 #include "broker/http/http1_parse.h"
 #include "broker/http/http1_write.h"
 #include "io/worker.h"
@@ -136,25 +137,6 @@ static ssize_t read_head(struct egress *e, const char *data, size_t len)
     return n;
 }
 
-/* Adds the segment to the head that came in pieces, into a larger buffer where need be. */
-static bool gather_head(struct egress *e, struct seg seg)
-{
-    uint32_t want = e->head_len + seg.len;
-    if (!e->head_buf || want > e->head_buf->cap) {
-        struct buf *b = buf_get_bytes(&worker_of(e)->bufs, want);
-        if (!b)
-            return false;
-        if (e->head_buf) {
-            memcpy(b->mem, e->head_buf->mem, e->head_len);
-            buf_unref(e->head_buf);
-        }
-        e->head_buf = b;
-    }
-    memcpy(e->head_buf->mem + e->head_len, seg.data, seg.len);
-    e->head_len = want;
-    return true;
-}
-
 /* -- response: body -----------------------------------------------------------------------------------------
  */
 
@@ -232,7 +214,7 @@ void egress_read(struct egress *e, struct seg seg)
 {
     struct worker *w = worker_of(e); /* what fails below frees the object */
     while (e->state != EGRESS_BODY) {
-        if (e->head_buf && !gather_head(e, seg)) {
+        if (e->head_buf && !head_buffer_add(&e->head_buf, &e->head_len, &worker_of(e)->bufs, seg)) {
             worker_release_seg(w, seg);
             egress_fail(e, ENDING_HEAD_TOO_LARGE, "response head larger than the broker's buffers");
             return;
@@ -252,7 +234,7 @@ void egress_read(struct egress *e, struct seg seg)
         }
         if (n == 0) {
             if (!gathered) {
-                bool ok = gather_head(e, seg);
+                bool ok = head_buffer_add(&e->head_buf, &e->head_len, &worker_of(e)->bufs, seg);
                 worker_release_seg(w, seg);
                 regrant(e, seg.len);
                 if (!ok)

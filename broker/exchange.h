@@ -53,7 +53,6 @@ struct exchange_open {
     struct exchange *front; /* opaque to egress */
     struct endpoint_key key;
     uint32_t lease_ms, first_byte_ms; /* first_byte_ms 0: no limit */
-    uint32_t head_bytes;
     _Alignas(16) char head[];
 };
 

@@ -90,9 +90,8 @@ struct front_conn {
     struct exchange *exchange;
     struct outbox out;
     struct crumbs crumbs; /* of what was received */
-    uint64_t requests;
-    uint64_t number; /* of the connection on this worker */
-    bool input_ended, output_finished;
+    uint64_t number;      /* of the connection on this worker */
+    bool input_ended;
 
     /* Request being read. */
     struct body body;

@@ -14,7 +14,7 @@
 #include "io/tls/tls.h"
 #include "io/worker.h"
 
-enum { LINGER_MS = 2000, LINGER_CREDIT = 256 * 1024 };
+enum { LINGER_CREDIT = 256 * 1024 };
 
 #define B(s) (1u << FRONT_##s)
 static const struct {
@@ -106,7 +106,6 @@ void front_finish(struct front_conn *c)
         return;
     drop_pending(c);
     front_set_state(c, FRONT_LINGER);
-    c->output_finished = true;
     outbox_flush(&c->out);
     stream_finish(c->stream);
     stream_grant(c->stream, LINGER_CREDIT); /* so that a reset does not overtake our last bytes */

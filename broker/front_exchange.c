@@ -185,7 +185,6 @@ static void send_open(struct exchange *ex, const struct head_view *view, const s
     open->key = *key;
     open->lease_ms = route->lease_ms;
     open->first_byte_ms = route->first_byte_ms;
-    open->head_bytes = head->size;
     ex->home = (unsigned)(endpoint_key_hash(key) % w->count);
     ex->opened = true;
     ex->request_ended = c->body.kind == BODY_NONE;

@@ -11,6 +11,7 @@
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
 #include "broker/front.h"
+#include "broker/head_buffer.h"
 #include "broker/http/http1_parse.h"
 #include "broker/http/http1_write.h"
 #include "io/worker.h"
@@ -159,25 +160,6 @@ static void refuse_request(struct front_conn *c, const struct http1_error *error
     front_http1_error(c, error->status, error->text, true);
 }
 
-/* Adds the first pending segment to the head in pieces. */
-static bool gather_head(struct front_conn *c, struct seg seg)
-{
-    uint32_t want = c->head_len + seg.len;
-    if (!c->head_buf || want > c->head_buf->cap) {
-        struct buf *b = buf_get_bytes(&worker_of(c)->bufs, want);
-        if (!b)
-            return false;
-        if (c->head_buf) {
-            memcpy(b->mem, c->head_buf->mem, c->head_len);
-            buf_unref(c->head_buf);
-        }
-        c->head_buf = b;
-    }
-    memcpy(c->head_buf->mem + c->head_len, seg.data, seg.len);
-    c->head_len = want;
-    return true;
-}
-
 static void push_front(struct front_conn *c, struct seg seg)
 {
     struct segq rest = c->pending;
@@ -192,7 +174,6 @@ static void push_front(struct front_conn *c, struct seg seg)
 
 static void begin_request(struct front_conn *c, const struct head_view *view)
 {
-    c->requests++;
     c->client_http10 = view->minor == 0;
     c->keep_alive = view->keep_alive && !c->client_http10 && !c->bw->draining;
     c->is_head = view->method == HTTP_METHOD_HEAD;
@@ -210,7 +191,7 @@ static bool read_head(struct front_conn *c)
     struct seg seg = segq_pop(&c->pending, &c->bw->seg_nodes);
     bool gathered = c->head_buf != NULL;
     if (gathered) {
-        bool ok = gather_head(c, seg);
+        bool ok = head_buffer_add(&c->head_buf, &c->head_len, &worker_of(c)->bufs, seg);
         worker_release_seg(worker_of(c), seg);
         if (!ok) {
             front_http1_error(c, 503, "out of buffers", true);
@@ -224,7 +205,7 @@ static bool read_head(struct front_conn *c)
                                     &c->head_scan, &view, &error);
     if (n == 0) {
         if (!gathered) {
-            bool ok = gather_head(c, seg);
+            bool ok = head_buffer_add(&c->head_buf, &c->head_len, &worker_of(c)->bufs, seg);
             worker_release_seg(worker_of(c), seg);
             if (!ok) {
                 front_http1_error(c, 503, "out of buffers", true);

@@ -87,8 +87,7 @@ static void *case_start(struct sim_case *c)
     struct broker_options options = {.config = make_config(c),
                                      .mailbox_entries = c->plan.mailbox_entries,
                                      .engine_new = engine_new,
-                                     .engine_arg = c->world,
-                                     .skip_pinning = true};
+                                     .engine_arg = c->world};
     int rc = broker_new(&options, &bc->broker, detail, sizeof(detail));
     for (unsigned i = 0; rc == 0 && i < bc->broker->count; i++)
         sim_world_turn_by(&bc->broker->workers[i], turn);
