@@ -23,7 +23,11 @@ enum {
 
 enum config_engine { CONFIG_ENGINE_AUTO, CONFIG_ENGINE_URING };
 enum config_action { CONFIG_ALLOW, CONFIG_REFUSE };
-enum config_scheme { CONFIG_SCHEME_HTTP = 1, CONFIG_SCHEME_HTTPS = 2 }; /* bits of a set */
+enum config_scheme {
+    CONFIG_SCHEME_HTTP = 1,
+    CONFIG_SCHEME_HTTPS = 2,
+    CONFIG_SCHEME_TUNNEL = 4
+}; /* bits of a set */
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 enum config_alpn { CONFIG_ALPN_HTTP1, CONFIG_ALPN_NONE };
 enum config_log_format { CONFIG_LOG_KEYVALUE, CONFIG_LOG_JSON };
@@ -119,7 +123,8 @@ struct config_pool {
 struct config_limits {
     uint32_t head_bytes_max, connect_head_bytes_max, response_head_bytes_max, fields_max;
     uint32_t head_timeout_ms, client_idle_timeout_ms;
-    uint32_t connections_max, requests_in_flight_max; /* connections 0: from the descriptor limit */
+    uint32_t connections_max, requests_in_flight_max,
+        tunnels_max; /* connections 0: from the descriptor limit */
     uint32_t body_buffer_bytes;
     uint64_t memory_bytes_max; /* 0: from the memory found at start */
 };
@@ -127,6 +132,7 @@ struct config_limits {
 struct config_timeouts {
     uint32_t resolve_ms, connect_ms, tls_ms, dial_ms, first_byte_ms, drain_ms;
     uint32_t keepalive_ms, tcp_user_timeout_ms;
+    uint32_t tunnel_answer_ms, tunnel_idle_ms, tunnel_speak_first_ms;
 };
 
 struct config_admin {

@@ -67,9 +67,10 @@ static const struct config_word actions[] = {
     {NULL,     0            }
 };
 static const struct config_word schemes[] = {
-    {"http",  CONFIG_SCHEME_HTTP },
-    {"https", CONFIG_SCHEME_HTTPS},
-    {NULL,    0                  }
+    {"http",   CONFIG_SCHEME_HTTP  },
+    {"https",  CONFIG_SCHEME_HTTPS },
+    {"tunnel", CONFIG_SCHEME_TUNNEL},
+    {NULL,     0                   }
 };
 static const struct config_word tls_versions[] = {
     {"1.2", CONFIG_TLS_1_2},
@@ -199,7 +200,7 @@ static const struct config_row match_rows[] = {
                 "addresses when they lie inside those."),
     ROW(SEQUENCE(config_match, ports, port_count, "ports", CONFIG_STRING), .form = FORM_PORTS, .max = 64,
         .help = "Ports and ranges of ports; absent: all."),
-    ROW(SET(config_match, schemes, "schemes", schemes), .value = CONFIG_SCHEME_HTTPS, .max = 2,
+    ROW(SET(config_match, schemes, "schemes", schemes), .value = CONFIG_SCHEME_HTTPS, .max = 3,
         .help = "Schemes of requests.", .source = "plain HTTP leaves only where it is named"),
     ROW(SEQUENCE(config_match, listeners, listener_count, "listeners", CONFIG_STRING), .form = FORM_NAME,
         .max = 64, .help = "Names of listeners the request came in on; absent: all."),
@@ -315,6 +316,8 @@ static const struct config_row limit_rows[] = {
         .value = 16384, .unit = "requests",
         .help = "Requests under way in the process; the next is refused with 503.",
         .source = "guess; a log stream of every node of a large cluster"),
+    ROW(UINT(config_limits, tunnels_max, "tunnelsMax"), .min = 1, .max = 1048576, .value = 65536,
+        .unit = "tunnels", .help = "Tunnels."),
     ROW(UINT(config_limits, body_buffer_bytes, "bodyBufferBytes"), .min = 16384, .max = 16777216,
         .value = 262144, .unit = "bytes", .help = "Bytes held for one direction of an exchange or tunnel.",
         .source = "plan"),
@@ -339,6 +342,12 @@ static const struct config_row timeout_rows[] = {
     ROW(UINT(config_timeouts, drain_ms, "drainMs"), .max = 86400000, .value = 30000, .unit = "ms",
         .help = "From the request to stop until what is left is cut.",
         .source = "plan; a Pod's default grace period"),
+    ROW(UINT(config_timeouts, tunnel_answer_ms, "tunnelAnswerMs"), .min = 100, .max = 9500, .value = 5000,
+        .unit = "ms", .help = "x"),
+    ROW(UINT(config_timeouts, tunnel_idle_ms, "tunnelIdleMs"), .max = 86400000, .value = 0, .unit = "ms",
+        .help = "x"),
+    ROW(UINT(config_timeouts, tunnel_speak_first_ms, "tunnelSpeakFirstMs"), .max = 1000, .value = 5,
+        .unit = "ms", .help = "x"),
     ROW(UINT(config_timeouts, keepalive_ms, "keepaliveMs"), .min = 1000, .max = 3600000, .value = 15000,
         .unit = "ms", .help = "TCP keepalive on client and upstream connections.",
         .source = "plan; Go's default"),
