@@ -9,6 +9,7 @@
 #pragma once
 
 #include "broker/body.h"
+#include "broker/broker.h"
 #include "broker/crumbs.h"
 #include "broker/exchange.h"
 #include "broker/http/head.h"
@@ -78,6 +79,7 @@ struct front_conn {
     struct broker_worker *bw;
     struct stream *stream;
     const struct front_listener *listener;
+    struct standing standing; /* not of the admin listener's */
     struct net_peer peer;
     char peer_text[NET_TEXT_MAX];
     char client_name[128]; /* certificate CN, or uid; for logs and policy */

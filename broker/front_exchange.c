@@ -221,7 +221,7 @@ void exchange_begin(struct front_conn *c, const struct head_view *view)
     }
     const struct broker_route *route;
     char detail[160];
-    enum ending verdict = broker_judge(c->bw->broker, c->listener, view, &route, detail, sizeof(detail));
+    enum ending verdict = broker_judge(c->bw->broker, &c->standing, view, &route, detail, sizeof(detail));
     if (verdict != ENDING_DONE) {
         refuse(c, verdict, detail);
         return;
