@@ -41,7 +41,9 @@ func (f *facade) close() { f.server.Close() }
 func (f *facade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	location := f.way.location(r.URL.Path)
 	location.RawQuery = r.URL.RawQuery
-	proxy.NewUpgradeAwareHandler(location, f.transport, false, true, statusResponder{}).ServeHTTP(w, r)
+	upgrade := proxy.NewUpgradeAwareHandler(location, f.transport, false, true, statusResponder{})
+	upgrade.UseLocationHost = f.way.via == "forward" // kube-apiserver leaves the Host it was called by; forward mode refuses it
+	upgrade.ServeHTTP(w, r)
 }
 
 // statusResponder tells an error as kube-apiserver does, in a Status; kubectl prints its message.

@@ -5,12 +5,14 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 type kubelet struct {
@@ -20,12 +22,13 @@ type kubelet struct {
 
 func runKubelet(arguments []string) error {
 	set := flag.NewFlagSet("kubelet", flag.ExitOnError)
-	address := set.String("address", "", "HOST:PORT to serve on")
+	address := set.String("address", "", "HOST:PORT to serve on, or several with commas")
 	cert := set.String("cert", "", "serving certificate")
 	key := set.String("key", "", "its key")
 	ca := set.String("client-ca", "", "CA of client certificates")
 	http1 := set.Bool("http1", false, "HTTP/1.1 only, as kubelets that reload their client CA are")
 	banner := set.String("banner", "", "HOST:PORT of a server that speaks first")
+	deaf := set.String("deaf", "", "HOST:PORT of a server that takes no connection")
 	set.Parse(arguments)
 
 	clients, err := loadRoots(*ca)
@@ -40,20 +43,25 @@ func runKubelet(arguments []string) error {
 	if k.streams, err = newStreams(); err != nil {
 		return err
 	}
-	if *banner != "" {
-		if err := serveBanner(*banner); err != nil {
-			return err
-		}
+	if err := errors.Join(serveBanner(*banner), serveDeaf(*deaf)); err != nil {
+		return err
 	}
 	server := &http.Server{
-		Addr:      *address,
 		Handler:   k.authenticated(k.routes()),
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12},
 	}
 	if *http1 {
 		server.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){}
 	}
-	return server.ListenAndServeTLS("", "")
+	over := make(chan error)
+	for at := range strings.SplitSeq(*address, ",") {
+		listener, err := net.Listen("tcp", at)
+		if err != nil {
+			return err
+		}
+		go func() { over <- server.ServeTLS(listener, "", "") }()
+	}
+	return <-over
 }
 
 // authenticated is the kubelet's way: the handshake takes anybody, the request takes only those whose certificate chains.
@@ -94,28 +102,4 @@ func serveNoise(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	io.Copy(w, noise(seed, size))
-}
-
-const bannerText = "SSH-2.0-speaks-first\r\n"
-
-// serveBanner stands for servers that do not wait for their client, such as SSH's; it echoes afterwards.
-func serveBanner(address string) error {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
-	go func() {
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				io.WriteString(c, bannerText)
-				io.Copy(c, c)
-			}()
-		}
-	}()
-	return nil
 }

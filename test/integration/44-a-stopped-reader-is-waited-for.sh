@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Followed logs whose reader stops for more than a minute, longer than any TCP_USER_TIMEOUT of ours, and then goes on; and a
+# stdin that a container leaves alone as long. On every way, all at once. Every byte arrives, nothing is cut, and the writer
+# was made to wait meanwhile: nothing piled up in the broker either.
+. "$(dirname "$0")/lib.sh"
+. "$HAWSER_SOURCE/test/integration/hawser.sh"
+. "$HAWSER_SOURCE/test/integration/interop.sh"
+
+PAUSE=${PAUSE:-70}
+interop_pki
+interop_config "$WORK/hawser.yaml" </dev/null
+kubelet_start
+hawser_start "$WORK/hawser.yaml"
+egress_config unix
+egress_config mtls
+for way in "connect unix" "connect mtls" "bridge unix" "bridge mtls" "forward unix" "forward mtls"; do
+    read -r kind transport <<<"$way"
+    # shellcheck disable=SC2046 # options are words
+    start "$kind-$transport" "$PROGRAM" stalls $("${kind}_by" "$transport") -pause "${PAUSE}s"
+    RUNNING+=("$kind-$transport:$PID")
+done
+for run in "${RUNNING[@]}"; do
+    wait "${run##*:}"
+    equal "${run%%:*}: nothing is missing: $(grep -aE '^(FAIL|apiserver:)' "$WORK/${run%%:*}.log" | head -c 2000)" 0 $?
+done
+# 4 logs over HTTP/1.1 and HTTP/2, 2 over HTTP/1.1 alone
+equal "logs that the kubelet wrote to their end" 10 "$(grep -c '^log .*complete' "$WORK/kubelet.log")"
+while read -r line; do
+    check "the writer was made to wait: $line" [ "$(sed -n 's/.*longest write \([0-9]*\) ms$/\1/p' <<<"$line")" -ge $((PAUSE * 800)) ]
+done < <(grep '^log ' "$WORK/kubelet.log")
+check "tunnels are over" wait_for 5 metric_is hawser_requests_in_flight 0
+hawser_stop
