@@ -13,6 +13,7 @@
 
 #include "broker/body.h"
 #include "broker/broker.h"
+#include "broker/callers.h"
 #include "broker/crumbs.h"
 #include "broker/exchange.h"
 #include "broker/http/head.h"
@@ -201,7 +202,8 @@ MUST_USE bool exchange_begin(struct front_conn *, const struct asker_ops *, void
  * the process is reached, nothing was begun, and the caller answers 503 with the text of ENDING_LIMIT. */
 
 enum counter exchange_gauge(enum exchange_form);
-/* Which of the two limits it counts against: requests, or tunnels and upgrades. */
+enum caller_use exchange_use(enum exchange_form);
+/* Where it counts: among requests, or among tunnels, which upgrades are too. */
 
 /* front_exchange.c */
 void exchange_count_ending(struct worker *, enum ending);
