@@ -62,7 +62,9 @@
     X(buffers_starved, "hawser_buffers_starved_total", counter,                                              \
       "times receiving paused for lack of buffers")                                                          \
     X(ring_overflows, "hawser_ring_overflows_total", counter, "completion queue overflows")                  \
-    X(log_dropped, "hawser_log_lines_dropped_total", counter, "log lines lost because the log was not read")
+    X(log_dropped, "hawser_log_lines_dropped_total", counter, "log lines lost because the log was not read") \
+    X(audit_dropped, "hawser_audit_lines_dropped_total", counter,                                            \
+      "audit lines lost because the audit file did not take them")
 
 enum counter {
 #define X(symbol, name, type, help) COUNTER_##symbol,
