@@ -63,6 +63,7 @@ struct uring_slot {
 };
 
 enum sock_state { SOCK_CONNECTING, SOCK_OPEN, SOCK_CLOSING, SOCK_DEAD };
+enum sock_hang_up { HANG_UP_NONE, HANG_UP_SEEN, HANG_UP_BEHIND_FIN /* counts once the end is told */ };
 
 struct uring_socket {
     struct uring_object object;
@@ -83,7 +84,8 @@ struct uring_socket {
     bool recv_armed, recv_cancelled, recv_eof, end_delivered;
     bool send_out, finish_wanted, fin_sent;
     bool group_big, open_pending, closed_delivered;
-    bool watched, hung_up; /* the poll for a hang-up is out; it told all it can */
+    bool watched, fin_seen; /* the poll for a hang-up is out; it saw the peer's FIN */
+    enum sock_hang_up hang_up;
     int send_error; /* errno met by a send: nothing more is sent, what the peer sent before is still read */
     int recv_error; /* errno met by the receive while data before it was undelivered */
 };
@@ -149,7 +151,7 @@ void uring_sweep_later(struct uring_socket *);
 uint64_t uring_sweep_due_ns(const struct uring *);
 /* UINT64_MAX: nothing to look at. */
 void uring_sweep(struct uring *);
-void uring_hang_up_told(struct uring_socket *);
+void uring_hang_up_told(struct uring_socket *, int res, uint32_t flags);
 /* The watch's completion. */
 
 /* uring_listen.c */

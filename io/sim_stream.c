@@ -241,7 +241,7 @@ static bool somebody_reads(const struct sim_stream *s)
 static void notice_loss(struct sim_stream *s)
 {
     struct sim_net *n = s->home->net;
-    bool behind_fin = s->sock->error == EPIPE && !s->end_told;
+    bool behind_fin = s->sock->fin_arrived && !s->end_told;
     int error = s->send_error != 0 ? s->send_error : behind_fin ? 0 : s->sock->error;
     uint64_t at_ns = s->still_ns + STREAM_STILL_MS * 1000000ull;
     if (error == 0)

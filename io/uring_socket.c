@@ -292,7 +292,7 @@ static void on_complete(struct uring_object *o, enum uring_op op, int res, uint3
     case OP_RECV: on_received(s, res, flags, b); break;
     case OP_SEND: on_sent(s, res); break;
     case OP_CONNECT: on_connected(s, res); break;
-    case OP_POLL: uring_hang_up_told(s); break;
+    case OP_POLL: uring_hang_up_told(s, res, flags); break;
     case OP_CANCEL: break;
     case OP_ACCEPT:
     case OP_WAKE: ASSERT(!"not a socket's operation");

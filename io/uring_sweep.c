@@ -1,15 +1,17 @@
 /* io/uring_sweep.c — what sockets need a while later, so that the fast path does not pay for it.
  *
- * Every SWEEP_MS, as long as there is one to look at. A dialled connection that has lasted is given its
- * keepalive. One that nobody reads from has no receive in the kernel that would tell of a reset: when it has
- * stood still for STREAM_STILL_MS, a poll is armed that completes on errors and hang-ups alone. It stays
- * armed when the reader goes on, and then tells nothing that the receive does not.
+ * Every STREAM_STILL_MS, as long as there is one to look at. A dialled connection that has lasted is given
+ * its keepalive. One that nobody reads from has no receive in the kernel that would tell of a reset: when it
+ * has stood still for STREAM_STILL_MS, a multishot poll is armed, which tells of errors, hang-ups and FINs
+ * alone. It stays armed when the reader goes on, and then says nothing that the receive does not.
  *
- * What a hang-up means is in SO_ERROR. Nothing, or EPIPE (a reset behind a FIN): the peer ended its direction
- * before, and what it sent waits to be read; only when its end has been told is it gone. Anything else is the
- * end of both directions.
+ * What a hang-up means is in SO_ERROR. If the peer ended its direction before, what it sent waits to be read,
+ * and only when its end has been told is it gone. EPIPE is a reset behind a FIN. Without an error both
+ * directions were ended, or a Unix peer was closed. Anything else is a loss, and takes what is unread with
+ * it.
  */
 #include <errno.h>
+#include <poll.h>
 
 #include "io/engine_uring.h"
 #include "io/worker.h"
@@ -51,8 +53,9 @@ static bool stands_still(const struct uring_socket *s)
 static void watch(struct uring_socket *s)
 {
     struct io_uring_sqe *sqe = uring_sqe(s->object.uring, &s->object, OP_POLL);
-    sqe->opcode = IORING_OP_POLL_ADD; /* for no event: POLLERR and POLLHUP come unasked */
+    sqe->opcode = IORING_OP_POLL_ADD; /* of no event: POLLERR, POLLHUP and POLLRDHUP come unasked */
     sqe->fd = s->fd;
+    sqe->len = IORING_POLL_ADD_MULTI; /* on edges, or a FIN would be told again and again */
     s->watched = true;
 }
 
@@ -61,22 +64,28 @@ static void judge(struct uring_socket *s)
     int error = 0;
     socklen_t len = sizeof(error);
     getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len);
-    bool was_fin = error == 0 || error == EPIPE;
-    if (was_fin && !s->end_delivered)
-        s->hung_up = true;
+    bool behind_fin = error == 0 || error == EPIPE || s->fin_seen || s->recv_eof;
+    if (behind_fin && !s->end_delivered)
+        s->hang_up = HANG_UP_BEHIND_FIN;
     else
         uring_socket_close(s, error == 0 ? ENDING_PEER_RESET : ending_from_errno(error, false));
 }
 
-void uring_hang_up_told(struct uring_socket *s)
+void uring_hang_up_told(struct uring_socket *s, int res, uint32_t flags)
 {
-    s->watched = false;
-    if (s->state != SOCK_OPEN || s->recv_armed || somebody_reads(s))
+    s->watched = flags & IORING_CQE_F_MORE;
+    if (s->state != SOCK_OPEN || res < 0)
         return;
-    if (stands_still(s))
+    if (!(res & (POLLERR | POLLHUP))) {
+        s->fin_seen = s->fin_seen || res & POLLRDHUP;
+        return;
+    }
+    if (s->hang_up == HANG_UP_NONE)
+        s->hang_up = HANG_UP_SEEN;
+    if (stands_still(s) && !s->recv_armed && s->hang_up == HANG_UP_SEEN)
         judge(s);
     else
-        look_again(s); /* it paused just now: the poll is armed anew if that lasts */
+        look_again(s); /* the receive tells, if somebody reads on */
 }
 
 /* An open socket from which nothing has been read for a while. True: look again. */
@@ -85,11 +94,13 @@ static bool tend_still(struct uring_socket *s)
     int error = s->recv_error != 0 ? s->recv_error : s->send_error;
     if (error != 0)
         uring_socket_close(s, ending_from_errno(error, false));
-    else if (s->hung_up && s->end_delivered)
-        uring_socket_close(s, ENDING_PEER_RESET);
     else if (s->recv_armed)
         return true; /* it runs ahead of the credit, and tells by itself until it stops */
-    else if (!s->watched && !s->hung_up)
+    else if (s->hang_up == HANG_UP_SEEN)
+        judge(s);
+    else if (s->hang_up == HANG_UP_BEHIND_FIN && s->end_delivered)
+        uring_socket_close(s, ENDING_PEER_RESET);
+    else if (s->hang_up == HANG_UP_NONE && !s->watched)
         watch(s);
     return false;
 }
