@@ -153,6 +153,9 @@ static int make_worker(struct builder *b, unsigned number, const struct broker_o
     }
     if (rc < 0)
         return build_fail(b, rc, "engine");
+    w->engine->sockets = (struct socket_options){
+        .keepalive_ms = broker->config->timeouts.keepalive_ms,
+        .user_timeout_ms = broker->config->timeouts.tcp_user_timeout_ms};
     w->peers = (struct worker *const *)broker->peers;
     broker->peers[number] = w;
     worker_start_clock(w);
