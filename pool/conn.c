@@ -300,8 +300,13 @@ static void on_data(struct stream *s, struct seg seg)
     worker_release_seg(worker_of(c), seg);
     if (c->promised)
         pool_on_broken_promise(c, ENDING_BAD_RESPONSE, "the destination spoke before it was asked");
-    if (c->state == CONN_IDLE || c->state == CONN_LEASED)
-        conn_abort(c, ENDING_STALE_CONNECTION);
+    if (c->state != CONN_IDLE && c->state != CONN_LEASED)
+        return;
+    if (endpoint_is_single_use(c->endpoint)) {
+        c->endpoint->speaks_first = true;
+        demand_trim(c->endpoint);
+    }
+    conn_abort(c, ENDING_STALE_CONNECTION);
 }
 
 static void on_sent(struct stream *s, struct seg seg)
@@ -346,8 +351,7 @@ void conn_watch(struct conn *c)
     stream_grant(c->stream, 1);
 }
 
-/* -- what lessees ask
- * ----------------------------------------------------------------------------------------
+/* -- what lessees ask ---------------------------------------------------------------------------------------
  */
 
 struct stream *conn_stream(struct conn *c)

@@ -74,6 +74,7 @@ static void endpoint_free(struct endpoint *e)
     list_remove(&e->all_node);
     list_remove(&e->unused_node);
     list_remove(&e->hungry_node); /* its waiters have left since */
+    list_remove(&e->served_node);
     gauge_sub(pool->worker, COUNTER_pool_endpoints, 1);
     slab_give(&pool->endpoints.slab, e);
 }
@@ -109,6 +110,7 @@ static struct endpoint *endpoint_new(struct pool *pool, const struct endpoint_ke
     list_init(&e->all_node);
     list_init(&e->unused_node);
     list_init(&e->hungry_node);
+    list_init(&e->served_node);
     list_init(&e->waiters);
     for (int state = 0; state < CONN_DEAD; state++)
         list_init(&e->conns[state]);

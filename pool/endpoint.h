@@ -25,7 +25,10 @@ struct endpoint {
     struct list all_node;         /* of the table, in order of creation */
     struct list unused_node;      /* of the table while pins == 0 */
     struct list hungry_node;      /* of the pool: would dial, but the worker's dials are all taken */
+    struct list served_node;      /* of the pool: served a lease, may want spares */
     uint32_t pins;
+    uint64_t served_ns;           /* single use: when a lease was served last; 0: never */
+    bool speaks_first;            /* single use: the destination does, so a spare would not stay fresh */
     bool retired;                 /* its generation is over: nothing is kept */
     struct list conns[CONN_DEAD]; /* by state; idle ones newest first */
     uint32_t counts[CONN_DEAD];

@@ -43,7 +43,7 @@ static void on_wait_over(struct timer *t)
         lease_fail(pool, l, ENDING_QUEUE_TIMEOUT, "too many other dials stayed under way");
     else
         lease_fail(pool, l, ENDING_QUEUE_TIMEOUT, "all connections to the destination stayed in use");
-    pool_on_waiter_gone(e);
+    demand_trim(e);
 }
 
 void lease_begin(struct pool *pool, struct lease *l, struct endpoint *e, uint64_t deadline_ns)
@@ -160,7 +160,7 @@ void lease_forget(struct pool *pool, struct lease *l)
     ASSERT(l->conn == NULL);
     if (!l->answered && !list_empty(&l->node)) {
         waiters_leave(pool, l);
-        pool_on_waiter_gone(l->endpoint);
+        demand_trim(l->endpoint);
     }
     lease_end(pool, l);
 }

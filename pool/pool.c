@@ -16,84 +16,14 @@
 
 #include "pool/pool_priv.h"
 
-/* -- dialling for waiters -----------------------------------------------------------------------------------
- */
-
-static void make_hungry(struct endpoint *e)
-{
-    struct pool *pool = e->pool;
-    if (e->waiting > 0 && list_empty(&e->hungry_node))
-        list_add_tail(&pool->hungry, &e->hungry_node);
-    if (!list_empty(&pool->hungry))
-        worker_defer(pool->worker, &pool->settle);
-}
-
-/* At the cap, with somebody waiting for a dial: connections that linger need not be polite any longer.
- * Waiters beside idle connections are those who asked for a fresh one: the coldest make room for them. */
-static void make_room(struct endpoint *e)
-{
-    uint32_t wanted = e->waiting - endpoint_dials(e), coming = 0;
-    const struct list *closing = &e->conns[CONN_CLOSING];
-    for (const struct list *n = closing->prev; n != closing && coming < wanted; n = n->prev, coming++) {
-        struct conn *c = list_entry(n, struct conn, node);
-        stream_abort(c->stream, c->ending);
-    }
-    for (; coming < wanted && e->counts[CONN_IDLE] > 0; coming++)
-        conn_abort(list_entry(e->conns[CONN_IDLE].prev, struct conn, node), ENDING_CANCELLED);
-}
-
-static bool wants_dial(struct endpoint *e)
-{
-    if (e->waiting <= endpoint_dials(e) || health_refuses(&e->health, e->pool->worker->now_ns))
-        return false;
-    if (endpoint_is_single_use(e) || endpoint_conns(e) < e->pool->options.limits.conns_per_endpoint_max)
-        return true;
-    make_room(e);
-    return false;
-}
-
-/* One dial an endpoint and round, so that one with many waiters does not take all. */
-static void feed_hungry(struct pool *pool)
-{
-    while (!list_empty(&pool->hungry)) {
-        struct endpoint *e = list_entry(pool->hungry.next, struct endpoint, hungry_node);
-        if (wants_dial(e)) {
-            if (pool->dials >= pool->options.limits.dials_in_flight_max)
-                return;
-            dial_begin(e);
-            list_remove(&e->hungry_node);
-            list_add_tail(&pool->hungry, &e->hungry_node);
-        } else {
-            list_remove(&e->hungry_node);
-        }
-    }
-}
-
 static void settle(struct task *t)
 {
     struct pool *pool = container_of(t, struct pool, settle);
-    feed_hungry(pool);
+    demand_feed(pool);
+    demand_warm(pool);
     lease_answer_all(pool);
     while (!list_empty(&pool->dead))
         conn_reap(list_entry(pool->dead.next, struct conn, node));
-}
-
-void pool_on_room(struct endpoint *e)
-{
-    make_hungry(e);
-    worker_defer(e->pool->worker, &e->pool->settle);
-}
-
-/* What comes of a single-use dial is of no use to anybody but the one who waits for it: one too many is given
- * up, of those that came least far the newest. */
-void pool_on_waiter_gone(struct endpoint *e)
-{
-    if (!endpoint_is_single_use(e))
-        return;
-    while (endpoint_dials(e) > e->waiting) {
-        enum conn_state state = e->counts[CONN_DIALLING] > 0 ? CONN_DIALLING : CONN_TLS;
-        conn_abort(list_entry(e->conns[state].next, struct conn, node), ENDING_CANCELLED);
-    }
 }
 
 /* -- what connections report --------------------------------------------------------------------------------
@@ -118,7 +48,7 @@ void pool_on_dial_failed(struct endpoint *e, enum ending ending, const char *det
         lease_fail(e->pool, l, ending, detail);
     if (opened_breaker)
         refuse_waiters(e);
-    make_hungry(e);
+    demand_note(e);
 }
 
 static struct conn *newest_usable(struct endpoint *e)
@@ -133,25 +63,40 @@ static struct conn *newest_usable(struct endpoint *e)
     return NULL;
 }
 
+static void serve(struct lease *l, struct conn *c)
+{
+    lease_promise(c->endpoint->pool, l, c);
+    demand_served(c->endpoint);
+}
+
+/* A connection that nobody waits for. */
+static void keep(struct conn *c)
+{
+    struct endpoint *e = c->endpoint;
+    if (e->pool->draining) {
+        conn_retire(c, ENDING_DRAINING);
+    } else if (e->retired || (endpoint_is_single_use(e) && e->counts[CONN_IDLE] > demand_spares(e))) {
+        conn_retire(c, ENDING_CANCELLED);
+    } else {
+        c->how = LEASE_REUSED;
+        conn_watch(c); /* a spare was only bound so far */
+    }
+}
+
 /* An idle connection of ours finds its place: with the oldest waiter, or nowhere, or on the idle list. */
 static void place(struct conn *c)
 {
-    struct endpoint *e = c->endpoint;
-    struct lease *l = lease_oldest(e, c->how != LEASE_REUSED);
+    struct lease *l = lease_oldest(c->endpoint, c->how != LEASE_REUSED);
     if (l)
-        lease_promise(e->pool, l, c);
-    else if (e->pool->draining)
-        conn_retire(c, ENDING_DRAINING);
-    else if (e->retired || endpoint_is_single_use(e))
-        conn_retire(c, ENDING_CANCELLED);
+        serve(l, c);
     else
-        c->how = LEASE_REUSED;
+        keep(c);
 }
 
 void pool_on_dialled(struct conn *c)
 {
     place(c);
-    make_hungry(c->endpoint); /* a breaker that was closed by this may have held back others */
+    demand_note(c->endpoint); /* a breaker that was closed by this may have held back others */
 }
 
 void pool_on_broken_promise(struct conn *c, enum ending ending, const char *what)
@@ -165,12 +110,12 @@ void pool_on_broken_promise(struct conn *c, enum ending ending, const char *what
     if (was_new) /* another dial would end likewise */
         lease_fail(pool, l, ending, what);
     else if (other)
-        lease_promise(pool, l, other);
+        serve(l, other);
     else
         lease_wait(pool, l, true);
     if (health_refuses(&e->health, pool->worker->now_ns))
         refuse_waiters(e);
-    make_hungry(e);
+    demand_note(e);
 }
 
 /* -- leases -------------------------------------------------------------------------------------------------
@@ -182,7 +127,7 @@ static void wait_for_connection(struct pool *pool, struct endpoint *e, struct le
     if (!endpoint_is_single_use(e) && held + e->waiting >= pool->options.limits.conns_per_endpoint_max)
         counter_add(pool->worker, COUNTER_lease_waited, 1);
     lease_wait(pool, l, false);
-    make_hungry(e);
+    demand_note(e);
 }
 
 /* A tunnel's client is told at once that there is no place, rather than late. Who waited before goes before.
@@ -191,7 +136,7 @@ static void dial_at_once(struct pool *pool, struct endpoint *e, struct lease *l)
 {
     char detail[POOL_DETAIL_MAX];
     wait_for_connection(pool, e, l);
-    feed_hungry(pool);
+    demand_feed(pool);
     if (l->answered || e->waiting <= endpoint_dials(e))
         return;
     if (health_refuses(&e->health, pool->worker->now_ns)) { /* a dial for somebody else is the probe */
@@ -217,7 +162,7 @@ void pool_lease(struct pool *pool, const struct endpoint_key *key, struct lease 
     e->requests++;
     struct conn *c = l->fresh || pool->draining ? NULL : newest_usable(e);
     if (c) {
-        lease_promise(pool, l, c);
+        serve(l, c);
     } else if (pool->draining) {
         lease_fail(pool, l, ENDING_DRAINING, ending_text(ENDING_DRAINING));
     } else if (health_refuses(&e->health, pool->worker->now_ns)) {
@@ -259,7 +204,7 @@ void pool_give_back(struct pool *pool, struct conn **conn)
     conn_watch(c);
     conn_set_state(c, CONN_IDLE);
     place(c);
-    make_hungry(c->endpoint);
+    demand_note(c->endpoint);
 }
 
 static void judge(struct conn *c, enum ending reason)
@@ -315,6 +260,7 @@ int pool_new(struct worker *w, const struct pool_options *options, struct pool *
     pool->options = *options;
     list_init(&pool->dead);
     list_init(&pool->hungry);
+    list_init(&pool->served);
     list_init(&pool->answers);
     task_init(&pool->settle, settle);
     /* Bounded by the cap of each endpoint, and of single-use ones by their lessees. */

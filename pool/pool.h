@@ -54,6 +54,8 @@ struct pool_limits {
     uint32_t waiters_per_endpoint_max;
     uint32_t dials_in_flight_max; /* of this worker: connects and handshakes */
     uint32_t tickets_per_endpoint_max;
+    uint32_t warm_spares; /* connected sockets kept for a single-use endpoint without TLS that was used within
+                             idle_ms; 0 to 2 */
     uint32_t wait_ms, idle_ms, age_max_ms, age_jitter_percent;
     uint32_t resolve_ms, connect_ms, tls_ms;
     uint32_t breaker_failures, backoff_min_ms, backoff_max_ms;
@@ -67,7 +69,11 @@ struct pool_options {
     void *policy;
 };
 
-enum lease_how { LEASE_REUSED, LEASE_RESUMED, LEASE_NEW /* full handshake, or plain TCP */ };
+enum lease_how {
+    LEASE_REUSED, /* was idle; also a spare that nobody has used */
+    LEASE_RESUMED,
+    LEASE_NEW, /* full handshake, or plain TCP */
+};
 
 /* Embedded by the lessee, zeroed before its first use. Durations are filled when it is answered. */
 struct lease {

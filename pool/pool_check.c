@@ -30,7 +30,8 @@ static uint32_t check_conns(const struct endpoint *e, struct sums *sums)
         all += count;
     }
     ASSERT(all <= limits->conns_per_endpoint_max || endpoint_is_single_use(e));
-    ASSERT(e->counts[CONN_IDLE] == 0 || !endpoint_is_single_use(e));
+    ASSERT(e->counts[CONN_IDLE] <= (e->key.profile->tls ? 0 : limits->warm_spares) ||
+           !endpoint_is_single_use(e));
     return all;
 }
 

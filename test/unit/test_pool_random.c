@@ -217,6 +217,7 @@ static void go(uint64_t seed)
     assert_non_null(r);
     printf("seed %llu\n", (unsigned long long)seed);
     options.limits.age_jitter_percent = 10;
+    options.limits.warm_spares = 2;
     fixture_start(&r->f, &options);
     r->random = seed;
     for (unsigned i = 0; i < ARRAY_SIZE(r->generations); i++)
