@@ -15,22 +15,30 @@ void demand_note(struct endpoint *e)
 }
 
 /* At the cap, with somebody waiting for a dial: connections that linger need not be polite any longer.
- * Waiters beside idle connections are those who asked for a fresh one: the coldest make room for them. */
+ * Waiters beside unused connections are those who asked for a fresh one: the coldest make room for them. */
 static void make_room(struct endpoint *e)
 {
-    uint32_t wanted = e->waiting - endpoint_dials(e), coming = 0;
-    const struct list *closing = &e->conns[CONN_CLOSING];
+    uint32_t wanted = endpoint_dials_needed(e) - endpoint_dials(e), coming = 0;
+    const struct list *closing = &e->conns[CONN_CLOSING], *shared = &e->conns[CONN_SHARED];
     for (const struct list *n = closing->prev; n != closing && coming < wanted; n = n->prev, coming++) {
         struct conn *c = list_entry(n, struct conn, node);
         stream_abort(c->stream, c->ending);
     }
     for (; coming < wanted && e->counts[CONN_IDLE] > 0; coming++)
         conn_abort(list_entry(e->conns[CONN_IDLE].prev, struct conn, node), ENDING_CANCELLED);
+    for (const struct list *n = shared->prev, *prev; n != shared && coming < wanted; n = prev) {
+        struct conn *c = list_entry(n, struct conn, node);
+        prev = n->prev;
+        if (c->shares > 0)
+            continue;
+        conn_abort(c, ENDING_CANCELLED);
+        coming++;
+    }
 }
 
 static bool wants_dial(struct endpoint *e)
 {
-    if (e->waiting <= endpoint_dials(e) || health_refuses(&e->health, e->pool->worker->now_ns))
+    if (endpoint_dials_needed(e) <= endpoint_dials(e) || health_refuses(&e->health, e->pool->worker->now_ns))
         return false;
     if (endpoint_is_single_use(e) || endpoint_conns(e) < e->pool->options.limits.conns_per_endpoint_max)
         return true;

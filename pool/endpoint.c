@@ -101,6 +101,7 @@ static struct endpoint *endpoint_new(struct pool *pool, const struct endpoint_ke
     e->pool = pool;
     e->hash = hash;
     e->key = *key;
+    e->shares = key->profile->shared ? UINT32_MAX : 1;
     e->retired = pool_generation_is_over(pool, key->profile);
     const char *expected = key->profile->server_name[0] ? key->profile->server_name : key->host;
     if (!net_address_parse(key->host, strlen(key->host), key->port, &e->literal))
