@@ -47,7 +47,9 @@
     X(pool_dialling, "hawser_pool_connections{state=\"dialling\"}", gauge, "pooled connections by state")    \
     X(pool_idle, "hawser_pool_connections{state=\"idle\"}", gauge, "pooled connections by state")            \
     X(pool_leased, "hawser_pool_connections{state=\"leased\"}", gauge, "pooled connections by state")        \
+    X(pool_shared, "hawser_pool_connections{state=\"shared\"}", gauge, "pooled connections by state")        \
     X(pool_closing, "hawser_pool_connections{state=\"closing\"}", gauge, "pooled connections by state")      \
+    X(pool_shares, "hawser_pool_shared_leases", gauge, "leases on shared connections now")                   \
     X(pool_waiters, "hawser_pool_waiters", gauge, "requests that wait for a connection now")                 \
     X(pool_retired_idle, "hawser_pool_retired_total{reason=\"idle\"}", counter, "connections retired")       \
     X(pool_retired_age, "hawser_pool_retired_total{reason=\"age\"}", counter, "connections retired")         \
