@@ -155,4 +155,5 @@ def proof(context):
     return found
 
 
+OF_TUNNELS = ("W3", "W4", "W5o")  # which know no kubelets
 WORKLOADS = {"W1": w1, "W1x2": w1x2, "W2": w2, "W3": w3, "W4": w4, "W5": w5, "W5o": w5o, "MEM": mem}

@@ -10,8 +10,8 @@ cluster of its own.
 - It verifies chain and IP SAN. BoringSSL picks AES-128-GCM by itself on processors with AES.
 
 Tunnels: CONNECT is ended by the route (`connect_config`) and carried on as bare TCP. A cluster per target here too,
-chosen by `:authority`: beside one ORIGINAL_DST cluster that takes the address from the same header it was the
-cheaper one. Circuit breakers lifted.
+chosen by `:authority`; one ORIGINAL_DST cluster that takes the address from the same header cost as much. Circuit
+breakers lifted.
 """
 import json
 
