@@ -45,7 +45,7 @@ struct broker_options {
 };
 
 struct broker_times {
-    uint32_t client_tls_ms, client_idle_ms, head_ms, linger_ms, half_closed_ms;
+    uint32_t client_tls_ms, client_idle_ms, head_ms, linger_ms, half_closed_ms, hold_ms, tunnel_idle_ms;
 };
 
 /* A route as the data path needs it. */
@@ -54,6 +54,8 @@ struct broker_route {
     const struct config_route *config;
     const struct pool_profile *profile; /* for https; NULL: the route has none */
     const struct pool_profile *plain;   /* for http */
+    const struct pool_profile *upgrade; /* for upgrades over https, as profile */
+    const struct pool_profile *opaque;  /* for tunnels, and upgrades over http */
     char authorization[2048];           /* "Bearer …" towards the destination, "" for none; a secret */
     uint32_t lease_ms, first_byte_ms;
 };
@@ -67,7 +69,7 @@ struct standing {
 struct broker {
     struct config *config;
     struct broker_times times;
-    struct http1_limits request_limits, response_limits;
+    struct http1_limits request_limits, connect_limits, response_limits;
     bool access_log;
     unsigned count; /* of workers */
     struct worker *workers;
@@ -113,4 +115,6 @@ void broker_node_name(const struct broker *, const struct broker_route *, const 
                       size_t size);
 /* Which node must answer for a destination: its name, "*" for any node of the cluster, or "" when not asked.
  */
+bool broker_client_has_name(const struct stream *tls, char **names, uint32_t count);
+/* Its certificate's common name or a DNS name matches one of the patterns (policy_client_name_matches()). */
 bool broker_client_allowed(const struct config_listener *, const struct stream *tls);

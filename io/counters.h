@@ -16,6 +16,8 @@
     X(front_tls_failed, "hawser_front_tls_failed_total", counter, "client TLS handshakes that failed")       \
     X(requests, "hawser_requests_total", counter, "requests whose head was read")                            \
     X(requests_active, "hawser_requests_in_flight", gauge, "exchanges open now")                             \
+    X(tunnels, "hawser_tunnels_total", counter, "CONNECTs and upgrades asked for")                           \
+    X(tunnels_active, "hawser_tunnels_open", gauge, "tunnels open or being opened now")                      \
     X(requests_malformed, "hawser_requests_malformed_total", counter, "requests refused as malformed")       \
     X(requests_insecure, "hawser_requests_insecure_total", counter,                                          \
       "requests on routes with insecure: true")                                                              \
@@ -37,13 +39,17 @@
     X(tls_failed, "hawser_tls_handshakes_total{kind=\"failed\"}", counter, "TLS handshakes with endpoints")  \
     X(tls_not_resumed, "hawser_tls_tickets_refused_total", counter,                                          \
       "tickets offered that the endpoint did not take")                                                      \
+    X(minted, "hawser_tls_minted_total", counter, "server certificates made for destinations")               \
+    X(minted_kept, "hawser_tls_minted_certificates", gauge, "made certificates kept for the next client")    \
     X(tickets, "hawser_tls_tickets", gauge, "session tickets kept")                                          \
     X(tickets_stored, "hawser_tls_tickets_stored_total", counter, "session tickets received and kept")       \
     X(pool_endpoints, "hawser_pool_endpoints", gauge, "endpoints known")                                     \
     X(pool_dialling, "hawser_pool_connections{state=\"dialling\"}", gauge, "pooled connections by state")    \
     X(pool_idle, "hawser_pool_connections{state=\"idle\"}", gauge, "pooled connections by state")            \
     X(pool_leased, "hawser_pool_connections{state=\"leased\"}", gauge, "pooled connections by state")        \
+    X(pool_shared, "hawser_pool_connections{state=\"shared\"}", gauge, "pooled connections by state")        \
     X(pool_closing, "hawser_pool_connections{state=\"closing\"}", gauge, "pooled connections by state")      \
+    X(pool_shares, "hawser_pool_shared_leases", gauge, "leases on shared connections now")                   \
     X(pool_waiters, "hawser_pool_waiters", gauge, "requests that wait for a connection now")                 \
     X(pool_retired_idle, "hawser_pool_retired_total{reason=\"idle\"}", counter, "connections retired")       \
     X(pool_retired_age, "hawser_pool_retired_total{reason=\"age\"}", counter, "connections retired")         \

@@ -87,9 +87,11 @@ static void retry_later(struct tls_stream *s)
 
 void tls_flow_grant_below(struct tls_stream *s)
 {
-    if (s->unread > s->in.bytes && s->below == TLS_BELOW_OPEN && s->incoming == TLS_IN_OPEN)
-        stream_grant(s->lower, (uint32_t)(s->unread - s->in.bytes));
-    s->unread = s->in.bytes;
+    uint64_t taken = s->granted + s->in.bytes; /* more than the window after an owner who granted more */
+    if (taken >= TLS_WINDOW || s->below == TLS_BELOW_CLOSED || s->incoming != TLS_IN_OPEN)
+        return;
+    s->granted += (uint32_t)(TLS_WINDOW - taken);
+    stream_grant(s->lower, (uint32_t)(TLS_WINDOW - taken));
 }
 
 /* ---- failure ---- */
@@ -206,7 +208,13 @@ static void handshake_step(struct tls_stream *s)
 
 static void both_ended(struct tls_stream *s)
 {
-    if (s->state != TLS_OPEN || s->incoming != TLS_IN_ENDED || s->outgoing != TLS_OUT_FINISHED)
+    if (s->state != TLS_OPEN || s->incoming != TLS_IN_ENDED)
+        return;
+    if (s->lost != ENDING_DONE) {
+        tls_stream_end_now(s, s->lost);
+        return;
+    }
+    if (s->outgoing != TLS_OUT_FINISHED)
         return;
     if (s->below == TLS_BELOW_CLOSED) {
         tls_stream_end_now(s, ENDING_DONE);

@@ -102,7 +102,7 @@ static void lower_open(struct stream *lower)
 static void lower_data(struct stream *lower, struct seg seg)
 {
     struct tls_stream *s = lower->owner;
-    s->unread += seg.len;
+    s->granted -= seg.len < s->granted ? seg.len : s->granted; /* it may be a former owner's credit */
     if ((s->state != TLS_HANDSHAKE && s->state != TLS_OPEN) || s->incoming == TLS_IN_ENDED) {
         worker_release_seg(s->base.worker, seg); /* not wanted any more, but let it flow until the end */
         tls_flow_grant_below(s);
@@ -147,9 +147,11 @@ static void lower_end(struct stream *lower)
     }
 }
 
-/* Ended cleanly below; what is still to be read goes up as the owner grants credit. */
-static void below_is_done(struct tls_stream *s)
+/* Ended cleanly below, if it was then reset or not; what is still to be read goes up as the owner grants
+ * credit. */
+static void below_is_done(struct tls_stream *s, enum ending reason)
 {
+    s->lost = reason;
     if (s->incoming == TLS_IN_OPEN)
         s->incoming = TLS_IN_BELOW_ENDED;
     tls_flow_read(s);
@@ -163,8 +165,8 @@ static void lower_closed(struct stream *lower, enum ending reason)
     switch (s->state) {
     case TLS_HANDSHAKE: deliver_closed(s, reason == ENDING_DONE ? ENDING_TRUNCATED : reason); break;
     case TLS_OPEN:
-        if (reason == ENDING_DONE)
-            below_is_done(s);
+        if (reason == ENDING_DONE || s->incoming == TLS_IN_BELOW_ENDED)
+            below_is_done(s, reason);
         else
             deliver_closed(s, reason);
         break;
@@ -198,6 +200,11 @@ static void tls_send(struct stream *base, struct seg seg)
 {
     struct tls_stream *s = tls_of(base);
     bool alive = s->state == TLS_HANDSHAKE || s->state == TLS_OPEN;
+    if (s->state == TLS_OPEN && s->lost != ENDING_DONE) { /* nobody is left to take it */
+        worker_release_seg(base->worker, seg);
+        tls_stream_end_now(s, s->lost);
+        return;
+    }
     if (!alive || s->outgoing != TLS_OUT_OPEN || !tls_queue_push(&s->plain, seg)) {
         worker_release_seg(base->worker, seg);
         if (alive && s->outgoing == TLS_OUT_OPEN)
@@ -330,8 +337,7 @@ static struct stream *start(struct tls_stream *s, struct stream **lower)
     }
     s->lower = below;
     stream_bind(below, &lower_events, s);
-    stream_grant(below, TLS_WINDOW);
-    worker_defer(s->base.worker, &s->task);
+    worker_defer(s->base.worker, &s->task); /* the first step, and the first credit */
     return &s->base;
 }
 
@@ -374,6 +380,23 @@ struct stream *tls_accept(struct worker *w, struct stream **lower, struct tls_co
 {
     ASSERT(c->role == TLS_SERVER);
     return start(stream_new(w, c), lower);
+}
+
+void tls_accept_early(struct stream *base, struct seg seg)
+{
+    struct tls_stream *s = tls_of(base);
+    if (s->state == TLS_HANDSHAKE)
+        ASSERT(!list_empty(&s->task.node)); /* nothing came from below yet */
+    if (s->state == TLS_HANDSHAKE && tls_queue_push_packed(&s->in, base->worker, seg))
+        return;
+    worker_release_seg(base->worker, seg);
+    tls_abort(base, ENDING_LIMIT); /* a gap is never read */
+}
+
+void tls_accept_credit(struct stream *base, uint32_t bytes)
+{
+    struct tls_stream *s = tls_of(base);
+    s->granted = bytes > UINT32_MAX - s->granted ? UINT32_MAX : s->granted + bytes;
 }
 
 const struct tls_info *tls_stream_info(const struct stream *base)
