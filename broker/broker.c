@@ -118,6 +118,7 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
                    .waiters_per_endpoint_max = p->waiters_per_endpoint_max,
                    .dials_in_flight_max = p->dials_in_flight_max,
                    .tickets_per_endpoint_max = p->tickets_per_endpoint_max,
+                   .warm_spares = p->warm_spares,
                    .wait_ms = p->wait_timeout_ms,
                    .idle_ms = p->idle_timeout_ms,
                    .age_max_ms = p->age_max_ms,
