@@ -16,6 +16,8 @@
     X(front_tls_failed, "hawser_front_tls_failed_total", counter, "client TLS handshakes that failed")       \
     X(requests, "hawser_requests_total", counter, "requests whose head was read")                            \
     X(requests_active, "hawser_requests_in_flight", gauge, "exchanges open now")                             \
+    X(tunnels, "hawser_tunnels_total", counter, "CONNECTs and upgrades asked for")                           \
+    X(tunnels_active, "hawser_tunnels_open", gauge, "tunnels open or being opened now")                      \
     X(requests_malformed, "hawser_requests_malformed_total", counter, "requests refused as malformed")       \
     X(requests_insecure, "hawser_requests_insecure_total", counter,                                          \
       "requests on routes with insecure: true")                                                              \
@@ -45,7 +47,9 @@
     X(pool_dialling, "hawser_pool_connections{state=\"dialling\"}", gauge, "pooled connections by state")    \
     X(pool_idle, "hawser_pool_connections{state=\"idle\"}", gauge, "pooled connections by state")            \
     X(pool_leased, "hawser_pool_connections{state=\"leased\"}", gauge, "pooled connections by state")        \
+    X(pool_shared, "hawser_pool_connections{state=\"shared\"}", gauge, "pooled connections by state")        \
     X(pool_closing, "hawser_pool_connections{state=\"closing\"}", gauge, "pooled connections by state")      \
+    X(pool_shares, "hawser_pool_shared_leases", gauge, "leases on shared connections now")                   \
     X(pool_waiters, "hawser_pool_waiters", gauge, "requests that wait for a connection now")                 \
     X(pool_retired_idle, "hawser_pool_retired_total{reason=\"idle\"}", counter, "connections retired")       \
     X(pool_retired_age, "hawser_pool_retired_total{reason=\"age\"}", counter, "connections retired")         \
@@ -60,7 +64,9 @@
     X(buffers_starved, "hawser_buffers_starved_total", counter,                                              \
       "times receiving paused for lack of buffers")                                                          \
     X(ring_overflows, "hawser_ring_overflows_total", counter, "completion queue overflows")                  \
-    X(log_dropped, "hawser_log_lines_dropped_total", counter, "log lines lost because the log was not read")
+    X(log_dropped, "hawser_log_lines_dropped_total", counter, "log lines lost because the log was not read") \
+    X(audit_dropped, "hawser_audit_lines_dropped_total", counter,                                            \
+      "audit lines lost because the audit file did not take them")
 
 enum counter {
 #define X(symbol, name, type, help) COUNTER_##symbol,
