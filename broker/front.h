@@ -13,6 +13,7 @@
 
 #include "broker/body.h"
 #include "broker/broker.h"
+#include "broker/callers.h"
 #include "broker/crumbs.h"
 #include "broker/exchange.h"
 #include "broker/http/head.h"
@@ -201,7 +202,14 @@ MUST_USE bool exchange_begin(struct front_conn *, const struct asker_ops *, void
  * the process is reached, nothing was begun, and the caller answers 503 with the text of ENDING_LIMIT. */
 
 enum counter exchange_gauge(enum exchange_form);
-/* Which of the two limits it counts against: requests, or tunnels and upgrades. */
+enum caller_use exchange_use(enum exchange_form);
+/* Where it counts: among requests, or among tunnels, which upgrades are too. */
+
+/* front_audit.c */
+void front_audit_exchange(const struct exchange *);
+/* When it is over, and its connection still known. */
+void front_audit_limit(const struct front_conn *, const struct access_record *);
+/* A request that was refused for a limit, before there was an exchange. */
 
 /* front_exchange.c */
 void exchange_count_ending(struct worker *, enum ending);

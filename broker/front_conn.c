@@ -5,6 +5,7 @@
  * bounded by the credit (EXCHANGE_BUDGET): credit comes back only for what was consumed.
  */
 #include "broker/front.h"
+#include "broker/front_bridge.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -24,14 +25,15 @@ static const struct {
 } states[FRONT_STATES] = {
 #define T(field) offsetof(struct broker_times, field)
 #define NO_LIMIT SIZE_MAX
-    [FRONT_HANDSHAKE] = {"handshake", B(IDLE) | B(CLOSING),                                   T(client_tls_ms) },
-    [FRONT_IDLE] = {"idle",      B(HEAD) | B(EXCHANGE) | B(LINGER) | B(CLOSING),         T(client_idle_ms)},
-    [FRONT_HEAD] = {"head",      B(EXCHANGE) | B(LINGER) | B(CLOSING),                   T(head_ms)       },
-    [FRONT_EXCHANGE] = {"exchange",  B(IDLE) | B(HOLD) | B(TUNNEL) | B(LINGER) | B(CLOSING), NO_LIMIT         },
-    [FRONT_HOLD] = {"hold",      B(HOLD) | B(TUNNEL) | B(CLOSING),                       T(hold_ms)       },
-    [FRONT_TUNNEL] = {"tunnel",    B(CLOSING),                                             T(tunnel_idle_ms)},
-    [FRONT_LINGER] = {"linger",    B(CLOSING),                                             T(linger_ms)     },
-    [FRONT_CLOSING] = {"closing",   0,                                                      NO_LIMIT         },
+    [FRONT_HANDSHAKE] = {"handshake", B(IDLE) | B(CLOSING),                                                  T(client_tls_ms) },
+    [FRONT_IDLE] = {"idle",      B(HEAD) | B(EXCHANGE) | B(LINGER) | B(CLOSING),                        T(client_idle_ms)},
+    [FRONT_HEAD] = {"head",      B(EXCHANGE) | B(LINGER) | B(CLOSING),                                  T(head_ms)       },
+    [FRONT_EXCHANGE] = {"exchange",  B(IDLE) | B(HOLD) | B(TUNNEL) | B(HANDSHAKE) | B(LINGER) | B(CLOSING),
+                         NO_LIMIT                                                                                             },
+    [FRONT_HOLD] = {"hold",      B(HOLD) | B(TUNNEL) | B(CLOSING),                                      T(hold_ms)       },
+    [FRONT_TUNNEL] = {"tunnel",    B(CLOSING),                                                            T(tunnel_idle_ms)},
+    [FRONT_LINGER] = {"linger",    B(CLOSING),                                                            T(linger_ms)     },
+    [FRONT_CLOSING] = {"closing",   0,                                                                     NO_LIMIT         },
 #undef T
 };
 #undef B
@@ -133,6 +135,19 @@ void front_drain(struct front_conn *c)
         front_finish(c);
 }
 
+void front_lost(struct front_conn *c, enum ending reason)
+{
+    struct broker_worker *bw = c->bw;
+    leave_exchange(c, reason);
+    drop_pending(c);
+    front_bridge_drop(c);
+    outbox_reset(&c->out);
+    worker_disarm(bw->worker, &c->timer);
+    list_remove(&c->node);
+    gauge_sub(bw->worker, COUNTER_front_connections, 1);
+    slab_give(&bw->conns, c);
+}
+
 static void on_timer(struct timer *t)
 {
     struct front_conn *c = container_of(t, struct front_conn, timer);
@@ -171,7 +186,7 @@ static void on_open(struct stream *s)
         return;
     const struct tls_info *info = tls_stream_info(s);
     snprintf(c->client_name, sizeof(c->client_name), "%.*s", (int)sizeof(c->client_name) - 1, info->peer_cn);
-    if (!broker_client_allowed(c->listener->config, s)) {
+    if (c->bridge ? !front_bridge_client_allowed(c) : !broker_client_allowed(c->listener->config, s)) {
         refuse_client(c, "the certificate's name is not among allowedNames");
         return;
     }
@@ -241,28 +256,33 @@ static void on_end(struct stream *s)
 static void on_closed(struct stream *s, enum ending reason)
 {
     struct front_conn *c = s->owner;
-    struct broker_worker *bw = c->bw;
+    struct worker *w = worker_of(c);
     if (c->state == FRONT_HANDSHAKE) {
         const struct tls_info *info = tls_stream_info(s);
-        counter_add(bw->worker, COUNTER_front_tls_failed, 1);
-        log_begin(bw->worker, LOG_INFO, "client_tls_failed");
-        log_str(bw->worker, "peer", c->peer_text);
-        log_str(bw->worker, "reason", ending_name(reason));
-        log_str(bw->worker, "detail", info->detail);
-        log_end(bw->worker);
+        counter_add(w, COUNTER_front_tls_failed, 1);
+        log_begin(w, LOG_INFO, "client_tls_failed");
+        log_str(w, "peer", c->peer_text);
+        log_str(w, "reason", ending_name(reason));
+        log_str(w, "detail", info->detail);
+        log_end(w);
     }
     bool in_tunnel = c->state == FRONT_HOLD || c->state == FRONT_TUNNEL;
-    leave_exchange(c, in_tunnel && reason == ENDING_DONE ? ENDING_DONE : ENDING_CLIENT_GONE);
-    drop_pending(c);
-    outbox_reset(&c->out);
-    worker_disarm(bw->worker, &c->timer);
-    list_remove(&c->node);
-    gauge_sub(bw->worker, COUNTER_front_connections, 1);
+    front_lost(c, in_tunnel && reason == ENDING_DONE ? ENDING_DONE : ENDING_CLIENT_GONE);
     stream_free(s);
-    slab_give(&bw->conns, c);
 }
 
 static const struct stream_events front_events = {on_open, on_data, on_sent, on_end, on_closed};
+
+void front_take_stream(struct front_conn *c, struct stream *tls)
+{
+    c->stream = tls;
+    crumbs_drop(&c->crumbs);
+    outbox_reset(&c->out);
+    outbox_open(&c->out, tls);
+    stream_bind(tls, &front_events, c);
+    front_set_state(c, FRONT_HANDSHAKE);
+    stream_grant(tls, EXCHANGE_BUDGET);
+}
 
 /* -- a stream that nobody wanted ----------------------------------------------------------------------------
  */

@@ -65,14 +65,14 @@ static void settle(struct exchange *ex)
     struct worker *w = worker_of(ex);
     struct front_conn *c = ex->conn;
     end_dialling(ex);
-    caller_leave(ex->bw->broker->callers, w->number, ex->caller,
-                 ex->form == EXCHANGE_REQUEST ? CALLER_REQUEST : CALLER_TUNNEL);
+    caller_leave(ex->bw->broker->callers, w->number, ex->caller, exchange_use(ex->form));
     exchange_count_ending(w, ex->ending);
     gauge_sub(w, exchange_gauge(ex->form), 1);
     if (ex->progress != EXCHANGE_TUNNEL)
         phase_observe(w, PHASE_total, w->now_ns - ex->access.started_ns);
     if (c->bw->broker->access_log)
         access_log_write(c, ex);
+    front_audit_exchange(ex);
     ex->conn = NULL;
     ex->asker = NULL;
 }
@@ -266,6 +266,10 @@ static void on_head(struct exchange *ex, struct msg *msg)
 
 static void on_connected(struct exchange *ex, struct msg *msg)
 {
+    if (msg->seg.buf) {
+        snprintf(ex->access.detail, sizeof(ex->access.detail), "%.*s", (int)msg->seg.len, msg->seg.data);
+        worker_release_seg(worker_of(ex), msg->seg);
+    }
     if (!ex->conn)
         return;
     note_phases(ex, msg);

@@ -41,11 +41,15 @@
       "tickets offered that the endpoint did not take")                                                      \
     X(tickets, "hawser_tls_tickets", gauge, "session tickets kept")                                          \
     X(tickets_stored, "hawser_tls_tickets_stored_total", counter, "session tickets received and kept")       \
+    X(minted, "hawser_tls_minted_total", counter, "server certificates made for destinations")               \
+    X(minted_kept, "hawser_tls_minted_certificates", gauge, "made certificates kept for the next client")    \
     X(pool_endpoints, "hawser_pool_endpoints", gauge, "endpoints known")                                     \
     X(pool_dialling, "hawser_pool_connections{state=\"dialling\"}", gauge, "pooled connections by state")    \
     X(pool_idle, "hawser_pool_connections{state=\"idle\"}", gauge, "pooled connections by state")            \
     X(pool_leased, "hawser_pool_connections{state=\"leased\"}", gauge, "pooled connections by state")        \
+    X(pool_shared, "hawser_pool_connections{state=\"shared\"}", gauge, "pooled connections by state")        \
     X(pool_closing, "hawser_pool_connections{state=\"closing\"}", gauge, "pooled connections by state")      \
+    X(pool_shares, "hawser_pool_shared_leases", gauge, "leases on shared connections now")                   \
     X(pool_waiters, "hawser_pool_waiters", gauge, "requests that wait for a connection now")                 \
     X(pool_retired_idle, "hawser_pool_retired_total{reason=\"idle\"}", counter, "connections retired")       \
     X(pool_retired_age, "hawser_pool_retired_total{reason=\"age\"}", counter, "connections retired")         \
@@ -60,7 +64,9 @@
     X(buffers_starved, "hawser_buffers_starved_total", counter,                                              \
       "times receiving paused for lack of buffers")                                                          \
     X(ring_overflows, "hawser_ring_overflows_total", counter, "completion queue overflows")                  \
-    X(log_dropped, "hawser_log_lines_dropped_total", counter, "log lines lost because the log was not read")
+    X(log_dropped, "hawser_log_lines_dropped_total", counter, "log lines lost because the log was not read") \
+    X(audit_dropped, "hawser_audit_lines_dropped_total", counter,                                            \
+      "audit lines lost because the audit file did not take them")
 
 enum counter {
 #define X(symbol, name, type, help) COUNTER_##symbol,

@@ -31,7 +31,8 @@ enum {
 
 enum tls_role { TLS_CLIENT, TLS_SERVER };
 
-/* Certificates and their key as DER. Only lent. */
+/* Certificates and the key of the first as DER. Only lent. That they belong together is the caller's promise:
+ * to find out would cost several times what the context does; a handshake fails otherwise. */
 struct tls_own_identity {
     const uint8_t *chain; /* one certificate behind the other, leaf first */
     size_t chain_len;
@@ -102,7 +103,8 @@ struct stream *tls_connect(struct worker *, struct stream **lower, struct tls_co
                            void (*on_ticket)(struct stream *, const uint8_t *ticket, size_t len));
 struct stream *tls_accept(struct worker *, struct stream **lower, struct tls_context *);
 /* Over a stream that had another owner: what that owner was given and has to pass on. Both directly after
- * tls_accept(), before the turn ends. A stream whose end was told already cannot be taken over. */
+ * tls_accept(), before the turn ends. What it sent and was not yet told of as `sent` is released here. A
+ * stream whose end was told already cannot be taken over. */
 void tls_accept_early(struct stream *, struct seg);
 /* Takes the segment: bytes that came before, in order. */
 void tls_accept_credit(struct stream *, uint32_t bytes);

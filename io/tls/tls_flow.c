@@ -72,7 +72,7 @@ static void out_shrink(struct tls_stream *s)
 static void out_flush(struct tls_stream *s)
 {
     if (s->out_buf && s->out.used > 0 && s->below == TLS_BELOW_OPEN) {
-        struct seg seg = {.buf = s->out_buf, .data = s->out.to, .len = s->out.used};
+        struct seg seg = {.buf = s->out_buf, .data = s->out.to, .len = s->out.used, .tag = TLS_MARK};
         s->outstanding += seg.len;
         s->out_buf = NULL;
         stream_send(s->lower, seg);
@@ -208,7 +208,13 @@ static void handshake_step(struct tls_stream *s)
 
 static void both_ended(struct tls_stream *s)
 {
-    if (s->state != TLS_OPEN || s->incoming != TLS_IN_ENDED || s->outgoing != TLS_OUT_FINISHED)
+    if (s->state != TLS_OPEN || s->incoming != TLS_IN_ENDED)
+        return;
+    if (s->lost != ENDING_DONE) {
+        tls_stream_end_now(s, s->lost);
+        return;
+    }
+    if (s->outgoing != TLS_OUT_FINISHED)
         return;
     if (s->below == TLS_BELOW_CLOSED) {
         tls_stream_end_now(s, ENDING_DONE);
