@@ -28,6 +28,9 @@ enum {
     HUGE_BUFFERS = 32,
 };
 
+/* Identities that need no TLS profile; the others are numbered behind them. */
+enum { PROFILE_PLAIN, PROFILE_OPAQUE, PROFILES_OWN };
+
 struct builder {
     struct broker *broker;
     char *detail;
@@ -43,36 +46,39 @@ static int fail(struct builder *b, int rc, const char *what)
 /* -- profiles and routes ------------------------------------------------------------------------------------
  */
 
-static int make_context(struct builder *b, const struct config_tls_profile *p, bool insecure,
-                        struct pool_profile *ret)
+static int make_context(struct builder *b, const struct config_tls_profile *p, struct pool_profile *ret)
 {
     struct tls_context_options options = {.role = TLS_CLIENT,
                                           .ca_file = p->ca_file,
                                           .certificate_file = p->client_certificate_file,
                                           .key_file = p->client_key_file,
-                                          .alpn = config_alpn_text(p->alpn),
+                                          .alpn = ret->single_use && p->alpn != CONFIG_ALPN_NONE
+                                                      ? "http/1.1" /* only it can be upgraded */
+                                                      : config_alpn_text(p->alpn),
                                           .allow_tls12 = p->min_version == CONFIG_TLS_1_2,
-                                          .insecure = insecure,
+                                          .insecure = ret->insecure,
                                           .resumption = p->resumption};
     ret->tls = true;
-    ret->insecure = insecure;
     ret->resumption = p->resumption;
     if (p->server_name)
         snprintf(ret->server_name, sizeof(ret->server_name), "%s", p->server_name);
     return tls_context_new(&options, &ret->context, b->detail, b->detail_size);
 }
 
-/* Routes with the same profile and the same will to verify share one identity, and so one pool. */
-static const struct pool_profile *profile_for(struct builder *b, const struct config_route *r)
+/* Routes with the same profile and the same will to verify share one identity, and so one pool. Upgrades have
+ * an identity beside it, whose connections carry one of them each. NULL: said why. */
+static const struct pool_profile *profile_for(struct builder *b, const struct config_route *r,
+                                              bool single_use)
 {
     struct broker *broker = b->broker;
-    uint32_t id = (uint32_t)(r->profile - broker->config->tls_profiles) * 2 + (r->insecure ? 1 : 0) + 1;
+    uint32_t number = (uint32_t)(r->profile - broker->config->tls_profiles);
+    uint32_t id = PROFILES_OWN + number * 4 + (r->insecure ? 1 : 0) + (single_use ? 2 : 0);
     for (unsigned i = 0; i < broker->profile_count; i++)
         if (broker->profiles[i].id == id)
             return &broker->profiles[i];
     struct pool_profile *p = &broker->profiles[broker->profile_count];
-    *p = (struct pool_profile){.id = id, .generation = 1};
-    if (make_context(b, r->profile, r->insecure, p) < 0)
+    *p = (struct pool_profile){.id = id, .generation = 1, .insecure = r->insecure, .single_use = single_use};
+    if (make_context(b, r->profile, p) < 0)
         return NULL;
     broker->profile_count++;
     return p;
@@ -102,21 +108,27 @@ static int make_routes(struct builder *b)
     const struct config *config = broker->config;
     broker->route_count = config->route_count;
     broker->route_table = calloc(config->route_count + 1u, sizeof(*broker->route_table));
-    broker->profiles = calloc(config->tls_profile_count * 2u + 1u, sizeof(*broker->profiles));
+    broker->profiles = calloc(config->tls_profile_count * 4u + PROFILES_OWN, sizeof(*broker->profiles));
     if (!broker->route_table || !broker->profiles)
         return fail(b, -ENOMEM, "routes");
-    broker->profiles[broker->profile_count++] = (struct pool_profile){0}; /* plain HTTP */
+    broker->profiles[PROFILE_PLAIN] = (struct pool_profile){.id = PROFILE_PLAIN};
+    broker->profiles[PROFILE_OPAQUE] = (struct pool_profile){.id = PROFILE_OPAQUE, .single_use = true};
+    broker->profile_count = PROFILES_OWN;
     for (unsigned i = 0; i < config->route_count; i++) {
         const struct config_route *r = &config->routes[i];
         struct broker_route *route = &broker->route_table[i];
-        *route = (struct broker_route){.name = r->name, .config = r, .plain = &broker->profiles[0]};
+        *route = (struct broker_route){.name = r->name,
+                                       .config = r,
+                                       .plain = &broker->profiles[PROFILE_PLAIN],
+                                       .opaque = &broker->profiles[PROFILE_OPAQUE]};
         route->lease_ms = config->timeouts.resolve_ms + r->timeouts.connect_ms + r->timeouts.tls_ms +
                           r->timeouts.queue_ms;
         route->first_byte_ms = r->timeouts.first_byte_ms;
         if (r->action == CONFIG_REFUSE || !r->profile)
             continue;
-        route->profile = profile_for(b, r);
-        if (!route->profile)
+        route->profile = profile_for(b, r, false);
+        route->upgrade = route->profile ? profile_for(b, r, true) : NULL;
+        if (!route->upgrade)
             return -EINVAL;
         if (r->profile->bearer_token_file) {
             int rc = read_token(b, r->profile->bearer_token_file, route->authorization,
@@ -174,7 +186,7 @@ static int make_listeners(struct builder *b, struct broker_worker *bw, struct tl
 static int make_state(struct builder *b, struct broker_worker *bw, struct worker *w)
 {
     const struct config *config = b->broker->config;
-    uint32_t exchanges = config->limits.requests_in_flight_max;
+    uint32_t exchanges = config->limits.requests_in_flight_max + config->limits.tunnels_max;
     bw->broker = b->broker;
     bw->worker = w;
     w->app = bw;
@@ -317,10 +329,14 @@ int broker_new(const struct broker_options *o, struct broker **ret, char *ret_de
                                           .client_idle_ms = config->limits.client_idle_timeout_ms,
                                           .head_ms = config->limits.head_timeout_ms,
                                           .linger_ms = LINGER_MS,
-                                          .half_closed_ms = HALF_CLOSED_MS};
+                                          .half_closed_ms = HALF_CLOSED_MS,
+                                          .hold_ms = config->timeouts.tunnel_speak_first_ms,
+                                          .tunnel_idle_ms = config->timeouts.tunnel_idle_ms};
     broker->request_limits = HTTP1_REQUEST_LIMITS;
     broker->request_limits.head_bytes_max = config->limits.head_bytes_max;
     broker->request_limits.fields_max = config->limits.fields_max;
+    broker->connect_limits = HTTP1_CONNECT_LIMITS;
+    broker->connect_limits.head_bytes_max = config->limits.connect_head_bytes_max;
     broker->response_limits = HTTP1_RESPONSE_LIMITS;
     broker->response_limits.head_bytes_max = config->limits.response_head_bytes_max;
     broker->response_limits.fields_max = config->limits.fields_max;

@@ -43,7 +43,7 @@ struct broker_options {
 };
 
 struct broker_times {
-    uint32_t client_tls_ms, client_idle_ms, head_ms, linger_ms, half_closed_ms;
+    uint32_t client_tls_ms, client_idle_ms, head_ms, linger_ms, half_closed_ms, hold_ms, tunnel_idle_ms;
 };
 
 /* A route as the data path needs it. */
@@ -52,6 +52,8 @@ struct broker_route {
     const struct config_route *config;
     const struct pool_profile *profile; /* for https; NULL: the route has none */
     const struct pool_profile *plain;   /* for http */
+    const struct pool_profile *upgrade; /* for upgrades over https, as profile */
+    const struct pool_profile *opaque;  /* for tunnels, and upgrades over http */
     char authorization[2048];           /* "Bearer …" towards the destination, "" for none; a secret */
     uint32_t lease_ms, first_byte_ms;
 };
@@ -59,7 +61,7 @@ struct broker_route {
 struct broker {
     struct config *config;
     struct broker_times times;
-    struct http1_limits request_limits, response_limits;
+    struct http1_limits request_limits, connect_limits, response_limits;
     bool access_log;
     unsigned count; /* of workers */
     struct worker *workers;

@@ -1,9 +1,9 @@
 /* broker/egress_exchange.c — the life of an egress half: from OPEN through a lease to its last word.
  *
- * It refuses to know HTTP's bytes (egress_http1.c) and how connections are made (pool/). A connection that
- * was lent and died before the first response byte is replaced once, if that is safe: no request byte had
- * been taken over by the layer below, or the method is idempotent and no body byte was sent (RFC 9110
- * section 9.2.2).
+ * It refuses to know bytes (egress_http1.c, egress_tunnel.c) and how connections are made (pool/). A
+ * connection that was lent and died before the first response byte is replaced once, if that is safe: no
+ * request byte had been taken over by the layer below, or the method is idempotent and no body byte was sent
+ * (RFC 9110 section 9.2.2).
  */
 #include "broker/egress.h"
 
@@ -16,7 +16,6 @@
 
 static void on_granted(struct lease *, struct conn *, enum lease_how);
 static void on_failed(struct lease *, enum ending, const char *detail);
-static const struct stream_events egress_events;
 
 static struct worker *worker_of(const struct egress *e)
 {
@@ -33,10 +32,16 @@ const struct head *egress_request_head(const struct egress *e)
     return (const struct head *)open_of(e)->head;
 }
 
+enum exchange_form egress_form(const struct egress *e)
+{
+    return open_of(e)->form;
+}
+
 void egress_post(struct egress *e, uint32_t kind, struct seg seg, uint32_t value)
 {
     struct msg msg = {.deliver = exchange_deliver, .to = e->front, .seg = seg, .kind = kind, .value = value};
-    if ((kind & EX_KIND) == EX_HEAD || (kind & EX_KIND) == EX_RESET) {
+    enum exchange_kind plain = (enum exchange_kind)(kind & EX_KIND);
+    if (plain == EX_HEAD || plain == EX_CONNECTED || plain == EX_RESET) {
         struct exchange_phases phases = {(uint32_t)(e->lease.queue_ns / 1000),
                                          (uint32_t)(e->lease.dial_ns / 1000),
                                          (uint32_t)(e->lease.tls_ns / 1000), e->first_byte_us};
@@ -66,7 +71,7 @@ static struct egress **slot_of(struct broker_worker *bw, unsigned sender, uint32
     return &t->slots[slot];
 }
 
-static void egress_free(struct egress *e)
+void egress_free(struct egress *e)
 {
     struct broker_worker *bw = e->bw;
     struct worker *w = worker_of(e);
@@ -152,6 +157,7 @@ static void lease(struct egress *e, bool fresh)
     e->state = EGRESS_LEASING;
     e->lease.owner = e;
     e->lease.fresh = fresh;
+    e->lease.at_once = open->form != EXCHANGE_REQUEST; /* who asks for a tunnel is answered in bounded time */
     e->lease.granted = on_granted;
     e->lease.failed = on_failed;
     pool_lease(e->bw->pool, &open->key, &e->lease, w->now_ns + open->lease_ms * 1000000ull);
@@ -164,54 +170,53 @@ static void on_failed(struct lease *l, enum ending reason, const char *detail)
 
 static void on_deadline(struct timer *t)
 {
-    egress_fail(container_of(t, struct egress, deadline), ENDING_DEADLINE,
-                "no response within the route's first byte limit");
+    struct egress *e = container_of(t, struct egress, deadline);
+    if (e->state == EGRESS_TUNNEL)
+        egress_fail(e, ENDING_SLOW_READER, "the destination stopped reading after the tunnel had ended");
+    else
+        egress_fail(e, ENDING_DEADLINE, "no response within the route's first byte limit");
 }
 
 /* The limit runs from the last byte of the request that was passed on: an upload may take its time as long as
  * it moves, and one that stops, by whose doing ever, holds its connection for no longer than a silent answer.
  */
-static void expect_first_byte(struct egress *e)
+void egress_expect_first_byte(struct egress *e)
 {
     if (e->state == EGRESS_WAITING && open_of(e)->first_byte_ms)
         worker_arm_ms(worker_of(e), &e->deadline, open_of(e)->first_byte_ms);
 }
 
-static void send_request(struct egress *e)
+void egress_saw_first_byte(struct egress *e)
 {
-    if (!egress_write_head(e)) {
-        egress_fail(e, ENDING_LIMIT, "out of buffers");
-        return;
-    }
-    while (!segq_empty(&e->early))
-        egress_write_data(e, segq_pop(&e->early, &e->bw->seg_nodes));
-    if (e->request_ended)
-        egress_write_end(e);
+    uint64_t waited = worker_of(e)->now_ns - e->leased_ns;
+    e->state = EGRESS_HEAD;
+    e->first_byte_us = (uint32_t)(waited / 1000);
+    worker_disarm(worker_of(e), &e->deadline);
+    phase_observe(worker_of(e), PHASE_first_byte, waited);
 }
 
 static void on_granted(struct lease *l, struct conn *conn, enum lease_how how)
 {
     struct egress *e = l->owner;
-    struct worker *w = worker_of(e);
     e->conn = conn;
     e->how = how;
     e->leased = true;
     e->stream = conn_stream(conn);
     e->state = EGRESS_WAITING;
-    e->leased_ns = w->now_ns;
-    stream_bind(e->stream, &egress_events, e);
+    e->leased_ns = worker_of(e)->now_ns;
+    e->ops = egress_form(e) == EXCHANGE_CONNECT ? &egress_tunnel_ops : &egress_http1_ops;
     outbox_open(&e->out, e->stream);
-    e->credit = conn_credit(conn);
-    if (e->credit < EXCHANGE_BUDGET) {
-        stream_grant(e->stream, EXCHANGE_BUDGET - e->credit);
-        e->credit = EXCHANGE_BUDGET;
+    if (!e->ops->begin(e)) {
+        egress_fail(e, ENDING_LIMIT, "out of buffers");
+        return;
     }
-    expect_first_byte(e);
-    send_request(e);
+    while (!segq_empty(&e->early))
+        e->ops->data(e, segq_pop(&e->early, &e->bw->seg_nodes));
+    if (e->request_ended)
+        e->ops->end(e);
 }
 
-/* The connection ended before the response did. */
-static void on_connection_lost(struct egress *e, enum ending reason, bool already_closed)
+void egress_lost(struct egress *e, enum ending reason, bool already_closed)
 {
     if (retry_is_safe(e)) {
         e->retry = e->head_taken ? RETRY_IDEMPOTENT : RETRY_UNSENT;
@@ -242,56 +247,6 @@ static void on_connection_lost(struct egress *e, enum ending reason, bool alread
                     ? "a reused connection ended before the response; the request is not safe to repeat"
                     : NULL);
 }
-
-/* -- events of the leased stream ----------------------------------------------------------------------------
- */
-
-static void on_open(struct stream *s)
-{
-    (void)s; /* leased streams are open already */
-}
-
-static void on_data(struct stream *s, struct seg seg)
-{
-    struct egress *e = s->owner;
-    ASSERT(seg.len <= e->credit);
-    e->credit -= seg.len;
-    if (e->state == EGRESS_WAITING) {
-        uint64_t waited = worker_of(e)->now_ns - e->leased_ns;
-        e->state = EGRESS_HEAD;
-        e->first_byte_us = (uint32_t)(waited / 1000);
-        worker_disarm(worker_of(e), &e->deadline);
-        phase_observe(worker_of(e), PHASE_first_byte, waited);
-    }
-    egress_read(e, crumbs_collect(&e->crumbs, seg));
-}
-
-static void on_sent(struct stream *s, struct seg seg)
-{
-    struct egress *e = s->owner;
-    struct outbox_credit credit = outbox_sent(&e->out, seg);
-    e->head_taken = true;
-    if (credit.bytes > 0) {
-        expect_first_byte(e);
-        egress_post(e, EX_CREDIT, credit.seg, credit.bytes);
-    }
-}
-
-static void on_end(struct stream *s)
-{
-    struct egress *e = s->owner;
-    if (e->state == EGRESS_WAITING)
-        on_connection_lost(e, ENDING_DONE, false);
-    else
-        egress_read_end(e);
-}
-
-static void on_closed(struct stream *s, enum ending reason)
-{
-    on_connection_lost(s->owner, reason, true);
-}
-
-static const struct stream_events egress_events = {on_open, on_data, on_sent, on_end, on_closed};
 
 /* -- messages from the front half ---------------------------------------------------------------------------
  */
@@ -325,7 +280,7 @@ static void on_open_message(struct broker_worker *bw, struct msg *msg, struct eg
 static void on_data_message(struct egress *e, struct seg seg)
 {
     if (e->conn)
-        egress_write_data(e, seg);
+        e->ops->data(e, seg);
     else if (!segq_push(&e->early, &e->bw->seg_nodes, seg)) {
         worker_release_seg(worker_of(e), seg);
         egress_fail(e, ENDING_LIMIT, "out of buffers");
@@ -338,10 +293,8 @@ static void on_credit_message(struct egress *e, struct msg *msg)
         worker_release_seg(worker_of(e), msg->seg);
     uint32_t paid = msg->value < e->owed ? msg->value : e->owed;
     e->owed -= paid;
-    if (e->conn && msg->value > paid) {
-        e->credit += msg->value - paid;
-        stream_grant(e->stream, msg->value - paid);
-    }
+    if (e->conn && msg->value > paid)
+        e->ops->credit(e, msg->value - paid);
 }
 
 void egress_deliver(struct worker *w, struct msg *msg)
@@ -366,18 +319,20 @@ void egress_deliver(struct worker *w, struct msg *msg)
         on_data_message(e, msg->seg);
         e = *slot;
         if (e && (msg->kind & EX_WITH_END) && e->conn)
-            egress_write_end(e);
+            e->ops->end(e);
         break;
     case EX_END:
         e->request_ended = true;
         e->trailers = msg->seg;
         if (e->conn)
-            egress_write_end(e);
+            e->ops->end(e);
         break;
     case EX_RESET: egress_fail(e, ENDING_CANCELLED, NULL); break;
     case EX_CREDIT: on_credit_message(e, msg); break;
     case EX_OPEN:
     case EX_HEAD:
+    case EX_CONNECTED:
+    case EX_FIN:
     case EX_KIND:
     case EX_WITH_END: ASSERT(!"not a message to the egress half");
     }

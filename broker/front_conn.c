@@ -24,12 +24,14 @@ static const struct {
 } states[FRONT_STATES] = {
 #define T(field) offsetof(struct broker_times, field)
 #define NO_LIMIT SIZE_MAX
-    [FRONT_HANDSHAKE] = {"handshake", B(IDLE) | B(CLOSING),                           T(client_tls_ms) },
-    [FRONT_IDLE] = {"idle",      B(HEAD) | B(EXCHANGE) | B(LINGER) | B(CLOSING), T(client_idle_ms)},
-    [FRONT_HEAD] = {"head",      B(EXCHANGE) | B(LINGER) | B(CLOSING),           T(head_ms)       },
-    [FRONT_EXCHANGE] = {"exchange",  B(IDLE) | B(LINGER) | B(CLOSING),               NO_LIMIT         },
-    [FRONT_LINGER] = {"linger",    B(CLOSING),                                     T(linger_ms)     },
-    [FRONT_CLOSING] = {"closing",   0,                                              NO_LIMIT         },
+    [FRONT_HANDSHAKE] = {"handshake", B(IDLE) | B(CLOSING),                                   T(client_tls_ms) },
+    [FRONT_IDLE] = {"idle",      B(HEAD) | B(EXCHANGE) | B(LINGER) | B(CLOSING),         T(client_idle_ms)},
+    [FRONT_HEAD] = {"head",      B(EXCHANGE) | B(LINGER) | B(CLOSING),                   T(head_ms)       },
+    [FRONT_EXCHANGE] = {"exchange",  B(IDLE) | B(HOLD) | B(TUNNEL) | B(LINGER) | B(CLOSING), NO_LIMIT         },
+    [FRONT_HOLD] = {"hold",      B(HOLD) | B(TUNNEL) | B(CLOSING),                       T(hold_ms)       },
+    [FRONT_TUNNEL] = {"tunnel",    B(CLOSING),                                             T(tunnel_idle_ms)},
+    [FRONT_LINGER] = {"linger",    B(CLOSING),                                             T(linger_ms)     },
+    [FRONT_CLOSING] = {"closing",   0,                                                      NO_LIMIT         },
 #undef T
 };
 #undef B
@@ -96,7 +98,9 @@ static void leave_exchange(struct front_conn *c, enum ending reason)
 {
     struct exchange *ex = c->exchange;
     c->exchange = NULL;
-    if (ex)
+    if (ex && reason == ENDING_DONE)
+        exchange_client_done(ex);
+    else if (ex)
         exchange_client_gone(ex, reason);
 }
 
@@ -138,6 +142,8 @@ static void on_timer(struct timer *t)
     case FRONT_HANDSHAKE: front_abort(c, ENDING_TLS_TIMEOUT); return;
     case FRONT_LINGER: front_abort(c, ENDING_IDLE_TIMEOUT); return;
     case FRONT_EXCHANGE: half_closed_for_long(c); return;
+    case FRONT_HOLD:
+    case FRONT_TUNNEL: front_tunnel_timer(c); return;
     case FRONT_CLOSING:
     case FRONT_STATES: ASSERT(!"a state without a limit");
     }
@@ -180,12 +186,20 @@ static void on_data(struct stream *s, struct seg seg)
         return;
     }
     seg = crumbs_collect(&c->crumbs, seg);
+    front_tunnel_touch(c);
+    if (c->state == FRONT_TUNNEL) {
+        exchange_body(c->exchange, seg, false);
+        return;
+    }
     if (!segq_push(&c->pending, &c->bw->seg_nodes, seg)) {
         worker_release_seg(worker_of(c), seg);
         front_abort(c, ENDING_LIMIT);
         return;
     }
-    front_http1_input(c);
+    if (c->state == FRONT_HOLD)
+        front_tunnel_input(c);
+    else
+        front_http1_input(c);
 }
 
 static void on_sent(struct stream *s, struct seg seg)
@@ -193,11 +207,12 @@ static void on_sent(struct stream *s, struct seg seg)
     struct front_conn *c = s->owner;
     struct outbox_credit credit = outbox_sent(&c->out, seg);
     struct exchange *ex = c->exchange;
-    if (credit.bytes > 0 && ex && !ex->last_heard)
+    if (credit.bytes > 0 && ex)
         exchange_credit(ex, credit);
     else if (credit.seg.buf)
         worker_release_seg(worker_of(c), credit.seg);
     watch_half_closed(c);
+    front_tunnel_touch(c);
     if (outbox_is_empty(&c->out) && c->state == FRONT_EXCHANGE)
         front_http1_done(c);
 }
@@ -213,6 +228,8 @@ static void on_end(struct stream *s)
         watch_half_closed(c);
         front_http1_input(c);
         break;
+    case FRONT_HOLD:
+    case FRONT_TUNNEL: front_tunnel_input(c); break;
     case FRONT_HANDSHAKE: front_abort(c, ENDING_CLIENT_GONE); break;
     case FRONT_LINGER:
     case FRONT_CLOSING:
@@ -233,7 +250,8 @@ static void on_closed(struct stream *s, enum ending reason)
         log_str(bw->worker, "detail", info->detail);
         log_end(bw->worker);
     }
-    leave_exchange(c, ENDING_CLIENT_GONE);
+    bool in_tunnel = c->state == FRONT_HOLD || c->state == FRONT_TUNNEL;
+    leave_exchange(c, in_tunnel && reason == ENDING_DONE ? ENDING_DONE : ENDING_CLIENT_GONE);
     drop_pending(c);
     outbox_reset(&c->out);
     worker_disarm(bw->worker, &c->timer);

@@ -20,15 +20,17 @@ enum ending broker_judge(const struct broker *b, const struct front_listener *l,
     }
     memcpy(host, view->authority.host.data, view->authority.host.len);
     host[view->authority.host.len] = '\0';
+    bool tunnel = view->method == HTTP_METHOD_CONNECT;
     struct route_query query = {.host = host,
                                 .port = view->authority.port,
-                                .scheme = view->scheme == HTTP_SCHEME_HTTPS ? CONFIG_SCHEME_HTTPS
-                                                                            : CONFIG_SCHEME_HTTP,
+                                .scheme = tunnel                              ? CONFIG_SCHEME_TUNNEL
+                                          : view->scheme == HTTP_SCHEME_HTTPS ? CONFIG_SCHEME_HTTPS
+                                                                              : CONFIG_SCHEME_HTTP,
                                 .listener = l->config->name};
     const struct route *route;
     enum route_result result = route_match(b->routes, &query, &route);
-    snprintf(detail, detail_size, "%s://%.100s:%u: %s", http_scheme_name(view->scheme), host, query.port,
-             route_result_text(result));
+    snprintf(detail, detail_size, "%s://%.100s:%u: %s", tunnel ? "tunnel" : http_scheme_name(view->scheme),
+             host, query.port, route_result_text(result));
     switch (result) {
     case ROUTE_OK: *ret_route = &b->route_table[route->index]; return ENDING_DONE;
     case ROUTE_NONE: return ENDING_NO_ROUTE;

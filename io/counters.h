@@ -16,6 +16,8 @@
     X(front_tls_failed, "hawser_front_tls_failed_total", counter, "client TLS handshakes that failed")       \
     X(requests, "hawser_requests_total", counter, "requests whose head was read")                            \
     X(requests_active, "hawser_requests_in_flight", gauge, "exchanges open now")                             \
+    X(tunnels, "hawser_tunnels_total", counter, "CONNECTs and upgrades asked for")                           \
+    X(tunnels_active, "hawser_tunnels_open", gauge, "tunnels open or being opened now")                      \
     X(requests_malformed, "hawser_requests_malformed_total", counter, "requests refused as malformed")       \
     X(requests_insecure, "hawser_requests_insecure_total", counter,                                          \
       "requests on routes with insecure: true")                                                              \

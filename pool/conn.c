@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "io/tls/tls.h"
 #include "pool/pool_priv.h"
 
 #define B(state) (1u << (state))
@@ -331,13 +332,57 @@ static void on_closed(struct stream *s, enum ending reason)
 
 static const struct stream_events events = {on_open, on_data, on_sent, on_end, on_closed};
 
-void conn_watch(struct conn *c)
+void conn_bind(struct conn *c)
 {
     stream_bind(c->stream, &events, c);
+}
+
+void conn_watch(struct conn *c)
+{
+    conn_bind(c);
     if (c->state == CONN_TLS || c->credit > 0)
         return; /* a TLS stream reads for itself during the handshake */
     c->credit = 1;
     stream_grant(c->stream, 1);
+}
+
+/* -- what lessees ask
+ * ----------------------------------------------------------------------------------------
+ */
+
+struct stream *conn_stream(struct conn *c)
+{
+    return c->stream;
+}
+
+const struct tls_info *conn_tls_info(const struct conn *c)
+{
+    return c->endpoint->key.profile->tls ? tls_stream_info(c->stream) : NULL;
+}
+
+uint64_t conn_id(const struct conn *c)
+{
+    return c->id;
+}
+
+bool conn_was_reused(const struct conn *c)
+{
+    return c->how == LEASE_REUSED;
+}
+
+const char *conn_address_text(const struct conn *c)
+{
+    return c->address;
+}
+
+uint32_t conn_credit(const struct conn *c)
+{
+    return c->credit;
+}
+
+void conn_set_credit(struct conn *c, uint32_t credit)
+{
+    c->credit = credit;
 }
 
 void conn_check(const struct conn *c)

@@ -65,8 +65,10 @@ void conn_abort(struct conn *, enum ending reason);
 /* Ends it at once. Both also in the state of dialling, where the dial is cancelled. */
 void conn_lost(struct conn *, enum ending reason);
 /* `closed` was received for its stream. */
+void conn_bind(struct conn *);
+/* The stream's events are the pool's from now on. */
 void conn_watch(struct conn *);
-/* Binds the pool's events and sees to it that bytes and the end are noticed. */
+/* Binds, and sees to it that bytes and the end are noticed. */
 void conn_reap(struct conn *);
 /* Dead ones only: frees stream and memory, lets go of the endpoint. */
 void conn_check(const struct conn *);

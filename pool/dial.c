@@ -158,7 +158,10 @@ static void ready(struct conn *c)
     c->probe = false;
     health_succeeded(&c->endpoint->health, pool->worker);
     conn_set_state(c, CONN_IDLE);
-    conn_watch(c);
+    if (endpoint_is_single_use(c->endpoint)) /* a peer that speaks first shall find its lessee */
+        conn_bind(c);
+    else
+        conn_watch(c);
     pool_on_dialled(c);
 }
 

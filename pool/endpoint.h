@@ -58,6 +58,11 @@ void endpoint_retire(struct endpoint *);
 /* Drops its tickets; it goes with its last pin. May free it. */
 bool endpoint_key_equal(const struct endpoint_key *, const struct endpoint_key *);
 
+static inline bool endpoint_is_single_use(const struct endpoint *e)
+{
+    return e->key.profile->single_use;
+}
+
 static inline uint32_t endpoint_dials(const struct endpoint *e)
 {
     return e->counts[CONN_DIALLING] + e->counts[CONN_TLS];

@@ -31,13 +31,19 @@ static void on_wait_over(struct timer *t)
 {
     struct lease *l = container_of(t, struct lease, wait);
     struct pool *pool = l->endpoint->pool;
-    uint64_t now = pool->worker->now_ns;
-    if (!is_covered(l))
-        lease_fail(pool, l, ENDING_QUEUE_TIMEOUT, "all connections to the destination stayed in use");
-    else if (now < l->deadline_ns)
+    struct endpoint *e = l->endpoint;
+    bool covered = is_covered(l);
+    if (covered && pool->worker->now_ns < l->deadline_ns) {
         timer_arm_at(&pool->worker->timers, &l->wait, l->deadline_ns);
+        return;
+    }
+    if (covered)
+        lease_fail(pool, l, timeout_ending(e), "the dial was still under way at the deadline");
+    else if (endpoint_is_single_use(e))
+        lease_fail(pool, l, ENDING_QUEUE_TIMEOUT, "too many other dials stayed under way");
     else
-        lease_fail(pool, l, timeout_ending(l->endpoint), "the dial was still under way at the deadline");
+        lease_fail(pool, l, ENDING_QUEUE_TIMEOUT, "all connections to the destination stayed in use");
+    pool_on_waiter_gone(e);
 }
 
 void lease_begin(struct pool *pool, struct lease *l, struct endpoint *e, uint64_t deadline_ns)
@@ -152,8 +158,10 @@ static void lease_end(struct pool *pool, struct lease *l)
 void lease_forget(struct pool *pool, struct lease *l)
 {
     ASSERT(l->conn == NULL);
-    if (!l->answered && !list_empty(&l->node))
+    if (!l->answered && !list_empty(&l->node)) {
         waiters_leave(pool, l);
+        pool_on_waiter_gone(l->endpoint);
+    }
     lease_end(pool, l);
 }
 

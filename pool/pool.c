@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/tls/tls.h"
 #include "pool/pool_priv.h"
 
 /* -- dialling for waiters -----------------------------------------------------------------------------------
@@ -47,7 +46,7 @@ static bool wants_dial(struct endpoint *e)
 {
     if (e->waiting <= endpoint_dials(e) || health_refuses(&e->health, e->pool->worker->now_ns))
         return false;
-    if (endpoint_conns(e) < e->pool->options.limits.conns_per_endpoint_max)
+    if (endpoint_is_single_use(e) || endpoint_conns(e) < e->pool->options.limits.conns_per_endpoint_max)
         return true;
     make_room(e);
     return false;
@@ -85,14 +84,31 @@ void pool_on_room(struct endpoint *e)
     worker_defer(e->pool->worker, &e->pool->settle);
 }
 
+/* What comes of a single-use dial is of no use to anybody but the one who waits for it: one too many is given
+ * up, of those that came least far the newest. */
+void pool_on_waiter_gone(struct endpoint *e)
+{
+    if (!endpoint_is_single_use(e))
+        return;
+    while (endpoint_dials(e) > e->waiting) {
+        enum conn_state state = e->counts[CONN_DIALLING] > 0 ? CONN_DIALLING : CONN_TLS;
+        conn_abort(list_entry(e->conns[state].next, struct conn, node), ENDING_CANCELLED);
+    }
+}
+
 /* -- what connections report --------------------------------------------------------------------------------
  */
+
+static const char *breaker_detail(const struct endpoint *e, char detail[POOL_DETAIL_MAX])
+{
+    snprintf(detail, POOL_DETAIL_MAX, "last failure: %.140s", e->health.detail);
+    return detail;
+}
 
 static void refuse_waiters(struct endpoint *e)
 {
     char detail[POOL_DETAIL_MAX];
-    snprintf(detail, sizeof(detail), "last failure: %.140s", e->health.detail);
-    lease_fail_all(e, ENDING_BREAKER_OPEN, detail);
+    lease_fail_all(e, ENDING_BREAKER_OPEN, breaker_detail(e, detail));
 }
 
 void pool_on_dial_failed(struct endpoint *e, enum ending ending, const char *detail, bool opened_breaker)
@@ -126,7 +142,7 @@ static void place(struct conn *c)
         lease_promise(e->pool, l, c);
     else if (e->pool->draining)
         conn_retire(c, ENDING_DRAINING);
-    else if (e->retired)
+    else if (e->retired || endpoint_is_single_use(e))
         conn_retire(c, ENDING_CANCELLED);
     else
         c->how = LEASE_REUSED;
@@ -160,9 +176,37 @@ void pool_on_broken_promise(struct conn *c, enum ending ending, const char *what
 /* -- leases -------------------------------------------------------------------------------------------------
  */
 
+static void wait_for_connection(struct pool *pool, struct endpoint *e, struct lease *l)
+{
+    uint32_t held = endpoint_conns(e) - endpoint_dials(e);
+    if (!endpoint_is_single_use(e) && held + e->waiting >= pool->options.limits.conns_per_endpoint_max)
+        counter_add(pool->worker, COUNTER_lease_waited, 1);
+    lease_wait(pool, l, false);
+    make_hungry(e);
+}
+
+/* A tunnel's client is told at once that there is no place, rather than late. Who waited before goes before.
+ */
+static void dial_at_once(struct pool *pool, struct endpoint *e, struct lease *l)
+{
+    char detail[POOL_DETAIL_MAX];
+    wait_for_connection(pool, e, l);
+    feed_hungry(pool);
+    if (l->answered || e->waiting <= endpoint_dials(e))
+        return;
+    if (health_refuses(&e->health, pool->worker->now_ns)) { /* a dial for somebody else is the probe */
+        lease_fail(pool, l, ENDING_BREAKER_OPEN, breaker_detail(e, detail));
+        return;
+    }
+    snprintf(detail, sizeof(detail), "%u connections are being made, as many as may be at a time",
+             pool->dials);
+    lease_fail(pool, l, ENDING_LIMIT, detail);
+}
+
 void pool_lease(struct pool *pool, const struct endpoint_key *key, struct lease *l, uint64_t deadline_ns)
 {
     const struct pool_limits *limits = &pool->options.limits;
+    char detail[POOL_DETAIL_MAX];
     ASSERT(l->endpoint == NULL);
     struct endpoint *e = endpoint_get(pool, key);
     lease_begin(pool, l, e, deadline_ns);
@@ -177,16 +221,13 @@ void pool_lease(struct pool *pool, const struct endpoint_key *key, struct lease 
     } else if (pool->draining) {
         lease_fail(pool, l, ENDING_DRAINING, ending_text(ENDING_DRAINING));
     } else if (health_refuses(&e->health, pool->worker->now_ns)) {
-        char detail[POOL_DETAIL_MAX];
-        snprintf(detail, sizeof(detail), "last failure: %.140s", e->health.detail);
-        lease_fail(pool, l, ENDING_BREAKER_OPEN, detail);
+        lease_fail(pool, l, ENDING_BREAKER_OPEN, breaker_detail(e, detail));
+    } else if (l->at_once && endpoint_is_single_use(e)) {
+        dial_at_once(pool, e, l);
     } else if (e->waiting >= limits->waiters_per_endpoint_max) {
         lease_fail(pool, l, ENDING_QUEUE_FULL, ending_text(ENDING_QUEUE_FULL));
     } else {
-        if (endpoint_conns(e) - endpoint_dials(e) + e->waiting >= limits->conns_per_endpoint_max)
-            counter_add(pool->worker, COUNTER_lease_waited, 1);
-        lease_wait(pool, l, false);
-        make_hungry(e);
+        wait_for_connection(pool, e, l);
     }
 }
 
@@ -206,6 +247,10 @@ void pool_give_back(struct pool *pool, struct conn **conn)
     ASSERT(c->state == CONN_LEASED);
     ASSERT(c->promised == NULL);
     (void)pool;
+    if (endpoint_is_single_use(c->endpoint)) {
+        conn_retire(c, ENDING_CANCELLED);
+        return;
+    }
     if (!conn_is_usable(c)) {
         conn_retire(c, ENDING_AGED);
         return;
@@ -251,41 +296,6 @@ void pool_lost(struct pool *pool, struct conn **conn, enum ending reason)
     conn_lost(c, reason);
 }
 
-struct stream *conn_stream(struct conn *c)
-{
-    return c->stream;
-}
-
-const struct tls_info *conn_tls_info(const struct conn *c)
-{
-    return c->endpoint->key.profile->tls ? tls_stream_info(c->stream) : NULL;
-}
-
-uint64_t conn_id(const struct conn *c)
-{
-    return c->id;
-}
-
-bool conn_was_reused(const struct conn *c)
-{
-    return c->how == LEASE_REUSED;
-}
-
-const char *conn_address_text(const struct conn *c)
-{
-    return c->address;
-}
-
-uint32_t conn_credit(const struct conn *c)
-{
-    return c->credit;
-}
-
-void conn_set_credit(struct conn *c, uint32_t credit)
-{
-    c->credit = credit;
-}
-
 /* -- the pool -----------------------------------------------------------------------------------------------
  */
 
@@ -307,9 +317,8 @@ int pool_new(struct worker *w, const struct pool_options *options, struct pool *
     list_init(&pool->hungry);
     list_init(&pool->answers);
     task_init(&pool->settle, settle);
-    /* Twice: those that died this turn keep their places until its end. */
-    slab_init(&pool->conns, "connections", sizeof(struct conn),
-              product(limits->endpoints_max, 2ull * limits->conns_per_endpoint_max));
+    /* Bounded by the cap of each endpoint, and of single-use ones by their lessees. */
+    slab_init(&pool->conns, "connections", sizeof(struct conn), UINT32_MAX);
     ticket_store_init(&pool->tickets, w, product(limits->endpoints_max, limits->tickets_per_endpoint_max));
     if (endpoint_table_init(&pool->endpoints, limits->endpoints_max) != 0)
         goto no_table;

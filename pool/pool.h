@@ -32,6 +32,8 @@ struct pool_profile {
     bool tls;            /* false: plain TCP, everything below is unused */
     bool insecure;       /* no verification */
     bool resumption;
+    bool single_use; /* opaque tunnels, upgrades: each lease has a connection of its own, that is not lent
+                        again */
     struct tls_context *context;
     char server_name[POOL_NAME_MAX]; /* expected instead of the dialled name; "" when unused */
 };
@@ -48,7 +50,8 @@ struct endpoint_key {
 
 struct pool_limits {
     uint32_t endpoints_max;
-    uint32_t conns_per_endpoint_max, waiters_per_endpoint_max;
+    uint32_t conns_per_endpoint_max; /* single-use ones not counted: how many there may be is the lessee's */
+    uint32_t waiters_per_endpoint_max;
     uint32_t dials_in_flight_max; /* of this worker: connects and handshakes */
     uint32_t tickets_per_endpoint_max;
     uint32_t wait_ms, idle_ms, age_max_ms, age_jitter_percent;
@@ -78,7 +81,8 @@ struct lease {
     enum ending ending;
     char detail[POOL_DETAIL_MAX];
     void *owner;
-    bool fresh; /* ask for a connection that was not used before (retry, upgrade) */
+    bool fresh;   /* ask for a connection that was not used before (retry, upgrade) */
+    bool at_once; /* of a single-use endpoint: LIMIT instead of waiting until a dial may begin */
     void (*granted)(struct lease *, struct conn *, enum lease_how);
     void (*failed)(struct lease *, enum ending, const char *detail);
     /* detail: one line for people, lent; never secret */
@@ -107,13 +111,14 @@ void pool_lease(struct pool *, const struct endpoint_key *, struct lease *, uint
 /* Answers by granted or failed, as an event (never from inside this call), by the deadline. A lease that
  * waits for a connection in use, rather than for a dial, is answered after wait_ms at the latest. */
 void pool_cancel(struct pool *, struct lease *);
-/* The lessee has gone: neither callback will come. A dial under way goes on for the pool. Harmless if
- * answered. */
+/* The lessee has gone: neither callback will come. A dial under way goes on for the pool, but not one of a
+ * single-use endpoint. Harmless if answered. */
 
 struct stream *conn_stream(struct conn *);
 /* The lessee binds its own events while it holds the lease, and grants credit on top of what is there. */
 uint32_t conn_credit(const struct conn *);
-/* What the stream may still deliver when it is granted to a lease. */
+/* What the stream may still deliver when it is granted to a lease. 0 of a new single-use connection: the peer
+ * may be the one who speaks first. */
 void conn_set_credit(struct conn *, uint32_t);
 /* Said by the lessee before pool_give_back(): granted and not used up. */
 const struct tls_info *conn_tls_info(const struct conn *);
@@ -124,7 +129,7 @@ bool conn_was_reused(const struct conn *);
 const char *conn_address_text(const struct conn *);
 void pool_give_back(struct pool *, struct conn **);
 /* Takes *conn, nulls it. At a message boundary, nothing buffered, both directions open, all sent segments
- * back. */
+ * back. A single-use one is closed. */
 void pool_discard(struct pool *, struct conn **, enum ending reason);
 /* Takes *conn, nulls it: the connection is aborted (or closed politely when reason is DONE). Not after the
  * lessee saw `closed`: that is pool_lost(). Health is judged by the reason. */

@@ -29,7 +29,8 @@ static uint32_t check_conns(const struct endpoint *e, struct sums *sums)
         sums->conns[state] += count;
         all += count;
     }
-    ASSERT(all <= limits->conns_per_endpoint_max);
+    ASSERT(all <= limits->conns_per_endpoint_max || endpoint_is_single_use(e));
+    ASSERT(e->counts[CONN_IDLE] == 0 || !endpoint_is_single_use(e));
     return all;
 }
 
@@ -54,7 +55,8 @@ static void check_progress(const struct endpoint *e)
 {
     const struct pool *pool = e->pool;
     bool wants = e->waiting > endpoint_dials(e) && !health_refuses(&e->health, pool->worker->now_ns) &&
-                 endpoint_conns(e) < pool->options.limits.conns_per_endpoint_max;
+                 (endpoint_is_single_use(e) ||
+                  endpoint_conns(e) < pool->options.limits.conns_per_endpoint_max);
     ASSERT(!wants || !list_empty(&e->hungry_node));
     ASSERT(list_empty(&e->hungry_node) || !list_empty(&pool->settle.node) ||
            pool->dials >= pool->options.limits.dials_in_flight_max);

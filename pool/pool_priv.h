@@ -56,6 +56,8 @@ void pool_on_dialled(struct conn *);
 void pool_on_dial_failed(struct endpoint *, enum ending, const char *detail, bool opened_breaker);
 void pool_on_room(struct endpoint *);
 /* A dial of this endpoint has ended, or one of its connections has gone. */
+void pool_on_waiter_gone(struct endpoint *);
+/* One that was not served. */
 void pool_on_broken_promise(struct conn *, enum ending, const char *what);
 /* A connection promised to a lease showed bytes or an end before the lessee was told. */
 bool pool_generation_is_over(const struct pool *, const struct pool_profile *);

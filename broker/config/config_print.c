@@ -175,17 +175,22 @@ static void summarise_route(const struct config_route *r, FILE *out)
     fprintf(out, "  route %s: %s ", r->name, r->action == CONFIG_ALLOW ? "allow" : "refuse");
     print_set(
         (const struct config_word[]){
-            {"http",  CONFIG_SCHEME_HTTP },
-            {"https", CONFIG_SCHEME_HTTPS},
-            {NULL,    0                  }
+            {"http",   CONFIG_SCHEME_HTTP  },
+            {"https",  CONFIG_SCHEME_HTTPS },
+            {"tunnel", CONFIG_SCHEME_TUNNEL},
+            {NULL,     0                   }
     },
         m->schemes, out);
     if (m->host_count + m->cidr_count == 0)
         fputs(" to anywhere", out);
     else
         fprintf(out, " to %" PRIu32 " host pattern(s), %" PRIu32 " block(s)", m->host_count, m->cidr_count);
+    if (m->client_count > 0)
+        fprintf(out, ", for %" PRIu32 " client pattern(s)", m->client_count);
     if (r->profile)
         fprintf(out, ", profile %s", r->profile->name);
+    if (r->bridge)
+        fprintf(out, ", BRIDGE: TLS in tunnels ends here, issuer %s", r->bridge->issuer_certificate_file);
     if (r->node_name_count + r->file_node_name_count > 0)
         fprintf(out, ", %" PRIu32 " node name(s)", r->node_name_count + r->file_node_name_count);
     fputs(r->insecure ? ", INSECURE: nobody is verified\n" : "\n", out);

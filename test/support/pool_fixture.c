@@ -32,6 +32,7 @@ void fixture_start(struct pool_fixture *f, const struct pool_options *options)
     log_configure(&quiet);
     script_start(&f->engine, 42);
     f->plain = (struct pool_profile){.id = 1};
+    f->single = (struct pool_profile){.id = 3, .single_use = true};
     f->tls = (struct pool_profile){.id = 2, .generation = 1, .tls = true, .resumption = true};
     f->tls_next = (struct pool_profile){.id = 2, .generation = 2, .tls = true, .resumption = true};
     ASSERT(pool_new(&f->engine.worker, options, &f->pool) == 0);
@@ -106,12 +107,13 @@ static void on_failed(struct lease *l, enum ending ending, const char *detail)
 }
 
 static void ask(struct client *c, struct pool_fixture *f, const struct endpoint_key *key,
-                uint64_t deadline_ms, bool fresh)
+                uint64_t deadline_ms, bool fresh, bool at_once)
 {
     memset(c, 0, sizeof(*c));
     c->f = f;
     c->lease.owner = c;
     c->lease.fresh = fresh;
+    c->lease.at_once = at_once;
     c->lease.granted = on_granted;
     c->lease.failed = on_failed;
     pool_lease(f->pool, key, &c->lease, f->engine.worker.now_ns + deadline_ms * 1000000u);
@@ -121,13 +123,19 @@ static void ask(struct client *c, struct pool_fixture *f, const struct endpoint_
 void client_ask(struct client *c, struct pool_fixture *f, const struct endpoint_key *key,
                 uint64_t deadline_ms)
 {
-    ask(c, f, key, deadline_ms, false);
+    ask(c, f, key, deadline_ms, false, false);
 }
 
 void client_ask_fresh(struct client *c, struct pool_fixture *f, const struct endpoint_key *key,
                       uint64_t deadline_ms)
 {
-    ask(c, f, key, deadline_ms, true);
+    ask(c, f, key, deadline_ms, true, false);
+}
+
+void client_ask_at_once(struct client *c, struct pool_fixture *f, const struct endpoint_key *key,
+                        uint64_t deadline_ms)
+{
+    ask(c, f, key, deadline_ms, false, true);
 }
 
 void client_give_back(struct client *c)

@@ -8,7 +8,7 @@
 struct pool_fixture {
     struct script_engine engine;
     struct pool *pool;
-    struct pool_profile plain, tls, tls_next; /* tls_next: the same profile, a generation later */
+    struct pool_profile plain, single, tls, tls_next; /* tls_next: the same profile, a generation later */
 };
 
 struct client {
@@ -36,6 +36,8 @@ void client_ask(struct client *, struct pool_fixture *, const struct endpoint_ke
 /* Leases; the answer comes with fixture_settle(). */
 void client_ask_fresh(struct client *, struct pool_fixture *, const struct endpoint_key *,
                       uint64_t deadline_ms);
+void client_ask_at_once(struct client *, struct pool_fixture *, const struct endpoint_key *,
+                        uint64_t deadline_ms);
 void client_give_back(struct client *);
 struct conn *client_connect(struct client *, struct pool_fixture *, const struct endpoint_key *);
 /* Leases, opens the stream that is dialled, and asserts that it was granted. Plain profiles only. */

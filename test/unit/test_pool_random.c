@@ -21,7 +21,7 @@ struct run {
     uint64_t random;
     struct client clients[CLIENTS];
     bool pending[CLIENTS];
-    struct pool_profile generations[4];
+    struct pool_profile generations[4], single_use[2]; /* without TLS, with it */
     unsigned generation;
     unsigned granted, failed, cancelled, reused, resumed;
 };
@@ -38,6 +38,8 @@ static struct endpoint_key any_key(struct run *r)
     uint32_t n = pick(r, HOSTS);
     snprintf(host, sizeof(host), "10.0.0.%u", n);
     bool tls = n % 2;
+    if (n % 5 == 4) /* 10.0.0.4 is plain, 10.0.0.9 has TLS */
+        return fixture_key(&r->single_use[tls], host);
     unsigned generation = r->generation - (r->generation > 0 && pick(r, 8) == 0);
     return fixture_key(tls ? &r->generations[generation] : &r->f.plain, host);
 }
@@ -80,6 +82,8 @@ static void ask(struct run *r)
     struct endpoint_key key = any_key(r);
     if (pick(r, 8) == 0)
         client_ask_fresh(c, &r->f, &key, pick(r, 8000));
+    else if (pick(r, 2))
+        client_ask_at_once(c, &r->f, &key, pick(r, 8000));
     else
         client_ask(c, &r->f, &key, pick(r, 8000));
     r->pending[c - r->clients] = true;
@@ -217,6 +221,8 @@ static void go(uint64_t seed)
     r->random = seed;
     for (unsigned i = 0; i < ARRAY_SIZE(r->generations); i++)
         r->generations[i] = (struct pool_profile){.id = 2, .generation = i, .tls = true, .resumption = true};
+    r->single_use[0] = (struct pool_profile){.id = 3, .single_use = true};
+    r->single_use[1] = (struct pool_profile){.id = 4, .single_use = true, .tls = true, .resumption = true};
     for (int i = 0; i < STEPS; i++) {
         step(r);
         pool_check(r->f.pool);
