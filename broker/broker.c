@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "broker/broker_worker.h"
+#include "broker/callers.h"
 #include "broker/config/config.h"
 #include "broker/egress.h"
 #include "broker/front.h"
@@ -30,6 +31,8 @@ enum {
 
 /* Identities that need no TLS profile; the others are numbered behind them. */
 enum { PROFILE_PLAIN, PROFILE_OPAQUE, PROFILES_OWN };
+
+_Static_assert((int)CONFIG_WORKERS_MAX <= (int)WORKERS_MAX, "every configured worker can be made");
 
 struct builder {
     struct broker *broker;
@@ -141,6 +144,15 @@ static int make_routes(struct builder *b)
                            "route %s does not verify who answers (insecure: true)", r->name);
     }
     return routes_new(config, &broker->routes) < 0 ? fail(b, -ENOMEM, "routes") : 0;
+}
+
+static int make_callers(struct builder *b)
+{
+    const struct config *config = b->broker->config;
+    const uint32_t limits[CALLER_USES] = {[CALLER_REQUEST] = config->limits.requests_in_flight_max,
+                                          [CALLER_TUNNEL] = config->limits.tunnels_max,
+                                          [CALLER_DIAL] = config->pool.dials_in_flight_max};
+    return callers_new(b->broker->count, limits, &b->broker->callers) < 0 ? fail(b, -ENOMEM, "callers") : 0;
 }
 
 /* -- workers ------------------------------------------------------------------------------------------------
@@ -342,6 +354,8 @@ int broker_new(const struct broker_options *o, struct broker **ret, char *ret_de
     broker->response_limits.fields_max = config->limits.fields_max;
     int rc = make_routes(&b);
     if (rc == 0)
+        rc = make_callers(&b);
+    if (rc == 0)
         rc = make_workers(&b, o);
     if (rc == 0)
         rc = make_all_listeners(&b);
@@ -409,6 +423,7 @@ void broker_free(struct broker **bp)
             tls_context_unref(&b->profiles[i].context);
     if (b->routes)
         routes_free(&b->routes);
+    callers_free(&b->callers);
     for (unsigned i = 0; b->route_table && i < b->route_count; i++)
         explicit_bzero(b->route_table[i].authorization, sizeof(b->route_table[i].authorization));
     free(b->route_table);

@@ -1,7 +1,7 @@
 /* broker/client.c — see client.h. */
 #include "broker/client.h"
 
-#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "broker/policy.h"
@@ -48,6 +48,26 @@ bool client_pattern_parse(const char *text, struct client_pattern *ret_pattern)
     }
     *ret_pattern = p;
     return true;
+}
+
+struct first_name {
+    char *text;
+    size_t size;
+};
+
+static bool take_first(const char *name, void *arg)
+{
+    struct first_name *first = arg;
+    snprintf(first->text, first->size, "%s", name);
+    return true;
+}
+
+void client_name(const struct client *client, char *ret_name, size_t size)
+{
+    struct first_name first = {ret_name, size};
+    ret_name[0] = '\0';
+    if (client->kind == CLIENT_CERTIFICATE)
+        (void)client->has_name(client->tls, take_first, &first);
 }
 
 static bool name_matches(const char *name, void *arg)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "io/attributes.h"
@@ -35,4 +36,6 @@ struct client client_of(const struct net_peer *, const struct stream *tls);
 MUST_USE bool client_pattern_parse(const char *text, struct client_pattern *ret_pattern);
 /* "uid:N", "gid:N", else a name or '*.domain', whose form is not judged here. The text must outlive the
  * pattern. */
+void client_name(const struct client *, char *ret_name, size_t size);
+/* The first name of its certificate, the common name if it has one; "" without any. Cut when longer. */
 bool client_matches(const struct client *, const struct client_pattern *);

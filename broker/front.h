@@ -12,6 +12,7 @@
 #pragma once
 
 #include "broker/body.h"
+#include "broker/broker.h"
 #include "broker/crumbs.h"
 #include "broker/exchange.h"
 #include "broker/http/head.h"
@@ -21,7 +22,9 @@
 #include "io/timer.h"
 #include "pool/pool.h"
 
+struct broker_route;
 struct config_listener;
+struct front_bridge;
 struct front_conn;
 struct tls_context;
 
@@ -83,6 +86,8 @@ struct asker_ops {
     /* Bytes of the request were taken over: as many more may come. */
     void (*heard)(void *asker);
     /* The last word was said; exchange_complete() is due once the answer has been written. */
+    void (*bridge)(void *asker, const struct broker_route *, const struct endpoint_key *);
+    /* CONNECT to a route whose tunnels are ended here (front_bridge.h). NULL: the asker cannot. */
 };
 
 enum exchange_progress {
@@ -103,6 +108,8 @@ struct exchange {
     uint32_t slot;
     enum exchange_form form;
     enum exchange_progress progress;
+    uint32_t caller;    /* callers.h: counted there as a request or a tunnel */
+    bool dialling;      /* and as a dial, until a tunnel is answered */
     bool reset_said;    /* we said RESET */
     bool request_ended; /* we said END in the direction as it stands */
     bool last_heard;    /* egress said its last word */
@@ -117,6 +124,7 @@ struct front_conn {
     struct broker_worker *bw;
     struct stream *stream;
     const struct front_listener *listener;
+    struct standing standing; /* not of the admin listener's */
     struct net_peer peer;
     char peer_text[NET_TEXT_MAX];
     char client_name[128]; /* certificate CN, or uid; for logs and policy */
@@ -127,6 +135,7 @@ struct front_conn {
     uint32_t head_len;
     struct http1_scan head_scan;
     struct exchange *exchange;
+    struct front_bridge *bridge; /* TLS inside a tunnel ends, or will end, here; or NULL */
     struct outbox out;
     struct crumbs crumbs; /* of what was received */
     uint64_t number;      /* of the connection on this worker */
@@ -150,6 +159,10 @@ struct front_conn *front_conn_new(struct broker_worker *, struct front_listener 
                                   const struct net_peer *);
 /* Takes the stream. NULL: out of memory, the stream is being closed. */
 void front_set_state(struct front_conn *, enum front_state);
+void front_take_stream(struct front_conn *, struct stream *);
+/* The connection starts anew on this TLS stream, which took over its own. */
+void front_lost(struct front_conn *, enum ending);
+/* Its stream has ended and is the caller's to free, or will free itself. Frees the connection. */
 void front_grant(struct front_conn *, uint32_t bytes);
 void front_finish(struct front_conn *);
 /* Ends our direction and lingers. */

@@ -175,6 +175,7 @@ static void on_open(struct stream *s)
         refuse_client(c, "the certificate's name is not among allowedNames");
         return;
     }
+    broker_standing(c->bw, c->listener->config, &c->peer, s, &c->standing);
     front_set_state(c, FRONT_IDLE);
 }
 
@@ -295,6 +296,13 @@ static void describe(struct front_conn *c, const struct net_peer *peer)
     }
 }
 
+static void begin_plain(struct front_conn *c)
+{
+    if (c->listener->config)
+        broker_standing(c->bw, c->listener->config, &c->peer, NULL, &c->standing);
+    front_set_state(c, FRONT_IDLE);
+}
+
 struct front_conn *front_conn_new(struct broker_worker *bw, struct front_listener *l, struct stream *stream,
                                   const struct net_peer *peer)
 {
@@ -328,7 +336,7 @@ struct front_conn *front_conn_new(struct broker_worker *bw, struct front_listene
     if (l->tls)
         worker_arm_ms(bw->worker, &c->timer, bw->broker->times.client_tls_ms);
     else
-        front_set_state(c, FRONT_IDLE);
+        begin_plain(c);
     stream_grant(stream, EXCHANGE_BUDGET);
     return c;
 }

@@ -10,6 +10,7 @@
 
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
+#include "broker/callers.h"
 #include "broker/front.h"
 #include "io/worker.h"
 
@@ -50,11 +51,22 @@ void exchange_count_ending(struct worker *w, enum ending ending)
     atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
+/* A tunnel is answered, or never will be. */
+static void end_dialling(struct exchange *ex)
+{
+    if (ex->dialling)
+        caller_leave(ex->bw->broker->callers, worker_of(ex)->number, ex->caller, CALLER_DIAL);
+    ex->dialling = false;
+}
+
 /* The client's part is over: it is counted and logged now, whatever egress still has to say. */
 static void settle(struct exchange *ex)
 {
     struct worker *w = worker_of(ex);
     struct front_conn *c = ex->conn;
+    end_dialling(ex);
+    caller_leave(ex->bw->broker->callers, w->number, ex->caller,
+                 ex->form == EXCHANGE_REQUEST ? CALLER_REQUEST : CALLER_TUNNEL);
     exchange_count_ending(w, ex->ending);
     gauge_sub(w, exchange_gauge(ex->form), 1);
     if (ex->progress != EXCHANGE_TUNNEL)
@@ -231,6 +243,7 @@ static void become_tunnel(struct exchange *ex)
     struct worker *w = worker_of(ex);
     ex->progress = EXCHANGE_TUNNEL;
     ex->request_ended = false;
+    end_dialling(ex);
     phase_observe(w, PHASE_total, w->now_ns - ex->access.started_ns);
 }
 
@@ -242,6 +255,7 @@ static void on_head(struct exchange *ex, struct msg *msg)
         note_lease(ex, (enum lease_how)(msg->value & EX_VALUE));
         ex->access.status = head->status;
         ex->progress = EXCHANGE_HEAD;
+        end_dialling(ex);
         if (head->tunnel)
             become_tunnel(ex);
     }

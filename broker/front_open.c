@@ -10,7 +10,10 @@
 
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
+#include "broker/callers.h"
+#include "broker/config/config.h"
 #include "broker/front.h"
+#include "broker/front_bridge.h"
 #include "broker/route.h"
 #include "io/worker.h"
 
@@ -42,16 +45,6 @@ enum counter exchange_gauge(enum exchange_form form)
     return form == EXCHANGE_REQUEST ? COUNTER_requests_active : COUNTER_tunnels_active;
 }
 
-/* Of the whole process; workers that open at the same moment may exceed the limit by one each. */
-static bool has_room(const struct broker *b, enum exchange_form form)
-{
-    uint64_t n = 0;
-    for (unsigned i = 0; i < b->count; i++)
-        n += atomic_load_explicit(&b->workers[i].counters.values[exchange_gauge(form)], memory_order_relaxed);
-    return n < (form == EXCHANGE_REQUEST ? b->config->limits.requests_in_flight_max
-                                         : b->config->limits.tunnels_max);
-}
-
 static void begin_record(struct exchange *ex, const struct head_view *view)
 {
     struct access_record *a = &ex->access;
@@ -64,17 +57,41 @@ static void begin_record(struct exchange *ex, const struct head_view *view)
     a->port = view->authority.port;
 }
 
-static struct exchange *exchange_new(struct front_conn *c, enum exchange_form form)
+static bool admit(const struct front_conn *c, enum caller_use use)
+{
+    const struct worker *w = c->bw->worker;
+    return caller_admit(c->bw->broker->callers, w->number, c->standing.caller, use, w->now_ns);
+}
+
+/* NULL: a limit is reached, *ret_limit says which. */
+static struct exchange *exchange_new(struct front_conn *c, enum exchange_form form, const char **ret_limit)
 {
     struct broker_worker *bw = c->bw;
-    bool room = bw->free_count > 0 && has_room(bw->broker, form);
-    struct exchange *ex = room ? slab_take(&bw->exchanges) : NULL;
-    if (!ex)
+    bool tunnel = form != EXCHANGE_REQUEST;
+    const struct worker *w = bw->worker;
+    if (!admit(c, tunnel ? CALLER_TUNNEL : CALLER_REQUEST)) {
+        *ret_limit = tunnel ? "limits.tunnelsMax" : "limits.requestsInFlightMax";
         return NULL;
+    }
+    if (tunnel && !admit(c, CALLER_DIAL)) {
+        caller_leave(bw->broker->callers, w->number, c->standing.caller, CALLER_TUNNEL);
+        *ret_limit = "pool.handshakesInFlightMax";
+        return NULL;
+    }
+    struct exchange *ex = bw->free_count > 0 ? slab_take(&bw->exchanges) : NULL;
+    if (!ex) {
+        caller_leave(bw->broker->callers, w->number, c->standing.caller, tunnel ? CALLER_TUNNEL : CALLER_REQUEST);
+        if (tunnel)
+            caller_leave(bw->broker->callers, w->number, c->standing.caller, CALLER_DIAL);
+        *ret_limit = "memory for exchanges";
+        return NULL;
+    }
     ex->slot = bw->free_slots[--bw->free_count];
     ex->bw = bw;
     ex->conn = c;
     ex->form = form;
+    ex->caller = c->standing.caller;
+    ex->dialling = tunnel;
     list_init(&ex->node);
     list_add_tail(&bw->exchanges_open, &ex->node);
     counter_add(bw->worker, form == EXCHANGE_REQUEST ? COUNTER_requests : COUNTER_tunnels, 1);
@@ -82,8 +99,9 @@ static struct exchange *exchange_new(struct front_conn *c, enum exchange_form fo
     return ex;
 }
 
-static void refuse_for_limit(struct front_conn *c, enum exchange_form form)
+static void refuse_for_limit(struct front_conn *c, const char *limit)
 {
+    char text[96];
     struct worker *w = c->bw->worker;
     exchange_count_ending(w, ENDING_LIMIT);
     log_begin(w, LOG_WARN, "request_refused");
@@ -112,11 +130,11 @@ static const struct pool_profile *profile_of(const struct broker_route *route, e
 }
 
 static bool key_of(const struct broker *b, const struct broker_route *route, const struct head_view *view,
-                   enum exchange_form form, struct endpoint_key *key)
+                   const struct pool_profile *profile, struct endpoint_key *key)
 {
     memset(key, 0, sizeof(*key));
     struct slice host = view->authority.host;
-    key->profile = profile_of(route, form, view->scheme);
+    key->profile = profile;
     if (host.len == 0 || host.len >= sizeof(key->host) || !key->profile)
         return false;
     for (uint32_t i = 0; i < host.len; i++)
@@ -136,7 +154,7 @@ static bool key_of(const struct broker *b, const struct broker_route *route, con
 
 /* Room for what OPEN carries, with the head packed where the form has one. NULL: refused already. */
 static struct buf *make_open(struct exchange *ex, const struct head_view *view,
-                             const struct broker_route *route, uint32_t *ret_len)
+                             const struct broker_route *route, const struct endpoint_key *key, uint32_t *ret_len)
 {
     struct head_change changes[2] = {
         {HEAD_ADD, SLICE_INIT("Via"), SLICE_INIT("1.1 hawser")}
@@ -144,7 +162,7 @@ static struct buf *make_open(struct exchange *ex, const struct head_view *view,
     struct head_edit edit = {
         .changes = changes, .changes_n = 1, .keep_upgrade = ex->form == EXCHANGE_UPGRADE};
     bool has_head = ex->form != EXCHANGE_CONNECT;
-    if (view->scheme == HTTP_SCHEME_HTTPS && route->authorization[0])
+    if (key->profile->tls && route->authorization[0])
         changes[edit.changes_n++] = (struct head_change){HEAD_SET, SLICE_INIT("Authorization"),
                                                          slice_of_text(route->authorization)};
     size_t bound = sizeof(struct exchange_open) + (has_head ? head_pack_bound(view, &edit) : 0);
@@ -169,7 +187,11 @@ static void send_open(struct exchange *ex, const struct head_view *view, const s
 {
     struct worker *w = worker_of(ex);
     uint32_t len;
-    struct buf *b = make_open(ex, view, route, &len);
+    if (key->profile->insecure) {
+        ex->access.insecure = true;
+        counter_add(w, COUNTER_requests_insecure, 1);
+    }
+    struct buf *b = make_open(ex, view, route, key, &len);
     if (!b)
         return;
     struct exchange_open *open = (struct exchange_open *)b->mem;
@@ -184,19 +206,40 @@ static void send_open(struct exchange *ex, const struct head_view *view, const s
     exchange_open_at(ex, home, (struct seg){b, b->mem, len, 0}, bodiless && ex->form != EXCHANGE_CONNECT);
 }
 
+/* The CONNECT was judged; a request inside goes where it went, whatever its own authority says. */
+static void begin_inside_bridge(struct exchange *ex, const struct head_view *view)
+{
+    const struct front_bridge *bridge = ex->conn->bridge;
+    struct endpoint_key key = bridge->key;
+    snprintf(ex->access.host, sizeof(ex->access.host), "%s", key.host);
+    ex->access.port = key.port;
+    ex->access.route = bridge->route->name;
+    if (ex->form == EXCHANGE_CONNECT || view->form == TARGET_ASTERISK) {
+        exchange_refuse(ex, ENDING_BAD_REQUEST, "a request target that no kubelet serves; expected a path");
+        return;
+    }
+    key.profile = profile_of(bridge->route, ex->form, HTTP_SCHEME_HTTPS);
+    send_open(ex, view, bridge->route, &key);
+}
+
 bool exchange_begin(struct front_conn *c, const struct asker_ops *ops, void *asker,
                     struct exchange **ret_slot, const struct head_view *view)
 {
     enum exchange_form form = form_of(view);
-    struct exchange *ex = exchange_new(c, form);
+    const char *limit;
+    struct exchange *ex = exchange_new(c, form, &limit);
     if (!ex) {
-        refuse_for_limit(c, form);
+        refuse_for_limit(c, limit);
         return false;
     }
     ex->ops = ops;
     ex->asker = asker;
     *ret_slot = ex;
     begin_record(ex, view);
+    if (c->bridge) {
+        begin_inside_bridge(ex, view);
+        return true;
+    }
     if (form != EXCHANGE_CONNECT && view->form != TARGET_ABSOLUTE) {
         exchange_refuse(
             ex, ENDING_BAD_REQUEST,
@@ -205,21 +248,21 @@ bool exchange_begin(struct front_conn *c, const struct asker_ops *ops, void *ask
     }
     const struct broker_route *route;
     char detail[160];
-    enum ending verdict = broker_judge(c->bw->broker, c->listener, view, &route, detail, sizeof(detail));
+    enum ending verdict = broker_judge(c->bw->broker, &c->standing, view, &route, detail, sizeof(detail));
     if (verdict != ENDING_DONE) {
         exchange_refuse(ex, verdict, detail);
         return true;
     }
     ex->access.route = route->name;
     struct endpoint_key key;
-    if (!key_of(c->bw->broker, route, view, form, &key)) {
+    bool bridge = form == EXCHANGE_CONNECT && route->config->bridge;
+    if (!key_of(c->bw->broker, route, view, bridge ? route->profile : profile_of(route, form, view->scheme), &key))
         exchange_refuse(ex, ENDING_NO_ROUTE, "the route has no TLS profile for https");
-        return true;
-    }
-    if (key.profile->insecure) {
-        ex->access.insecure = true;
-        counter_add(worker_of(ex), COUNTER_requests_insecure, 1);
-    }
-    send_open(ex, view, route, &key);
+    else if (!bridge)
+        send_open(ex, view, route, &key);
+    else if (ex->ops->bridge)
+        ex->ops->bridge(asker, route, &key);
+    else
+        exchange_refuse(ex, ENDING_NOT_ALLOWED, "this route ends TLS itself, which is offered over HTTP/1.1 only");
     return true;
 }

@@ -17,6 +17,8 @@ enum {
     CONFIG_FILE_BYTES_MAX = 1024 * 1024, /* 15,000 inline node names are about 900 KiB */
     CONFIG_ERROR_MAX = 1024,
     CONFIG_WARNINGS_MAX = 64,
+    CONFIG_ROUTES_MAX = 1024,
+    CONFIG_WORKERS_MAX = 64,      /* as io/worker.h has it */
     CONFIG_NAME_MAX = 63,         /* of a listener, profile or route: an RFC 1123 label */
     CONFIG_ID_UNSET = 0xffffffff, /* owner or group not given: leave as the kernel made it */
 };

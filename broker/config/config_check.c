@@ -243,8 +243,10 @@ static bool check_admin(struct config_check *check)
 
 bool config_check(struct config_check *check)
 {
-    if (check->config->workers == 0)
-        check->config->workers = host_cpus();
+    if (check->config->workers == 0) {
+        uint32_t cpus = host_cpus();
+        check->config->workers = cpus < CONFIG_WORKERS_MAX ? cpus : CONFIG_WORKERS_MAX;
+    }
     return check_listeners(check) && check_profiles(check) && config_check_routes(check) &&
            check_numbers(check) && check_admin(check) && !check->report->no_memory;
 }

@@ -87,9 +87,11 @@ static void retry_later(struct tls_stream *s)
 
 void tls_flow_grant_below(struct tls_stream *s)
 {
-    if (s->unread > s->in.bytes && s->below == TLS_BELOW_OPEN && s->incoming == TLS_IN_OPEN)
-        stream_grant(s->lower, (uint32_t)(s->unread - s->in.bytes));
-    s->unread = s->in.bytes;
+    uint64_t taken = s->granted + s->in.bytes; /* more than the window after an owner who granted more */
+    if (taken >= TLS_WINDOW || s->below == TLS_BELOW_CLOSED || s->incoming != TLS_IN_OPEN)
+        return;
+    s->granted += (uint32_t)(TLS_WINDOW - taken);
+    stream_grant(s->lower, (uint32_t)(TLS_WINDOW - taken));
 }
 
 /* ---- failure ---- */

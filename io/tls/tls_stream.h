@@ -47,7 +47,7 @@ struct tls_stream {
     enum ending reason;
     uint32_t credit;      /* granted by the owner and not yet used */
     uint32_t outstanding; /* ciphertext below */
-    uint64_t unread;      /* in.bytes when credit was last granted below */
+    uint32_t granted;     /* below, and not yet used */
     struct tls_queue in, plain;
     struct tls_span out;
     struct buf *out_buf; /* of `out`; NULL: none */
@@ -66,6 +66,6 @@ void tls_flow_advance(struct tls_stream *);
 void tls_flow_read(struct tls_stream *);
 /* What came from below: handshake, or up to the owner. */
 void tls_flow_grant_below(struct tls_stream *);
-/* Gives credit below for what was read since the last time. */
+/* Fills the window: what lies unread and what may still come are TLS_WINDOW bytes. */
 bool tls_flow_is_full(const struct tls_stream *);
 /* No more ciphertext may be made before some was taken below. */
