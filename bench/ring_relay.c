@@ -145,6 +145,7 @@ int main(int argc, char **argv)
         struct worker *w = peers[i] = &workers[i];
         if (worker_init(w, i, count, mail, &limits) < 0 || engine_uring_new(w, &probe, &w->engine) < 0)
             return 1;
+        w->engine->sockets = (struct socket_options){.keepalive_ms = 15000, .user_timeout_ms = 30000};
         w->peers = peers;
         worker_start_clock(w);
         listeners[i].accepted = on_accepted;

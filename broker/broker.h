@@ -115,4 +115,6 @@ void broker_node_name(const struct broker *, const struct broker_route *, const 
                       size_t size);
 /* Which node must answer for a destination: its name, "*" for any node of the cluster, or "" when not asked.
  */
+bool broker_client_has_name(const struct stream *tls, char **names, uint32_t count);
+/* Its certificate's common name or a DNS name matches one of the patterns (policy_client_name_matches()). */
 bool broker_client_allowed(const struct config_listener *, const struct stream *tls);

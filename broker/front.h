@@ -4,6 +4,7 @@
  *   front_conn.c      the life of a client connection: TLS, states, timers, endings
  *   front_http1.c     HTTP/1.1 requests in, responses out
  *   front_tunnel.c    an HTTP/1.1 connection that became a tunnel
+ *   front_http2*.c    HTTP/2: many requests and tunnels on one connection (front_http2.h)
  *   front_open.c      judges a request and opens it at its endpoint's home worker
  *   front_exchange.c  the front half once it is open: what goes to egress, what is heard from it
  *
@@ -13,6 +14,7 @@
 
 #include "broker/body.h"
 #include "broker/broker.h"
+#include "broker/callers.h"
 #include "broker/crumbs.h"
 #include "broker/exchange.h"
 #include "broker/http/head.h"
@@ -26,6 +28,7 @@ struct broker_route;
 struct config_listener;
 struct front_bridge;
 struct front_conn;
+struct front_http2;
 struct tls_context;
 
 struct front_listener {
@@ -47,6 +50,9 @@ enum front_state {
     FRONT_CLOSING,   /* aborted: waits for closed */
     FRONT_STATES,
 };
+
+/* What a client speaks: by ALPN, else by its first bytes. */
+enum front_protocol { FRONT_UNKNOWN, FRONT_HTTP1, FRONT_HTTP2 };
 
 /* What the access log tells, gathered while the exchange runs. */
 struct access_record {
@@ -129,6 +135,8 @@ struct front_conn {
     char peer_text[NET_TEXT_MAX];
     char client_name[128]; /* certificate CN, or uid; for logs and policy */
     enum front_state state;
+    enum front_protocol protocol;
+    struct front_http2 *http2; /* with FRONT_HTTP2 */
     struct timer timer;
     struct segq pending; /* received and not yet consumed */
     struct buf *head_buf;
@@ -201,7 +209,8 @@ MUST_USE bool exchange_begin(struct front_conn *, const struct asker_ops *, void
  * the process is reached, nothing was begun, and the caller answers 503 with the text of ENDING_LIMIT. */
 
 enum counter exchange_gauge(enum exchange_form);
-/* Which of the two limits it counts against: requests, or tunnels and upgrades. */
+enum caller_use exchange_use(enum exchange_form);
+/* Where it counts: among requests, or among tunnels, which upgrades are too. */
 
 /* front_exchange.c */
 void exchange_count_ending(struct worker *, enum ending);

@@ -65,8 +65,7 @@ static void settle(struct exchange *ex)
     struct worker *w = worker_of(ex);
     struct front_conn *c = ex->conn;
     end_dialling(ex);
-    caller_leave(ex->bw->broker->callers, w->number, ex->caller,
-                 ex->form == EXCHANGE_REQUEST ? CALLER_REQUEST : CALLER_TUNNEL);
+    caller_leave(ex->bw->broker->callers, w->number, ex->caller, exchange_use(ex->form));
     exchange_count_ending(w, ex->ending);
     gauge_sub(w, exchange_gauge(ex->form), 1);
     if (ex->progress != EXCHANGE_TUNNEL)

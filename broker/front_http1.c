@@ -11,6 +11,7 @@
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
 #include "broker/front.h"
+#include "broker/front_bridge.h"
 #include "broker/head_buffer.h"
 #include "broker/http/http1_parse.h"
 #include "broker/http/http1_write.h"
@@ -132,6 +133,11 @@ static void on_heard(void *asker)
         front_http1_done(c);
 }
 
+static void on_bridge(void *asker, const struct broker_route *route, const struct endpoint_key *key)
+{
+    front_bridge_connect(asker, route, key);
+}
+
 static const struct asker_ops http1_asker = {.head = on_head,
                                              .connected = on_connected,
                                              .data = on_data,
@@ -140,7 +146,8 @@ static const struct asker_ops http1_asker = {.head = on_head,
                                              .refuse = on_refuse,
                                              .cut = on_cut,
                                              .grant = on_grant,
-                                             .heard = on_heard};
+                                             .heard = on_heard,
+                                             .bridge = on_bridge};
 
 void front_http1_error(struct front_conn *c, unsigned status, const char *detail, bool close)
 {
@@ -192,6 +199,10 @@ void front_http1_done(struct front_conn *c)
             return;
         c->exchange = NULL;
         exchange_complete(ex);
+    }
+    if (front_bridge_is_due(c)) {
+        front_bridge_start(c);
+        return;
     }
     if (!c->keep_alive || c->body.kind != BODY_NONE || c->bw->draining) {
         front_finish(c);

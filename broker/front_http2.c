@@ -315,7 +315,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                      size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags, void *arg)
 {
     struct front_http2 *h = arg;
-    static const struct http1_limits trailer_limits = {8 * 1024, 64, 0}; /* HTTP1_TRAILER_LIMITS */
+    struct http1_limits trailer_limits = HTTP1_TRAILER_LIMITS;
     const struct http2_stream *s = stream_of(session, frame->hd.stream_id);
     (void)flags;
     if (s)

@@ -8,6 +8,7 @@
  */
 #include "broker/front_http2.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "broker/broker.h"
@@ -33,15 +34,10 @@ static void check(struct http2_stream *s, int rc)
 /* -- the queue ----------------------------------------------------------------------------------------------
  */
 
-static bool is_own(const struct http2_stream *s, struct seg seg)
-{
-    return seg.buf->home == &worker_of(s)->bufs && seg.tag == 0;
-}
-
-/* The segment has been used up, or never will be. */
+/* The segment has been used up, or never will be. Our own text has no tag: nobody waits for credit. */
 static void return_seg(struct http2_stream *s, struct seg seg, bool used)
 {
-    if (used && s->exchange && !is_own(s, seg))
+    if (used && s->exchange && seg.tag > 0)
         exchange_credit(s->exchange, (struct outbox_credit){seg.tag, seg});
     else
         worker_release_seg(worker_of(s), seg);

@@ -221,7 +221,10 @@ static void on_refuse(void *asker, unsigned status, const char *text)
 static void on_cut(void *asker, enum ending reason)
 {
     struct http2_stream *s = asker;
-    http2_stream_reset(s, s->state == HTTP2_TUNNEL ? NGHTTP2_CONNECT_ERROR : NGHTTP2_INTERNAL_ERROR, reason);
+    if (s->state == HTTP2_CLOSED)
+        http2_stream_leave(s, reason);
+    else
+        http2_stream_reset(s, s->state == HTTP2_TUNNEL ? NGHTTP2_CONNECT_ERROR : NGHTTP2_INTERNAL_ERROR, reason);
 }
 
 static void on_grant(void *asker, uint32_t bytes)
@@ -320,8 +323,6 @@ void http2_stream_request(struct http2_stream *s, bool ended)
     http2_stream_set_state(s, HTTP2_ASKED);
     if (!exchange_begin(s->session->conn, &stream_asker, s, &s->exchange, &view))
         http2_reply_text(s, 503, ENDING_LIMIT, ending_text(ENDING_LIMIT));
-    else if (ended && s->exchange && !s->exchange->request_ended && !s->is_connect)
-        exchange_request_end(s->exchange, NULL);
 }
 
 /* -- request: body ------------------------------------------------------------------------------------------
@@ -354,19 +355,31 @@ void http2_stream_pass_on(struct http2_stream *s)
     give_gathered(s, false);
 }
 
+/* A buffer with room, after what is in a full one was given. NULL: out of buffers, or the stream was reset. */
+static struct buf *crumbs_with_room(struct http2_stream *s)
+{
+    if (s->crumbs && s->crumbs_used < s->crumbs->cap)
+        return s->crumbs;
+    give_gathered(s, false);
+    if (s->crumbs)
+        buf_unref(s->crumbs);
+    s->crumbs_given = s->crumbs_used = 0;
+    s->crumbs = s->state == HTTP2_CUT ? NULL : buf_get(&worker_of(s)->bufs, BUF_SMALL);
+    return s->crumbs;
+}
+
 static bool gather(struct http2_stream *s, const uint8_t *data, uint32_t len)
 {
-    if (!s->crumbs || s->crumbs->cap - s->crumbs_used < len) {
-        give_gathered(s, false);
-        if (s->crumbs)
-            buf_unref(s->crumbs);
-        s->crumbs_given = s->crumbs_used = 0;
-        s->crumbs = buf_get_bytes(&worker_of(s)->bufs, len);
-        if (!s->crumbs)
+    while (len > 0) {
+        struct buf *b = crumbs_with_room(s);
+        if (!b)
             return false;
+        uint32_t room = b->cap - s->crumbs_used, n = len < room ? len : room;
+        memcpy(b->mem + s->crumbs_used, data, n);
+        s->crumbs_used += n;
+        data += n;
+        len -= n;
     }
-    memcpy(s->crumbs->mem + s->crumbs_used, data, len);
-    s->crumbs_used += len;
     if (list_empty(&s->dirty))
         list_add_tail(&s->session->dirty, &s->dirty);
     return true;
@@ -374,7 +387,7 @@ static bool gather(struct http2_stream *s, const uint8_t *data, uint32_t len)
 
 /* Whether so much of the input buffer is this stream's that it may be lent as it is. Its other bytes stay in
  * memory with it, so a client that has one stream stand still and interleaves others would pin much with
- * little: at most four times what the stream was granted. */
+ * little: at most four times what the stream was granted. What is less is put together in small buffers. */
 static bool is_worth_lending(const struct seg *input, uint32_t len)
 {
     return len >= input->buf->cap / 4;

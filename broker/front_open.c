@@ -45,6 +45,11 @@ enum counter exchange_gauge(enum exchange_form form)
     return form == EXCHANGE_REQUEST ? COUNTER_requests_active : COUNTER_tunnels_active;
 }
 
+enum caller_use exchange_use(enum exchange_form form)
+{
+    return form == EXCHANGE_REQUEST ? CALLER_REQUEST : CALLER_TUNNEL;
+}
+
 static void begin_record(struct exchange *ex, const struct head_view *view)
 {
     struct access_record *a = &ex->access;
@@ -57,41 +62,41 @@ static void begin_record(struct exchange *ex, const struct head_view *view)
     a->port = view->authority.port;
 }
 
-static bool admit(const struct front_conn *c, enum caller_use use)
+/* Counts it as its caller's. NULL, or the limit that is reached. */
+static const char *admit(struct exchange *ex)
 {
-    const struct worker *w = c->bw->worker;
-    return caller_admit(c->bw->broker->callers, w->number, c->standing.caller, use, w->now_ns);
+    struct callers *callers = ex->bw->broker->callers;
+    const struct worker *w = worker_of(ex);
+    enum caller_use use = exchange_use(ex->form);
+    if (!caller_admit(callers, w->number, ex->caller, use, w->now_ns))
+        return use == CALLER_TUNNEL ? "limits.tunnelsMax" : "limits.requestsInFlightMax";
+    if (use == CALLER_REQUEST)
+        return NULL;
+    ex->dialling = caller_admit(callers, w->number, ex->caller, CALLER_DIAL, w->now_ns);
+    if (ex->dialling)
+        return NULL;
+    caller_leave(callers, w->number, ex->caller, use);
+    return "pool.handshakesInFlightMax";
 }
 
 /* NULL: a limit is reached, *ret_limit says which. */
 static struct exchange *exchange_new(struct front_conn *c, enum exchange_form form, const char **ret_limit)
 {
     struct broker_worker *bw = c->bw;
-    bool tunnel = form != EXCHANGE_REQUEST;
-    const struct worker *w = bw->worker;
-    if (!admit(c, tunnel ? CALLER_TUNNEL : CALLER_REQUEST)) {
-        *ret_limit = tunnel ? "limits.tunnelsMax" : "limits.requestsInFlightMax";
-        return NULL;
-    }
-    if (tunnel && !admit(c, CALLER_DIAL)) {
-        caller_leave(bw->broker->callers, w->number, c->standing.caller, CALLER_TUNNEL);
-        *ret_limit = "pool.handshakesInFlightMax";
-        return NULL;
-    }
     struct exchange *ex = bw->free_count > 0 ? slab_take(&bw->exchanges) : NULL;
-    if (!ex) {
-        caller_leave(bw->broker->callers, w->number, c->standing.caller, tunnel ? CALLER_TUNNEL : CALLER_REQUEST);
-        if (tunnel)
-            caller_leave(bw->broker->callers, w->number, c->standing.caller, CALLER_DIAL);
-        *ret_limit = "memory for exchanges";
+    *ret_limit = "memory for exchanges";
+    if (!ex)
         return NULL;
-    }
-    ex->slot = bw->free_slots[--bw->free_count];
     ex->bw = bw;
     ex->conn = c;
     ex->form = form;
     ex->caller = c->standing.caller;
-    ex->dialling = tunnel;
+    *ret_limit = admit(ex);
+    if (*ret_limit) {
+        slab_give(&bw->exchanges, ex);
+        return NULL;
+    }
+    ex->slot = bw->free_slots[--bw->free_count];
     list_init(&ex->node);
     list_add_tail(&bw->exchanges_open, &ex->node);
     counter_add(bw->worker, form == EXCHANGE_REQUEST ? COUNTER_requests : COUNTER_tunnels, 1);
@@ -108,9 +113,8 @@ static void refuse_for_limit(struct front_conn *c, const char *limit)
     log_str(w, "peer", c->peer_text);
     log_str(w, "client", c->client_name);
     log_u64(w, "status", 503);
-    log_str(w, "reason",
-            form == EXCHANGE_REQUEST ? "limits.requestsInFlightMax is reached"
-                                     : "limits.tunnelsMax is reached");
+    snprintf(text, sizeof(text), "%s is reached, or this caller's share of it", limit);
+    log_str(w, "reason", text);
     log_end(w);
 }
 
@@ -154,10 +158,11 @@ static bool key_of(const struct broker *b, const struct broker_route *route, con
 
 /* Room for what OPEN carries, with the head packed where the form has one. NULL: refused already. */
 static struct buf *make_open(struct exchange *ex, const struct head_view *view,
-                             const struct broker_route *route, const struct endpoint_key *key, uint32_t *ret_len)
+                             const struct broker_route *route, const struct endpoint_key *key,
+                             uint32_t *ret_len)
 {
     struct head_change changes[2] = {
-        {HEAD_ADD, SLICE_INIT("Via"), SLICE_INIT("1.1 hawser")}
+        {HEAD_ADD, SLICE_INIT("Via"), ex->conn->http2 ? SLICE("2 hawser") : SLICE("1.1 hawser")}
     };
     struct head_edit edit = {
         .changes = changes, .changes_n = 1, .keep_upgrade = ex->form == EXCHANGE_UPGRADE};
@@ -256,13 +261,15 @@ bool exchange_begin(struct front_conn *c, const struct asker_ops *ops, void *ask
     ex->access.route = route->name;
     struct endpoint_key key;
     bool bridge = form == EXCHANGE_CONNECT && route->config->bridge;
-    if (!key_of(c->bw->broker, route, view, bridge ? route->profile : profile_of(route, form, view->scheme), &key))
+    if (!key_of(c->bw->broker, route, view, bridge ? route->profile : profile_of(route, form, view->scheme),
+                &key))
         exchange_refuse(ex, ENDING_NO_ROUTE, "the route has no TLS profile for https");
     else if (!bridge)
         send_open(ex, view, route, &key);
     else if (ex->ops->bridge)
         ex->ops->bridge(asker, route, &key);
     else
-        exchange_refuse(ex, ENDING_NOT_ALLOWED, "this route ends TLS itself, which is offered over HTTP/1.1 only");
+        exchange_refuse(ex, ENDING_NOT_ALLOWED,
+                        "this route ends TLS itself, which is offered over HTTP/1.1 only");
     return true;
 }

@@ -94,14 +94,25 @@ void broker_node_name(const struct broker *b, const struct broker_route *route, 
     snprintf(ret_name, size, "%s", name);
 }
 
+struct names {
+    char **names;
+    uint32_t count;
+};
+
 static bool match_name(const char *name, void *arg)
 {
-    return policy_client_allowed(arg, name);
+    const struct names *allowed = arg;
+    return policy_client_allowed(allowed->names, allowed->count, name);
+}
+
+bool broker_client_has_name(const struct stream *tls, char **names, uint32_t count)
+{
+    return tls_peer_has_name(tls, match_name, &(struct names){names, count});
 }
 
 bool broker_client_allowed(const struct config_listener *config, const struct stream *tls)
 {
     if (!config->tls || config->tls->allowed_name_count == 0)
         return true; /* any certificate of the listener's client CA */
-    return tls_peer_has_name(tls, match_name, config->tls);
+    return broker_client_has_name(tls, config->tls->allowed_names, config->tls->allowed_name_count);
 }

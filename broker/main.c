@@ -52,24 +52,37 @@ static int load(const char *file, struct config **ret)
     return EXIT_USAGE;
 }
 
+/* "stderr", or a file that is appended to. */
+static int open_lines(const char *file, mode_t mode, const char *field, int *ret_fd)
+{
+    if (strcmp(file, "stderr") == 0) {
+        *ret_fd = STDERR_FILENO;
+        return EXIT_GOOD;
+    }
+    int fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, mode);
+    if (fd < 0) {
+        fprintf(stderr, "%s: %s: %s\n", file, field, strerror(errno));
+        return EXIT_USAGE;
+    }
+    *ret_fd = fd;
+    return EXIT_GOOD;
+}
+
 static int open_log(const struct config *config)
 {
     static const enum log_level levels[] = {[CONFIG_LOG_ERROR] = LOG_ERROR,
                                             [CONFIG_LOG_WARN] = LOG_WARN,
                                             [CONFIG_LOG_INFO] = LOG_INFO,
                                             [CONFIG_LOG_DEBUG] = LOG_DEBUG};
-    struct log_options options = {.fd = STDERR_FILENO,
-                                  .json = config->log.format == CONFIG_LOG_JSON,
-                                  .level = levels[config->log.level]};
-    if (strcmp(config->log.file, "stderr") != 0) {
-        options.fd = open(config->log.file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
-        if (options.fd < 0) {
-            fprintf(stderr, "%s: log.file: %s\n", config->log.file, strerror(errno));
-            return EXIT_USAGE;
-        }
-    }
-    log_configure(&options);
-    return EXIT_GOOD;
+    struct log_options options = {.json = config->log.format == CONFIG_LOG_JSON,
+                                  .level = levels[config->log.level],
+                                  .audit = config->log.audit_file != NULL};
+    int code = open_lines(config->log.file, 0640, "log.file", &options.fd);
+    if (code == EXIT_GOOD && options.audit)
+        code = open_lines(config->log.audit_file, 0600, "log.auditFile", &options.audit_fd);
+    if (code == EXIT_GOOD)
+        log_configure(&options);
+    return code;
 }
 
 static void say_start(const struct broker *b)

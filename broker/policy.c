@@ -122,10 +122,10 @@ bool policy_client_name_matches(const char *pattern, const char *name)
     return dot && dot != name && name[0] != '*' && strcasecmp(dot, pattern + 1) == 0;
 }
 
-bool policy_client_allowed(const struct config_listener_tls *tls, const char *name)
+bool policy_client_allowed(char *const *patterns, uint32_t count, const char *name)
 {
-    for (uint32_t i = 0; i < tls->allowed_name_count; i++)
-        if (policy_client_name_matches(tls->allowed_names[i], name))
+    for (uint32_t i = 0; i < count; i++)
+        if (policy_client_name_matches(patterns[i], name))
             return true;
     return false;
 }

@@ -14,6 +14,25 @@
     X(front_connections, "hawser_front_connections", gauge, "client connections open now")                   \
     X(front_refused, "hawser_connections_refused_total", counter, "client connections refused at accept")    \
     X(front_tls_failed, "hawser_front_tls_failed_total", counter, "client TLS handshakes that failed")       \
+    X(front_http2, "hawser_front_http2_total", counter, "client connections that spoke HTTP/2")              \
+    X(http2_errors, "hawser_front_http2_errors_total", counter,                                              \
+      "HTTP/2 client connections ended for breaking the protocol")                                           \
+    X(http2_flood_reset, "hawser_front_http2_floods_total{kind=\"reset\"}", counter,                         \
+      "HTTP/2 client connections ended for a flood")                                                         \
+    X(http2_flood_continuation, "hawser_front_http2_floods_total{kind=\"continuation\"}", counter,           \
+      "HTTP/2 client connections ended for a flood")                                                         \
+    X(http2_flood_ping, "hawser_front_http2_floods_total{kind=\"ping\"}", counter,                           \
+      "HTTP/2 client connections ended for a flood")                                                         \
+    X(http2_flood_settings, "hawser_front_http2_floods_total{kind=\"settings\"}", counter,                   \
+      "HTTP/2 client connections ended for a flood")                                                         \
+    X(http2_flood_priority, "hawser_front_http2_floods_total{kind=\"priority\"}", counter,                   \
+      "HTTP/2 client connections ended for a flood")                                                         \
+    X(http2_flood_empty_data, "hawser_front_http2_floods_total{kind=\"empty_data\"}", counter,               \
+      "HTTP/2 client connections ended for a flood")                                                         \
+    X(http2_flood_window_update, "hawser_front_http2_floods_total{kind=\"window_update\"}", counter,         \
+      "HTTP/2 client connections ended for a flood")                                                         \
+    X(http2_flood_other, "hawser_front_http2_floods_total{kind=\"other\"}", counter,                         \
+      "HTTP/2 client connections ended for a flood")                                                         \
     X(requests, "hawser_requests_total", counter, "requests whose head was read")                            \
     X(requests_active, "hawser_requests_in_flight", gauge, "exchanges open now")                             \
     X(tunnels, "hawser_tunnels_total", counter, "CONNECTs and upgrades asked for")                           \
@@ -39,13 +58,19 @@
     X(tls_failed, "hawser_tls_handshakes_total{kind=\"failed\"}", counter, "TLS handshakes with endpoints")  \
     X(tls_not_resumed, "hawser_tls_tickets_refused_total", counter,                                          \
       "tickets offered that the endpoint did not take")                                                      \
+    X(minted, "hawser_tls_minted_total", counter, "server certificates made for destinations")               \
+    X(minted_kept, "hawser_tls_minted_certificates", gauge, "made certificates kept for the next client")    \
     X(tickets, "hawser_tls_tickets", gauge, "session tickets kept")                                          \
     X(tickets_stored, "hawser_tls_tickets_stored_total", counter, "session tickets received and kept")       \
+    X(minted, "hawser_tls_minted_total", counter, "server certificates made for destinations")               \
+    X(minted_kept, "hawser_tls_minted_certificates", gauge, "made certificates kept for the next client")    \
     X(pool_endpoints, "hawser_pool_endpoints", gauge, "endpoints known")                                     \
     X(pool_dialling, "hawser_pool_connections{state=\"dialling\"}", gauge, "pooled connections by state")    \
     X(pool_idle, "hawser_pool_connections{state=\"idle\"}", gauge, "pooled connections by state")            \
     X(pool_leased, "hawser_pool_connections{state=\"leased\"}", gauge, "pooled connections by state")        \
+    X(pool_shared, "hawser_pool_connections{state=\"shared\"}", gauge, "pooled connections by state")        \
     X(pool_closing, "hawser_pool_connections{state=\"closing\"}", gauge, "pooled connections by state")      \
+    X(pool_shares, "hawser_pool_shared_leases", gauge, "leases on shared connections now")                   \
     X(pool_waiters, "hawser_pool_waiters", gauge, "requests that wait for a connection now")                 \
     X(pool_retired_idle, "hawser_pool_retired_total{reason=\"idle\"}", counter, "connections retired")       \
     X(pool_retired_age, "hawser_pool_retired_total{reason=\"age\"}", counter, "connections retired")         \
@@ -60,7 +85,9 @@
     X(buffers_starved, "hawser_buffers_starved_total", counter,                                              \
       "times receiving paused for lack of buffers")                                                          \
     X(ring_overflows, "hawser_ring_overflows_total", counter, "completion queue overflows")                  \
-    X(log_dropped, "hawser_log_lines_dropped_total", counter, "log lines lost because the log was not read")
+    X(log_dropped, "hawser_log_lines_dropped_total", counter, "log lines lost because the log was not read") \
+    X(audit_dropped, "hawser_audit_lines_dropped_total", counter,                                            \
+      "audit lines lost because the audit file did not take them")
 
 enum counter {
 #define X(symbol, name, type, help) COUNTER_##symbol,

@@ -48,14 +48,18 @@ enum ending ending_from_errno(int err, bool dialling)
     case ENETUNREACH:
     case EHOSTDOWN:
     case ENETDOWN:
-    case EACCES:
-    case EPERM:
+    case ENONET:       /* ICMP: source host isolated */
+    case ENOPROTOOPT:  /* ICMP: protocol unreachable */
+    case EAFNOSUPPORT: /* no IPv6 here */
     case ENOENT: return ENDING_UNREACHABLE;
-    case ETIMEDOUT: return dialling ? ENDING_CONNECT_TIMEOUT : ENDING_PEER_RESET;
+    case EINVAL: return dialling ? ENDING_UNREACHABLE : ENDING_INTERNAL; /* connect: a blackhole route */
+    case EACCES: /* a route of type prohibit, a security module */
+    case EPERM: return ENDING_FILTERED;
+    case ETIMEDOUT: return dialling ? ENDING_CONNECT_TIMEOUT : ENDING_PEER_LOST;
     case EADDRNOTAVAIL:
-    case EADDRINUSE:
+    case EADDRINUSE: return ENDING_NO_SOURCE;
     case EMFILE:
-    case ENFILE:
+    case ENFILE: return ENDING_DESCRIPTORS;
     case ENOBUFS:
     case ENOMEM: return ENDING_LIMIT;
     case ECONNRESET:

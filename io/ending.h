@@ -13,6 +13,8 @@
     X(CLIENT_GONE, client_gone, 0, CLIENT, "the client closed its connection")                               \
     X(REFUSED, refused, 502, BACKEND, "connection refused by the destination")                               \
     X(UNREACHABLE, unreachable, 502, BACKEND, "destination unreachable")                                     \
+    X(FILTERED, filtered, 502, BACKEND, "connecting is forbidden by a firewall, route or sandbox rule here") \
+    X(NO_SOURCE, no_source, 503, HAWSER, "no source port or address is left for the destination")            \
     X(CONNECT_TIMEOUT, connect_timeout, 504, BACKEND, "connecting to the destination timed out")             \
     X(NAME_UNKNOWN, name_unknown, 502, BACKEND, "destination name does not resolve")                         \
     X(NAME_TIMEOUT, name_timeout, 504, BACKEND, "resolving the destination name timed out")                  \
@@ -28,8 +30,10 @@
     X(QUEUE_FULL, queue_full, 503, HAWSER, "too many requests are waiting for the destination")              \
     X(QUEUE_TIMEOUT, queue_timeout, 503, HAWSER, "no connection to the destination became free in time")     \
     X(LIMIT, limit, 503, HAWSER, "a limit of the broker is reached")                                         \
+    X(DESCRIPTORS, descriptors, 503, HAWSER, "the broker is out of file descriptors")                        \
     X(STALE_CONNECTION, stale_connection, 502, BACKEND, "a reused connection was closed by the destination") \
     X(PEER_RESET, peer_reset, 502, BACKEND, "connection reset by the destination")                           \
+    X(PEER_LOST, peer_lost, 502, BACKEND, "the destination stopped answering, the connection is lost")       \
     X(TRUNCATED, truncated, 502, BACKEND, "the destination closed before its message was complete")          \
     X(BAD_REQUEST, bad_request, 400, CLIENT, "malformed request")                                            \
     X(BAD_RESPONSE, bad_response, 502, BACKEND, "malformed response from the destination")                   \
@@ -65,5 +69,5 @@ int ending_status(enum ending);
 enum ending_whose ending_whose(enum ending);
 
 enum ending ending_from_errno(int err, bool dialling);
-/* Translates a socket's errno (positive). While dialling ETIMEDOUT is CONNECT_TIMEOUT, afterwards PEER_RESET.
- */
+/* Translates a socket's errno (positive). While dialling ETIMEDOUT is CONNECT_TIMEOUT, afterwards PEER_LOST:
+ * keepalive or TCP_USER_TIMEOUT gave up. */

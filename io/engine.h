@@ -1,6 +1,6 @@
 /* io/engine.h — what a worker asks of the kernel, at the level of bytes, connections, wakes and time.
  *
- * One engine per worker. Two implementations: `uring` (engine_uring.c) and `sim` (under test/,
+ * One engine per worker. Two implementations: `uring` (engine_uring.h) and `sim` (engine_sim.c,
  * deterministic); an epoll one fits behind the same calls. Nothing above io/ knows which it runs on. Events
  * are delivered by turn(), one at a time, after the harvest and never from inside another call; work per
  * object and turn is bounded. Owner worker only, but for new/free.
@@ -17,6 +17,12 @@ struct engine;
 struct listener;
 struct watch;
 struct worker;
+
+/* Of every TCP connection, accepted or dialled, beside TCP_NODELAY. Zeroes: what the system has. */
+struct socket_options {
+    uint32_t keepalive_ms; /* idle before the first probe, in whole seconds; two more a third of it apart */
+    uint32_t user_timeout_ms; /* what was sent is acknowledged within that time, or the connection is lost */
+};
 
 struct listen_options {
     struct net_address address;
@@ -51,12 +57,12 @@ struct engine_ops {
     void (*unlisten)(struct listener *);
     /* Stops accepting; the listener is the caller's again at once. Removes a Unix socket file it made. */
     struct stream *(*adopt)(struct engine *, int handle, const struct net_peer *);
-    /* A stream for an accepted handle, without credit and events: bind and grant. NULL: refused for lack of
-     * memory, the handle is closed. */
+    /* A stream for an accepted handle, without credit and events: bind and grant. It has the options of the
+     * engine that listened. NULL: refused for lack of memory, the handle is closed. */
     void (*refuse)(struct engine *, int handle);
     struct stream *(*dial)(struct engine *, const struct net_address *);
-    /* A stream that will say open or closed. NULL when out of memory or descriptors. No deadline of its own.
-     */
+    /* A stream that will say open or closed, also when it fails at once. NULL when out of memory. No deadline
+     * of its own. */
     int (*watch)(struct engine *, struct watch *, int fd, bool readable, bool writable);
     void (*unwatch)(struct watch *);
     void (*wake)(struct engine *, unsigned worker);
@@ -75,6 +81,7 @@ struct engine_ops {
 struct engine {
     const struct engine_ops *ops;
     struct worker *worker;
+    struct socket_options sockets; /* set by the owner before it listens or dials */
 };
 
 /* Facts found once at start, for the log and `hawser version`. */

@@ -8,6 +8,8 @@
  *   uring_turn.c    one turn: flush, submit, wait, harvest, deliver
  *   uring_buffers.c provided buffer rings, refilled from the worker's pool
  *   uring_socket.c  a socket as a stream
+ *   uring_open.c    how sockets come about: accepted, dialled; their options
+ *   uring_sweep.c   what sockets need a while later: keepalive, the watch for a hang-up
  *   uring_listen.c  listeners, readiness watches
  */
 #pragma once
@@ -61,6 +63,7 @@ struct uring_slot {
 };
 
 enum sock_state { SOCK_CONNECTING, SOCK_OPEN, SOCK_CLOSING, SOCK_DEAD };
+enum sock_hang_up { HANG_UP_NONE, HANG_UP_SEEN, HANG_UP_BEHIND_FIN /* counts once the end is told */ };
 
 struct uring_socket {
     struct uring_object object;
@@ -68,8 +71,11 @@ struct uring_socket {
     struct list dirty;   /* has something to send or a direction to end */
     struct list ready;   /* has events to deliver without a completion */
     struct list starved; /* wants a receive buffer */
+    struct list sweep;   /* the next sweep looks at it */
     struct segq rx, tx;
     uint64_t credit;
+    uint64_t still_ns;      /* since when nobody reads, if nobody does */
+    uint64_t options_at_ns; /* when it is given what only lasting connections need; 0: it has it */
     int fd;
     uint32_t tx_done; /* bytes of the first segment of tx that have left */
     enum sock_state state;
@@ -78,6 +84,8 @@ struct uring_socket {
     bool recv_armed, recv_cancelled, recv_eof, end_delivered;
     bool send_out, finish_wanted, fin_sent;
     bool group_big, open_pending, closed_delivered;
+    bool watched, fin_seen; /* the poll for a hang-up is out; it saw the peer's FIN */
+    enum sock_hang_up hang_up;
     int send_error; /* errno met by a send: nothing more is sent, what the peer sent before is still read */
     int recv_error; /* errno met by the receive while data before it was undelivered */
 };
@@ -90,7 +98,8 @@ struct uring {
     struct uring_slot *slots;
     uint32_t slot_count, slot_free, slots_used;
     struct slab sockets, seg_nodes;
-    struct list dirty, ready, starved;
+    struct list dirty, ready, starved, sweep;
+    uint64_t swept_ns;
     struct list listeners; /* those whose accept must be armed anew after a pause */
     struct iovec *iovs;    /* of the batch being prepared; reusable after submission */
     struct msghdr *msgs;
@@ -120,11 +129,30 @@ void uring_refill(struct uring *);
 bool uring_group_has_buffers(const struct uring *, enum uring_group_id);
 
 /* uring_socket.c */
-struct stream *uring_adopt(struct engine *, int fd, const struct net_peer *);
-struct stream *uring_dial(struct engine *, const struct net_address *);
+MUST_USE struct uring_socket *uring_socket_new(struct uring *, int fd, enum sock_state);
+/* The descriptor is the socket's from now on; NULL when out of memory, and it is closed. */
+void uring_socket_close(struct uring_socket *, enum ending);
+/* Takes back what the kernel holds, then says `closed` with that reason, if no other came first. */
 void uring_socket_flush(struct uring_socket *, bool directly);
 void uring_socket_deliver(struct uring_socket *);
 void uring_socket_rearm(struct uring_socket *);
+
+/* uring_open.c */
+struct stream *uring_adopt(struct engine *, int fd, const struct net_peer *);
+struct stream *uring_dial(struct engine *, const struct net_address *);
+void uring_listener_options(int fd, const struct socket_options *);
+/* What is accepted from this listening TCP socket inherits them, which spares each its system calls. */
+void uring_lasting_options(int fd, const struct socket_options *);
+/* Keepalive and the like: what only a connection that lasts has a use for. */
+
+/* uring_sweep.c */
+void uring_sweep_later(struct uring_socket *);
+/* The socket is new, or nobody reads from it any more. */
+uint64_t uring_sweep_due_ns(const struct uring *);
+/* UINT64_MAX: nothing to look at. */
+void uring_sweep(struct uring *);
+void uring_hang_up_told(struct uring_socket *, int res, uint32_t flags);
+/* The watch's completion. */
 
 /* uring_listen.c */
 int uring_listen(struct engine *, struct listener *, const struct listen_options *);

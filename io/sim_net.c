@@ -218,6 +218,12 @@ void sim_poke(struct sim_sock *s)
         s->poke_missed = true;
 }
 
+void sim_sock_fail(struct sim_sock *s, int error)
+{
+    if (s->error == 0)
+        s->error = error == ECONNRESET && s->fin_arrived ? EPIPE : error;
+}
+
 static struct sim_sock *sock_new(struct sim_conn *c, int side)
 {
     struct sim_net *n = c->net;
@@ -262,8 +268,8 @@ static void conn_fail(struct sim_conn *c, int error)
 {
     for (int i = 0; i < 2; i++) {
         sim_pipe_purge(&c->pipes[i]);
-        if (c->sides[i] && c->sides[i]->error == 0)
-            c->sides[i]->error = error;
+        if (c->sides[i])
+            sim_sock_fail(c->sides[i], error);
     }
     /* A poke may close its own side; the connection lives while the other is there. */
     struct sim_sock *first = c->sides[0], *second = c->sides[1];
@@ -416,7 +422,7 @@ ssize_t sim_recv(struct sim_sock *s, void *bytes, size_t len)
     if (!s->connected)
         return s->error != 0 ? -s->error : -EAGAIN;
     if (p->arrived == 0)
-        return s->error != 0 ? -s->error : s->fin_arrived ? 0 : -EAGAIN;
+        return s->fin_arrived ? 0 : s->error != 0 ? -s->error : -EAGAIN;
     return (ssize_t)sim_pipe_read(p, bytes, len);
 }
 

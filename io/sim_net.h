@@ -101,7 +101,8 @@ struct sim_sock *sim_sock_of(struct sim_net *, int number);
 int sim_connect_result(const struct sim_sock *);
 /* 0, -EINPROGRESS or why it failed. */
 ssize_t sim_recv(struct sim_sock *, void *bytes, size_t len);
-/* Bytes read, 0 at the end of the other direction, -EAGAIN, or the socket's error. */
+/* Bytes read, 0 at the end of the other direction (also when a reset followed), -EAGAIN, or the socket's
+ * error. */
 ssize_t sim_send(struct sim_sock *, const void *bytes, size_t len);
 /* Bytes taken, -EAGAIN (a poke follows when there is room), -EPIPE after shutdown, or the socket's error. */
 uint32_t sim_readable(const struct sim_sock *);

@@ -75,8 +75,8 @@ static void on_chunk(struct sim_pipe *p, struct sim_sock *s, const struct sim_ch
         break;
     case SIM_CHUNK_RST:
         sim_pipe_purge(p);
-        if (s && s->error == 0)
-            s->error = ECONNRESET;
+        if (s)
+            sim_sock_fail(s, ECONNRESET);
         break;
     }
 }

@@ -54,5 +54,8 @@ void sim_pipe_discard(struct sim_pipe *);
 uint32_t sim_pipe_write(struct sim_pipe *, const void *bytes, size_t len);
 /* As much as there is room for, or by chance only a part of it. */
 
+void sim_sock_fail(struct sim_sock *, int error);
+/* The first error stays. As in Linux, a reset behind a FIN is EPIPE, and takes from the reader neither bytes
+ * nor the end. */
 void sim_poke(struct sim_sock *);
 /* Tells the owner to try again; NULL is nobody. The owner may close its side: nothing is touched after. */

@@ -31,6 +31,7 @@ struct sim_stream {
     struct segq told; /* taken; `sent` is still to be said */
     struct sim_event retry;
     uint64_t id, credit;
+    uint64_t still_ns; /* since when nobody reads, if nobody does */
     uint32_t tx_done;
     enum sim_state state;
     enum ending reason;
@@ -55,11 +56,16 @@ static void make_ready(struct sim_stream *s)
         list_add_tail(&s->home->ready, &s->ready);
 }
 
+static void make_ready_at(struct sim_stream *s, uint64_t at_ns)
+{
+    if (s->retry.index == 0 || s->retry.at_ns > at_ns)
+        sim_event_at(s->home->net, &s->retry, at_ns);
+}
+
 static void make_ready_later(struct sim_stream *s)
 {
     struct sim_net *n = s->home->net;
-    if (s->retry.index == 0)
-        sim_event_at(n, &s->retry, sim_now_ns(n) + sim_between(n, 1, RETRY_NS));
+    make_ready_at(s, sim_now_ns(n) + sim_between(n, 1, RETRY_NS));
 }
 
 static void on_retry(struct sim_event *e)
@@ -129,11 +135,10 @@ static void say_connected(struct sim_stream *s)
 static void on_send_error(struct sim_stream *s, int error)
 {
     s->send_error = error;
-    /* The peer may have answered before it closed: what it sent is still worth reading. */
-    if (s->end_told || s->credit == 0)
+    /* The peer may have answered before it closed: what it sent is still worth reading, if anybody does. */
+    release_queue(s, &s->tx);
+    if (s->end_told)
         begin_closing(s, ending_from_errno(error, false));
-    else
-        release_queue(s, &s->tx);
 }
 
 static void flush_sends(struct sim_stream *s)
@@ -190,15 +195,16 @@ static struct buf *some_buffer(struct sim_stream *s)
 
 static void read_failed(struct sim_stream *s, int error)
 {
-    if (error == 0 && s->send_error != 0) {
-        begin_closing(s, ending_from_errno(s->send_error, false));
-    } else if (error == 0) {
-        s->end_told = true;
-        trace(s, "end", 0);
-        s->stream.events->end(&s->stream);
-    } else {
+    if (error != 0) {
         begin_closing(s, ending_from_errno(error, false));
+        return;
     }
+    s->end_told = true;
+    s->still_ns = sim_now_ns(s->home->net);
+    trace(s, "end", 0);
+    s->stream.events->end(&s->stream);
+    if (s->state == SIM_OPEN && s->send_error != 0)
+        begin_closing(s, ending_from_errno(s->send_error, false));
 }
 
 /* True when there may be more at once. */
@@ -219,28 +225,46 @@ static bool read_some(struct sim_stream *s)
         return false;
     }
     s->credit -= (uint64_t)n;
+    s->still_ns = sim_now_ns(s->home->net);
     trace(s, "data", sim_hash_bytes(b->mem, (size_t)n) << 24 | (uint64_t)n);
     s->stream.events->data(&s->stream, (struct seg){b, b->mem, (uint32_t)n, 0});
     return true;
 }
 
-static void say_received(struct sim_stream *s)
+static bool somebody_reads(const struct sim_stream *s)
+{
+    return s->credit > 0 && !s->end_told;
+}
+
+/* Nobody reads: an error is told when that has lasted, or at once if it takes no bytes away: kernels do
+ * either. A reset behind a FIN is none until the end was told. */
+static void notice_loss(struct sim_stream *s)
 {
     struct sim_net *n = s->home->net;
-    /* An error may be noticed without reading, or only by reading: kernels do either. */
-    if (s->credit == 0 && s->sock->error != 0 && sim_readable(s->sock) == 0 && sim_chance(n, 500)) {
-        begin_closing(s, ending_from_errno(s->sock->error, false));
+    bool behind_fin = s->sock->fin_arrived && !s->end_told;
+    int error = s->send_error != 0 ? s->send_error : behind_fin ? 0 : s->sock->error;
+    uint64_t at_ns = s->still_ns + STREAM_STILL_MS * 1000000ull;
+    if (error == 0)
         return;
-    }
-    uint64_t reads = sim_between(n, 1, READS_PER_TURN);
-    while (s->state == SIM_OPEN && s->credit > 0 && !s->end_told) {
+    if (sim_now_ns(n) >= at_ns || (sim_readable(s->sock) == 0 && sim_chance(n, 500)))
+        begin_closing(s, ending_from_errno(error, false));
+    else
+        make_ready_at(s, at_ns + sim_between(n, 0, STREAM_STILL_MS * 1000000ull));
+}
+
+static void say_received(struct sim_stream *s)
+{
+    uint64_t reads = sim_between(s->home->net, 1, READS_PER_TURN);
+    while (s->state == SIM_OPEN && somebody_reads(s)) {
         if (reads-- == 0) {
             make_ready(s);
             return;
         }
         if (!read_some(s))
-            return;
+            break;
     }
+    if (s->state == SIM_OPEN && !somebody_reads(s))
+        notice_loss(s);
 }
 
 static void stream_turn(struct sim_stream *s)
@@ -327,6 +351,7 @@ struct stream *sim_stream_new(struct sim_streams *home, struct sim_sock *sock, b
     s->sock = sock;
     s->id = ++*home->last_id;
     s->state = connected ? SIM_OPEN : SIM_CONNECTING;
+    s->still_ns = sim_now_ns(home->net);
     s->retry.fire = on_retry;
     list_init(&s->node);
     list_init(&s->ready);

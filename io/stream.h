@@ -6,11 +6,18 @@
  * error, or after abort. The owner calls stream_free() in it or later, never before. Owner worker only.
  *
  *   end      a clean end of the peer's direction (FIN, TLS close_notify). A reset, a timeout or a TLS end
- * without close_notify is `closed` with its reason and never `end`. sent     a segment given to stream_send()
- * was taken over by the layer below and comes back to its owner, who releases it. Segments unsent at the end
- * are released by the stream itself (worker_release_seg). credit   data never exceeds what was granted. A
- * stream with no credit reads nothing, so an idle connection that shall be watched for bytes or its end needs
- * a credit of at least one byte.
+ *            without close_notify is `closed` with its reason and never `end`.
+ *   sent     a segment given to stream_send() was taken over by the layer below and comes back to its owner,
+ *            who releases it. Segments unsent at the end are released by the stream itself
+ *            (worker_release_seg).
+ *   credit   data never exceeds what was granted. A stream with no credit reads nothing, so an idle
+ *            connection that shall be watched for bytes or its end needs a credit of at least one byte.
+ *   gone     whether anybody reads or not, a peer that is lost is `closed`: one that resets, or falls silent
+ *            and is given up by keepalive. Bytes that had arrived before come first while the reader makes
+ *            progress; a reader that has granted nothing for STREAM_STILL_MS loses them. A FIN takes nothing
+ *            away: behind unread bytes it waits for its turn, also when a reset follows it, and is no `end`
+ *            before. A peer that resets after its `end` was told is `closed` within twice that time. So is
+ *            one that failed to take our bytes, after what it said.
  */
 #pragma once
 
@@ -22,6 +29,8 @@
 
 struct stream;
 struct worker;
+
+enum { STREAM_STILL_MS = 250 }; /* a guess: a reader that moves is never so slow, and people do not notice */
 
 struct stream_events {
     void (*open)(struct stream *);

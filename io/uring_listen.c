@@ -120,7 +120,7 @@ static int clear_stale_unix(const struct net_address *a)
     return unlink(a->un.sun_path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-static int open_listener(const struct listen_options *o)
+static int open_listener(const struct listen_options *o, const struct socket_options *sockets)
 {
     bool is_unix = o->address.sa.sa_family == AF_UNIX;
     int rc = is_unix ? clear_stale_unix(&o->address) : 0;
@@ -136,6 +136,8 @@ static int open_listener(const struct listen_options *o)
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
     if (o->address.sa.sa_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+    if (!is_unix)
+        uring_listener_options(fd, sockets);
     bool ok = bind(fd, &o->address.sa, o->address.len) == 0;
     /* Between bind and listen nobody can connect, so the mode is in force before the first client. */
     if (ok && is_unix)
@@ -164,7 +166,7 @@ int uring_listen(struct engine *e, struct listener *listener, const struct liste
     l->listener = listener;
     l->address = options->address;
     list_init(&l->paused);
-    l->fd = open_listener(options);
+    l->fd = open_listener(options, &e->sockets);
     if (l->fd < 0) {
         int rc = l->fd;
         uring_slot_give(u, &l->object);

@@ -326,6 +326,7 @@ int engine_uring_new(struct worker *w, const struct engine_probe *probe, struct 
     list_init(&u->dirty);
     list_init(&u->ready);
     list_init(&u->starved);
+    list_init(&u->sweep);
     list_init(&u->listeners);
     slab_init(&u->sockets, "sockets", sizeof(struct uring_socket), SOCKETS_MAX);
     slab_init(&u->seg_nodes, "segments", sizeof(struct segq_node), SEG_NODES_MAX);

@@ -8,14 +8,11 @@
  * receive, which pins the file.
  */
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "io/engine_uring.h"
 #include "io/worker.h"
-
-enum { KEEPALIVE_IDLE_S = 15, KEEPALIVE_INTERVAL_S = 5, KEEPALIVE_PROBES = 3, USER_TIMEOUT_MS = 30000 };
 
 static struct uring *uring_of(const struct uring_socket *s)
 {
@@ -57,7 +54,7 @@ static void settle_closing(struct uring_socket *s)
         make_ready(s);
 }
 
-static void begin_closing(struct uring_socket *s, enum ending reason)
+void uring_socket_close(struct uring_socket *s, enum ending reason)
 {
     struct uring *u = uring_of(s);
     if (s->state == SOCK_CLOSING || s->state == SOCK_DEAD)
@@ -67,7 +64,8 @@ static void begin_closing(struct uring_socket *s, enum ending reason)
     s->reason = reason;
     list_remove(&s->starved);
     list_remove(&s->dirty);
-    if (reason != ENDING_DONE) { /* an abort must not look like a clean end to the peer */
+    list_remove(&s->sweep);
+    if (reason != ENDING_DONE && s->fd >= 0) { /* an abort must not look like a clean end to the peer */
         struct linger reset = {.l_onoff = 1};
         setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     }
@@ -79,6 +77,8 @@ static void begin_closing(struct uring_socket *s, enum ending reason)
     }
     if (s->send_out)
         uring_cancel(u, &s->object, OP_SEND);
+    if (s->watched)
+        uring_cancel(u, &s->object, OP_POLL);
     settle_closing(s);
 }
 
@@ -113,6 +113,13 @@ void uring_socket_rearm(struct uring_socket *s)
         arm_receive(s);
 }
 
+static void use_credit(struct uring_socket *s, uint32_t bytes)
+{
+    s->credit -= bytes;
+    if (s->credit == 0)
+        uring_sweep_later(s);
+}
+
 static void deliver_data(struct uring_socket *s)
 {
     struct uring *u = uring_of(s);
@@ -129,7 +136,7 @@ static void deliver_data(struct uring_socket *s)
                 s->rx.tail = tail.tail;
             s->rx.bytes += tail.bytes;
         }
-        s->credit -= seg.len;
+        use_credit(s, seg.len);
         s->stream.events->data(&s->stream, seg);
     }
 }
@@ -137,13 +144,29 @@ static void deliver_data(struct uring_socket *s)
 static void close_and_tell(struct uring_socket *s)
 {
     ASSERT(s->object.ops_out == 0 && segq_empty(&s->rx) && segq_empty(&s->tx));
-    close(s->fd);
+    if (s->fd >= 0)
+        close(s->fd);
     s->fd = -1;
     s->state = SOCK_DEAD;
     uring_slot_give(uring_of(s), &s->object);
     gauge_sub(worker_of(s), COUNTER_sockets, 1);
     s->closed_delivered = true;
     s->stream.events->closed(&s->stream, s->reason);
+}
+
+/* A reset whose error went to a send looks like an end to the receive. A send that met EPIPE met a reset
+ * behind the peer's FIN, or a peer that only reads no more: then the end is one. */
+static void deliver_end(struct uring_socket *s)
+{
+    if (s->recv_error != 0) {
+        uring_socket_close(s, ending_from_errno(s->recv_error, false));
+    } else if (s->recv_eof && s->send_error != 0 && s->send_error != EPIPE) {
+        uring_socket_close(s, ending_from_errno(s->send_error, false));
+    } else if (s->recv_eof && !s->end_delivered && s->credit > 0) {
+        s->end_delivered = true;
+        uring_sweep_later(s);
+        s->stream.events->end(&s->stream);
+    }
 }
 
 /* Delivers what needs no completion: open, data held back by credit, the end, an error behind data, closed.
@@ -155,18 +178,12 @@ void uring_socket_deliver(struct uring_socket *s)
         s->stream.events->open(&s->stream);
     }
     deliver_data(s);
-    if (s->state == SOCK_OPEN && segq_empty(&s->rx)) {
-        if (s->recv_error != 0) {
-            begin_closing(s, ending_from_errno(s->recv_error, false));
-        } else if (s->recv_eof && s->send_error != 0) {
-            begin_closing(s, ending_from_errno(s->send_error, false));
-        } else if (s->recv_eof && !s->end_delivered && s->credit > 0) {
-            s->end_delivered = true;
-            s->stream.events->end(&s->stream);
-        }
-    }
-    if (s->state == SOCK_OPEN && s->end_delivered && s->fin_sent)
-        begin_closing(s, ENDING_DONE);
+    if (s->state == SOCK_OPEN && segq_empty(&s->rx))
+        deliver_end(s);
+    if (s->state == SOCK_OPEN && s->end_delivered && s->send_error != 0)
+        uring_socket_close(s, ending_from_errno(s->send_error, false));
+    else if (s->state == SOCK_OPEN && s->end_delivered && s->fin_sent)
+        uring_socket_close(s, ENDING_DONE);
     if (s->state == SOCK_CLOSING && s->object.ops_out == 0) {
         list_remove(&s->ready);
         close_and_tell(s);
@@ -188,11 +205,11 @@ static void on_received(struct uring_socket *s, int res, uint32_t flags, struct 
                               : 0;
         struct seg seg = {b, b->mem, (uint32_t)res, 0};
         if (LIKELY(segq_empty(&s->rx) && seg.len <= s->credit)) {
-            s->credit -= seg.len;
+            use_credit(s, seg.len);
             s->stream.events->data(&s->stream, seg);
         } else if (!segq_push(&s->rx, &u->seg_nodes, seg)) {
             worker_release_seg(worker_of(s), seg);
-            begin_closing(s, ENDING_LIMIT);
+            uring_socket_close(s, ENDING_LIMIT);
         } else {
             deliver_data(s);
         }
@@ -226,12 +243,16 @@ static void on_sent(struct uring_socket *s, int res)
     if (s->state != SOCK_OPEN)
         return;
     if (res < 0) {
-        /* The peer may have answered before it closed: what it sent is still worth reading. */
+        /* The peer may have answered before it closed: what it sent is still worth reading, if anybody does.
+         */
         s->send_error = -res;
-        if (s->recv_armed && !s->recv_eof)
-            drop_queues(s);
-        else
-            begin_closing(s, ending_from_errno(-res, false));
+        drop_queues(s);
+        if (s->end_delivered)
+            uring_socket_close(s, ending_from_errno(-res, false));
+        else if (s->credit == 0)
+            uring_sweep_later(s);
+        else if (s->recv_eof)
+            make_ready(s);
         return;
     }
     uint32_t left = s->tx_done + (uint32_t)res;
@@ -252,7 +273,7 @@ static void on_connected(struct uring_socket *s, int res)
         return;
     if (res < 0) {
         s->state = SOCK_OPEN; /* so that closing sees no connect to cancel */
-        begin_closing(s, ending_from_errno(-res, true));
+        uring_socket_close(s, ending_from_errno(-res, true));
         return;
     }
     s->state = SOCK_OPEN;
@@ -271,9 +292,9 @@ static void on_complete(struct uring_object *o, enum uring_op op, int res, uint3
     case OP_RECV: on_received(s, res, flags, b); break;
     case OP_SEND: on_sent(s, res); break;
     case OP_CONNECT: on_connected(s, res); break;
+    case OP_POLL: uring_hang_up_told(s, res, flags); break;
     case OP_CANCEL: break;
     case OP_ACCEPT:
-    case OP_POLL:
     case OP_WAKE: ASSERT(!"not a socket's operation");
     }
     if (s->state == SOCK_CLOSING)
@@ -346,9 +367,10 @@ void uring_socket_flush(struct uring_socket *s, bool directly)
             submit_send(s);
     } else if (s->finish_wanted && !s->fin_sent) {
         s->fin_sent = true;
-        shutdown(s->fd, SHUT_WR);
         if (s->end_delivered)
-            make_ready(s);
+            make_ready(s); /* close() says it */
+        else
+            shutdown(s->fd, SHUT_WR);
     }
 }
 
@@ -392,7 +414,7 @@ static void socket_finish(struct stream *stream)
 
 static void socket_abort(struct stream *stream, enum ending reason)
 {
-    begin_closing(SOCKET_OF(stream), reason == ENDING_DONE ? ENDING_CANCELLED : reason);
+    uring_socket_close(SOCKET_OF(stream), reason == ENDING_DONE ? ENDING_CANCELLED : reason);
 }
 
 static void socket_free(struct stream *stream)
@@ -411,23 +433,7 @@ static const struct stream_ops socket_ops = {
     .free = socket_free,
 };
 
-static void set_tcp_options(int fd)
-{
-    const struct {
-        int level, name, value;
-    } options[] = {
-        {IPPROTO_TCP, TCP_NODELAY,      1                   },
-        {SOL_SOCKET,  SO_KEEPALIVE,     1                   },
-        {IPPROTO_TCP, TCP_KEEPIDLE,     KEEPALIVE_IDLE_S    },
-        {IPPROTO_TCP, TCP_KEEPINTVL,    KEEPALIVE_INTERVAL_S},
-        {IPPROTO_TCP, TCP_KEEPCNT,      KEEPALIVE_PROBES    },
-        {IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS     },
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(options); i++)
-        setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(options[i].value));
-}
-
-static struct uring_socket *socket_new(struct uring *u, int fd, enum sock_state state)
+struct uring_socket *uring_socket_new(struct uring *u, int fd, enum sock_state state)
 {
     struct uring_socket *s = slab_take(&u->sockets);
     if (s && !uring_slot_take(u, &s->object)) {
@@ -435,7 +441,8 @@ static struct uring_socket *socket_new(struct uring *u, int fd, enum sock_state 
         s = NULL;
     }
     if (!s) {
-        close(fd);
+        if (fd >= 0)
+            close(fd);
         return NULL;
     }
     s->object.complete = on_complete;
@@ -446,37 +453,8 @@ static struct uring_socket *socket_new(struct uring *u, int fd, enum sock_state 
     list_init(&s->dirty);
     list_init(&s->ready);
     list_init(&s->starved);
+    list_init(&s->sweep);
     counter_add(u->engine.worker, COUNTER_sockets, 1);
+    uring_sweep_later(s);
     return s;
-}
-
-struct stream *uring_adopt(struct engine *e, int fd, const struct net_peer *peer)
-{
-    if (peer->address.sa.sa_family != AF_UNIX)
-        set_tcp_options(fd);
-    struct uring_socket *s = socket_new(container_of(e, struct uring, engine), fd, SOCK_OPEN);
-    return s ? &s->stream : NULL;
-}
-
-struct stream *uring_dial(struct engine *e, const struct net_address *to)
-{
-    struct uring *u = container_of(e, struct uring, engine);
-    int fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return NULL;
-    if (to->sa.sa_family != AF_UNIX)
-        set_tcp_options(fd);
-    struct uring_socket *s = socket_new(u, fd, SOCK_CONNECTING);
-    if (!s)
-        return NULL;
-    if (u->addrs_used == URING_SQ_ENTRIES)
-        uring_submit(u);
-    struct net_address *addr = &u->addrs[u->addrs_used++];
-    *addr = *to;
-    struct io_uring_sqe *sqe = uring_sqe(u, &s->object, OP_CONNECT);
-    sqe->opcode = IORING_OP_CONNECT;
-    sqe->fd = fd;
-    sqe->addr = (uintptr_t)&addr->sa;
-    sqe->off = addr->len;
-    return &s->stream;
 }

@@ -138,6 +138,8 @@ void uring_turn(struct engine *e, uint64_t wait_until_ns)
         mailbox_flush(w);
     if (wait_until_ns != 0 && timer_next_ns(&w->timers) < wait_until_ns)
         wait_until_ns = timer_next_ns(&w->timers);
+    if (wait_until_ns > uring_sweep_due_ns(u))
+        wait_until_ns = uring_sweep_due_ns(u);
 
     uint64_t now = e->ops->now_ns(e);
     bool wait = wait_until_ns > now && list_empty(&u->ready) && list_empty(&u->dirty) &&
@@ -165,5 +167,6 @@ void uring_turn(struct engine *e, uint64_t wait_until_ns)
     for (unsigned i = 0; i < n; i++)
         dispatch(u, &done[i]);
     uring_refill(u);
+    uring_sweep(u);
     deliver_ready(u);
 }

@@ -28,6 +28,7 @@ static const struct {
 } failures[ENDING_COUNT] = {
     [ENDING_REFUSED] = {true, true },
     [ENDING_UNREACHABLE] = {true, true },
+    [ENDING_FILTERED] = {true, true },
     [ENDING_CONNECT_TIMEOUT] = {true, true },
     [ENDING_NAME_UNKNOWN] = {true, false},
     [ENDING_NAME_TIMEOUT] = {true, false},
@@ -38,6 +39,7 @@ static const struct {
     [ENDING_TLS_ALERT] = {true, false},
     [ENDING_TLS_PROTOCOL] = {true, false},
     [ENDING_PEER_RESET] = {true, false},
+    [ENDING_PEER_LOST] = {true, false}, /* or a middlebox on the way forgot an idle connection */
     [ENDING_TRUNCATED] = {true, false},
     [ENDING_AGENT_LOST] = {true, true },
     [ENDING_HOST_KEY_MISMATCH] = {true, false},

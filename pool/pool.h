@@ -32,6 +32,7 @@ struct pool_profile {
     bool tls;            /* false: plain TCP, everything below is unused */
     bool insecure;       /* no verification */
     bool resumption;
+    bool shared;     /* a connection may turn out to carry many leases: pool_options.sharing is asked */
     bool single_use; /* opaque tunnels, upgrades: each lease has a connection of its own, that is not lent
                         again */
     struct tls_context *context;
@@ -54,9 +55,23 @@ struct pool_limits {
     uint32_t waiters_per_endpoint_max;
     uint32_t dials_in_flight_max; /* of this worker: connects and handshakes */
     uint32_t tickets_per_endpoint_max;
+    uint32_t warm_spares; /* connected sockets kept for a single-use endpoint without TLS that was used within
+                             idle_ms; 0 to 2 */
     uint32_t wait_ms, idle_ms, age_max_ms, age_jitter_percent;
     uint32_t resolve_ms, connect_ms, tls_ms;
     uint32_t breaker_failures, backoff_min_ms, backoff_max_ms;
+};
+
+/* Who makes connections carry many leases at a time (HTTP/2). The owner keeps a session for each of them,
+ * which has the stream's events from begin() on. */
+struct pool_sharing {
+    int (*begin)(struct conn *, void *owner);
+    /* Asked for each new connection of a profile that may share. > 0: it has a session now, and so many
+     * leases may be on it; 0: it is an ordinary one; -ENOMEM. */
+    void (*end)(struct conn *, enum ending, void *owner);
+    /* No lease is on it and none will be: the session says its goodbye on the stream, tells the credit left
+     * (conn_set_credit()) and is gone when this returns; the pool ends the stream. */
+    void *owner;
 };
 
 struct pool_options {
@@ -65,9 +80,14 @@ struct pool_options {
     bool (*address_allowed)(const struct net_address *, const char *host, uint32_t rules, void *policy);
     /* Asked for every address before it is dialled, resolved or literal; NULL: all are allowed. */
     void *policy;
+    struct pool_sharing sharing;
 };
 
-enum lease_how { LEASE_REUSED, LEASE_RESUMED, LEASE_NEW /* full handshake, or plain TCP */ };
+enum lease_how {
+    LEASE_REUSED, /* was idle; also a spare that nobody has used */
+    LEASE_RESUMED,
+    LEASE_NEW, /* full handshake, or plain TCP */
+};
 
 /* Embedded by the lessee, zeroed before its first use. Durations are filled when it is answered. */
 struct lease {
@@ -115,7 +135,8 @@ void pool_cancel(struct pool *, struct lease *);
  * single-use endpoint. Harmless if answered. */
 
 struct stream *conn_stream(struct conn *);
-/* The lessee binds its own events while it holds the lease, and grants credit on top of what is there. */
+/* The lessee (of a shared connection: the session alone) binds its own events while it holds the lease, and
+ * grants credit on top of what is there. */
 uint32_t conn_credit(const struct conn *);
 /* What the stream may still deliver when it is granted to a lease. 0 of a new single-use connection: the peer
  * may be the one who speaks first. */
@@ -127,19 +148,27 @@ uint64_t conn_id(const struct conn *);
 /* Number of the connection on this worker, for log lines. */
 bool conn_was_reused(const struct conn *);
 const char *conn_address_text(const struct conn *);
+void *conn_session(const struct conn *);
+/* Of a shared connection; NULL: the lessee has the connection for itself. */
+void conn_set_session(struct conn *, void *session);
+/* From within pool_sharing.begin(). */
+void conn_set_shares(struct conn *, uint32_t leases);
+/* By the session, when the peer says how many; those that are there stay. 0: no more, and it ends with the
+ * last of them. */
 void pool_give_back(struct pool *, struct conn **);
 /* Takes *conn, nulls it. At a message boundary, nothing buffered, both directions open, all sent segments
- * back. A single-use one is closed. */
+ * back. A single-use one is closed. Of a shared connection: this lease is over, by whichever end. */
 void pool_discard(struct pool *, struct conn **, enum ending reason);
 /* Takes *conn, nulls it: the connection is aborted (or closed politely when reason is DONE). Not after the
- * lessee saw `closed`: that is pool_lost(). Health is judged by the reason. */
+ * lessee saw `closed`: that is pool_lost(). Health is judged by the reason. A shared connection goes on. */
 void pool_lost(struct pool *, struct conn **, enum ending reason);
-/* The lessee received `closed` on the stream: the pool frees it and judges health by the reason. */
+/* The lessee received `closed` on the stream: the pool frees it and judges health by the reason. For shared
+ * connections by the session, which has ended the leases on it before. */
 
 /* For the status page: walks endpoints in a stable order. */
 struct endpoint_status {
     const struct endpoint_key *key;
-    uint32_t idle, leased, dialling, waiters, tickets;
+    uint32_t idle, leased, shared, shares, dialling, waiters, tickets; /* shares: leases on shared ones */
     bool breaker_open;
     uint64_t full, resumed, failed, requests;
     enum ending last_failure;

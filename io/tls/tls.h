@@ -31,7 +31,8 @@ enum {
 
 enum tls_role { TLS_CLIENT, TLS_SERVER };
 
-/* Certificates and their key as DER. Only lent. */
+/* Certificates and the key of the first as DER. Only lent. That they belong together is the caller's promise:
+ * to find out would cost several times what the context does; a handshake fails otherwise. */
 struct tls_own_identity {
     const uint8_t *chain; /* one certificate behind the other, leaf first */
     size_t chain_len;

@@ -74,25 +74,20 @@ static int set_roots(struct tls_context *c, const struct tls_context_options *o,
     return -ENOMEM;
 }
 
-/* The names of chain and key, for messages. */
-struct identity_names {
-    const char *chain, *key;
-};
-
-static int give_identity(struct tls_context *c, const struct tls_own_identity *own, int format,
-                         struct identity_names names, struct tls_detail d)
+static int give_identity(struct tls_context *c, const struct tls_pem *chain, const struct tls_pem *key,
+                         int format, struct tls_detail d)
 {
-    int code = wolfSSL_CTX_use_certificate_chain_buffer_format(c->wolfssl, own->chain, (long)own->chain_len,
+    int code = wolfSSL_CTX_use_certificate_chain_buffer_format(c->wolfssl, chain->bytes, (long)chain->len,
                                                                format);
     if (code != WOLFSSL_SUCCESS) {
-        tls_detail_set(d, "%s: not usable as a certificate chain: %s, expected the leaf first", names.chain,
+        tls_detail_set(d, "%s: not usable as a certificate chain: %s, expected the leaf first", chain->path,
                        tls_library_text(code));
         return -EINVAL;
     }
-    code = wolfSSL_CTX_use_PrivateKey_buffer(c->wolfssl, own->key, (long)own->key_len, format);
+    code = wolfSSL_CTX_use_PrivateKey_buffer(c->wolfssl, key->bytes, (long)key->len, format);
     if (code != WOLFSSL_SUCCESS) {
         tls_detail_set(d, "%s: not usable as a private key: %s, expected RSA (2048 bits or more) or EC",
-                       names.key, tls_library_text(code));
+                       key->path, tls_library_text(code));
         return -EINVAL;
     }
     return 0;
@@ -108,8 +103,7 @@ static int set_identity_of_files(struct tls_context *c, const struct tls_context
     if (!err)
         err = tls_pem_check_identity(&chain, &key, d);
     if (!err)
-        err = give_identity(c, &(struct tls_own_identity){chain.bytes, chain.len, key.bytes, key.len},
-                            WOLFSSL_FILETYPE_PEM, (struct identity_names){chain.path, key.path}, d);
+        err = give_identity(c, &chain, &key, WOLFSSL_FILETYPE_PEM, d);
     tls_pem_free(&chain);
     tls_pem_free(&key);
     return err;
@@ -120,14 +114,10 @@ static int set_identity(struct tls_context *c, const struct tls_context_options 
     static const char unnamed[] = "identity in memory";
     if (!o->own)
         return o->certificate_file ? set_identity_of_files(c, o, d) : 0;
-    struct identity_names names = {o->certificate_file ? o->certificate_file : unnamed,
-                                   o->key_file ? o->key_file : unnamed};
-    int err = give_identity(c, o->own, WOLFSSL_FILETYPE_ASN1, names, d);
-    if (err || wolfSSL_CTX_check_private_key(c->wolfssl) == WOLFSSL_SUCCESS)
-        return err;
-    tls_detail_set(d, "%s: the private key is not that of the first certificate in %s", names.key,
-                   names.chain);
-    return -EINVAL;
+    struct tls_pem chain = {o->certificate_file ? o->certificate_file : unnamed, (uint8_t *)o->own->chain,
+                            o->own->chain_len};
+    struct tls_pem key = {o->key_file ? o->key_file : unnamed, (uint8_t *)o->own->key, o->own->key_len};
+    return give_identity(c, &chain, &key, WOLFSSL_FILETYPE_ASN1, d);
 }
 
 static WOLFSSL_METHOD *method_of(const struct tls_context_options *o)

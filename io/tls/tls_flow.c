@@ -208,7 +208,13 @@ static void handshake_step(struct tls_stream *s)
 
 static void both_ended(struct tls_stream *s)
 {
-    if (s->state != TLS_OPEN || s->incoming != TLS_IN_ENDED || s->outgoing != TLS_OUT_FINISHED)
+    if (s->state != TLS_OPEN || s->incoming != TLS_IN_ENDED)
+        return;
+    if (s->lost != ENDING_DONE) {
+        tls_stream_end_now(s, s->lost);
+        return;
+    }
+    if (s->outgoing != TLS_OUT_FINISHED)
         return;
     if (s->below == TLS_BELOW_CLOSED) {
         tls_stream_end_now(s, ENDING_DONE);

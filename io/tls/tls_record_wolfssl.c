@@ -367,7 +367,8 @@ static bool offer_alpn(WOLFSSL *ssl, const struct tls_context *c)
     if (len >= sizeof(list))
         return false;
     memcpy(list, c->alpn, len + 1);
-    return wolfSSL_UseALPN(ssl, list, (unsigned)len, WOLFSSL_ALPN_CONTINUE_ON_MISMATCH) == WOLFSSL_SUCCESS;
+    /* A server that chooses nothing is taken, one that chooses what was not offered is refused. */
+    return wolfSSL_UseALPN(ssl, list, (unsigned)len, WOLFSSL_ALPN_FAILED_ON_MISMATCH) == WOLFSSL_SUCCESS;
 }
 
 struct tls_record *tls_record_wolfssl_new(struct worker *w, struct tls_context *c, struct tls_info *info)

@@ -147,9 +147,11 @@ static void lower_end(struct stream *lower)
     }
 }
 
-/* Ended cleanly below; what is still to be read goes up as the owner grants credit. */
-static void below_is_done(struct tls_stream *s)
+/* Ended cleanly below, if it was then reset or not; what is still to be read goes up as the owner grants
+ * credit. */
+static void below_is_done(struct tls_stream *s, enum ending reason)
 {
+    s->lost = reason;
     if (s->incoming == TLS_IN_OPEN)
         s->incoming = TLS_IN_BELOW_ENDED;
     tls_flow_read(s);
@@ -163,8 +165,8 @@ static void lower_closed(struct stream *lower, enum ending reason)
     switch (s->state) {
     case TLS_HANDSHAKE: deliver_closed(s, reason == ENDING_DONE ? ENDING_TRUNCATED : reason); break;
     case TLS_OPEN:
-        if (reason == ENDING_DONE)
-            below_is_done(s);
+        if (reason == ENDING_DONE || s->incoming == TLS_IN_BELOW_ENDED)
+            below_is_done(s, reason);
         else
             deliver_closed(s, reason);
         break;
@@ -198,6 +200,11 @@ static void tls_send(struct stream *base, struct seg seg)
 {
     struct tls_stream *s = tls_of(base);
     bool alive = s->state == TLS_HANDSHAKE || s->state == TLS_OPEN;
+    if (s->state == TLS_OPEN && s->lost != ENDING_DONE) { /* nobody is left to take it */
+        worker_release_seg(base->worker, seg);
+        tls_stream_end_now(s, s->lost);
+        return;
+    }
     if (!alive || s->outgoing != TLS_OUT_OPEN || !tls_queue_push(&s->plain, seg)) {
         worker_release_seg(base->worker, seg);
         if (alive && s->outgoing == TLS_OUT_OPEN)

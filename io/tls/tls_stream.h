@@ -44,6 +44,7 @@ struct tls_stream {
     enum tls_incoming incoming;
     enum tls_outgoing outgoing;
     enum tls_below below;
+    enum ending lost; /* why the stream below closed behind its end, DONE: both its directions ended */
     enum ending reason;
     uint32_t credit;      /* granted by the owner and not yet used */
     uint32_t outstanding; /* ciphertext below */

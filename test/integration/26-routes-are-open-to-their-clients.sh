@@ -15,6 +15,7 @@ GROUP=$(id -g)
 start backend python3 "$PEERS/backend.py" "$BACKEND" 10255 "$WORK/ledger"
 {
     cat <<YAML
+log: {auditFile: $WORK/audit.log}
 listeners:
   - name: unix
     unix: {path: $UNIX}
@@ -70,4 +71,5 @@ row for-all-but-scrapers.test 502 502 403 502 502
 row "$BACKEND" 200 200 200 200 200
 matches "the log names the route" "host=by-name.test .*route=apiserver " "$(cat "$WORK/hawser.log")"
 matches "a client whose route is refused is told so" "a route refuses it" "$(tls scraper for-all-but-scrapers.test; cat "$WORK/body")"
+equal "what audit lines go to is for its owner only" 600 "$(stat -c %a "$WORK/audit.log")"
 hawser_stop

@@ -207,7 +207,7 @@ void script_start(struct script_engine *e, uint64_t seed)
     ASSERT(worker_init(&e->worker, 0, 1, e->mail, &limits) == 0);
     e->peers[0] = &e->worker;
     e->worker.peers = e->peers;
-    e->engine = (struct engine){&engine_ops, &e->worker};
+    e->engine = (struct engine){.ops = &engine_ops, .worker = &e->worker};
     e->worker.engine = &e->engine;
     worker_start_clock(&e->worker);
 }

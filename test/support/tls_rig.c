@@ -107,6 +107,55 @@ void rig_fini(struct tls_rig *r)
     world_fini(&r->world);
 }
 
+enum { FORMER_SEGS = 4096 };
+
+/* Who had the stream below before it was taken over. */
+struct former_owner {
+    struct seg segs[FORMER_SEGS];
+    unsigned count;
+    uint32_t credit;
+};
+
+static void former_data(struct stream *s, struct seg seg)
+{
+    struct former_owner *f = s->owner;
+    ASSERT(f->count < FORMER_SEGS && seg.len <= f->credit);
+    f->credit -= seg.len;
+    f->segs[f->count++] = seg;
+}
+
+static const struct stream_events former_events = {.data = former_data};
+
+static struct stream *take_over(struct tls_rig *r, const struct rig_connect *how)
+{
+    static struct former_owner f;
+    struct stream *lower = &r->pipe->stream;
+    f.count = 0;
+    f.credit = how->former_credit;
+    stream_bind(lower, &former_events, &f);
+    stream_grant(lower, how->former_credit);
+    for (int i = 0; i < how->former_turns; i++) {
+        ssl_peer_pump(&r->peer);
+        world_turn(&r->world);
+    }
+    struct stream *tls = tls_accept(&r->world.worker, &lower, how->context);
+    for (unsigned i = 0; i < f.count; i++)
+        tls_accept_early(tls, f.segs[i]);
+    tls_accept_credit(tls, f.credit);
+    return tls;
+}
+
+static struct stream *begin(struct tls_rig *r, const struct rig_connect *how, const struct tls_expect *expect)
+{
+    struct stream *lower = &r->pipe->stream;
+    if (how->former_turns > 0)
+        return take_over(r, how);
+    if (how->server)
+        return tls_accept(&r->world.worker, &lower, how->context);
+    return tls_connect(&r->world.worker, &lower, how->context, expect, how->ticket, how->ticket_len,
+                       owner_ticket);
+}
+
 void rig_connect(struct tls_rig *r, const struct rig_connect *how)
 {
     struct net_address ip;
@@ -120,11 +169,9 @@ void rig_connect(struct tls_rig *r, const struct rig_connect *how)
     }
     r->pipe = pipe_new(&r->world);
     ssl_peer_init(&r->peer, how->peer, !how->server, r->pipe);
-    struct stream *lower = &r->pipe->stream;
-    r->owner.stream = how->server ? tls_accept(&r->world.worker, &lower, how->context)
-                                  : tls_connect(&r->world.worker, &lower, how->context, &expect, how->ticket,
-                                                how->ticket_len, owner_ticket);
-    ASSERT(r->owner.stream && !lower);
+    r->pipe->piece = how->piece;
+    r->owner.stream = begin(r, how, &expect);
+    ASSERT(r->owner.stream);
     stream_bind(r->owner.stream, &owner_events, &r->owner);
 }
 

@@ -44,6 +44,10 @@ struct rig_connect {
     const uint8_t *ticket;
     size_t ticket_len;
     bool server; /* the stream is the server */
+    /* Its stream below had another owner, who granted so much and read for so many turns. */
+    uint32_t former_credit;
+    int former_turns;
+    uint32_t piece; /* of the pipe */
 };
 
 void rig_init(struct tls_rig *, const struct buf_limits *);

@@ -61,18 +61,24 @@ static void errno_is_translated(void **state)
         int err;
         enum ending dialling, later;
     } rows[] = {
-        {0,            ENDING_DONE,            ENDING_DONE       },
-        {ECONNREFUSED, ENDING_REFUSED,         ENDING_REFUSED    },
-        {ENOENT,       ENDING_UNREACHABLE,     ENDING_UNREACHABLE},
-        {EHOSTUNREACH, ENDING_UNREACHABLE,     ENDING_UNREACHABLE},
-        {ENETUNREACH,  ENDING_UNREACHABLE,     ENDING_UNREACHABLE},
-        {ETIMEDOUT,    ENDING_CONNECT_TIMEOUT, ENDING_PEER_RESET },
-        {ECONNRESET,   ENDING_REFUSED,         ENDING_PEER_RESET },
-        {EPIPE,        ENDING_REFUSED,         ENDING_PEER_RESET },
-        {EMFILE,       ENDING_LIMIT,           ENDING_LIMIT      },
-        {ENOMEM,       ENDING_LIMIT,           ENDING_LIMIT      },
-        {ECANCELED,    ENDING_CANCELLED,       ENDING_CANCELLED  },
-        {EBADF,        ENDING_INTERNAL,        ENDING_INTERNAL   },
+        {0,             ENDING_DONE,            ENDING_DONE       },
+        {ECONNREFUSED,  ENDING_REFUSED,         ENDING_REFUSED    },
+        {ENOENT,        ENDING_UNREACHABLE,     ENDING_UNREACHABLE},
+        {EHOSTUNREACH,  ENDING_UNREACHABLE,     ENDING_UNREACHABLE},
+        {ENETUNREACH,   ENDING_UNREACHABLE,     ENDING_UNREACHABLE},
+        {EAFNOSUPPORT,  ENDING_UNREACHABLE,     ENDING_UNREACHABLE},
+        {EINVAL,        ENDING_UNREACHABLE,     ENDING_INTERNAL   },
+        {EACCES,        ENDING_FILTERED,        ENDING_FILTERED   },
+        {EPERM,         ENDING_FILTERED,        ENDING_FILTERED   },
+        {ETIMEDOUT,     ENDING_CONNECT_TIMEOUT, ENDING_PEER_LOST  },
+        {ECONNRESET,    ENDING_REFUSED,         ENDING_PEER_RESET },
+        {EPIPE,         ENDING_REFUSED,         ENDING_PEER_RESET },
+        {EADDRNOTAVAIL, ENDING_NO_SOURCE,       ENDING_NO_SOURCE  },
+        {EMFILE,        ENDING_DESCRIPTORS,     ENDING_DESCRIPTORS},
+        {ENFILE,        ENDING_DESCRIPTORS,     ENDING_DESCRIPTORS},
+        {ENOMEM,        ENDING_LIMIT,           ENDING_LIMIT      },
+        {ECANCELED,     ENDING_CANCELLED,       ENDING_CANCELLED  },
+        {EBADF,         ENDING_INTERNAL,        ENDING_INTERNAL   },
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         assert_int_equal(ending_from_errno(rows[i].err, true), rows[i].dialling);
