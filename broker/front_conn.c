@@ -28,7 +28,7 @@ static const struct {
 #define NO_LIMIT SIZE_MAX
     [FRONT_HANDSHAKE] = {"handshake", B(IDLE) | B(CLOSING),                                                  T(client_tls_ms) },
     [FRONT_IDLE] = {"idle",      B(HEAD) | B(EXCHANGE) | B(LINGER) | B(CLOSING),                        T(client_idle_ms)},
-    [FRONT_HEAD] = {"head",      B(IDLE) | B(EXCHANGE) | B(LINGER) | B(CLOSING),                                  T(head_ms)       },
+    [FRONT_HEAD] = {"head",      B(IDLE) | B(EXCHANGE) | B(LINGER) | B(CLOSING),                        T(head_ms)       },
     [FRONT_EXCHANGE] = {"exchange",  B(IDLE) | B(HOLD) | B(TUNNEL) | B(HANDSHAKE) | B(LINGER) | B(CLOSING),
                          NO_LIMIT                                                                                             },
     [FRONT_HOLD] = {"hold",      B(HOLD) | B(TUNNEL) | B(CLOSING),                                      T(hold_ms)       },

@@ -83,7 +83,7 @@ static void drop_request(struct http2_stream *s)
     s->uncredited = 0;
 }
 
-static void stream_free(struct http2_stream *s)
+static void forget(struct http2_stream *s)
 {
     ASSERT(!s->exchange);
     drop_request(s);
@@ -149,7 +149,7 @@ void http2_stream_closed(struct http2_stream *s)
     } else {
         leave_exchange(s, ENDING_CLIENT_GONE);
     }
-    stream_free(s);
+    forget(s);
 }
 
 void http2_stream_leave(struct http2_stream *s, enum ending reason)
@@ -159,7 +159,7 @@ void http2_stream_leave(struct http2_stream *s, enum ending reason)
         s->session->stream_count--;
     }
     leave_exchange(s, reason);
-    stream_free(s);
+    forget(s);
 }
 
 void http2_stream_touch(struct http2_stream *s)
@@ -224,7 +224,8 @@ static void on_cut(void *asker, enum ending reason)
     if (s->state == HTTP2_CLOSED)
         http2_stream_leave(s, reason);
     else
-        http2_stream_reset(s, s->state == HTTP2_TUNNEL ? NGHTTP2_CONNECT_ERROR : NGHTTP2_INTERNAL_ERROR, reason);
+        http2_stream_reset(s, s->state == HTTP2_TUNNEL ? NGHTTP2_CONNECT_ERROR : NGHTTP2_INTERNAL_ERROR,
+                           reason);
 }
 
 static void on_grant(void *asker, uint32_t bytes)
@@ -252,7 +253,7 @@ static void on_heard(void *asker)
     struct http2_stream *s = asker;
     if (s->state == HTTP2_CLOSED) {
         complete(s);
-        stream_free(s);
+        forget(s);
     } else if (s->state == HTTP2_TUNNEL) {
         http2_stream_touch(s);
     } else {
@@ -355,7 +356,8 @@ void http2_stream_pass_on(struct http2_stream *s)
     give_gathered(s, false);
 }
 
-/* A buffer with room, after what is in a full one was given. NULL: out of buffers, or the stream was reset. */
+/* A buffer with room, after what is in a full one was given. NULL: out of buffers, or the stream was reset.
+ */
 static struct buf *crumbs_with_room(struct http2_stream *s)
 {
     if (s->crumbs && s->crumbs_used < s->crumbs->cap)
