@@ -165,7 +165,7 @@ static struct buf *make_open(struct exchange *ex, const struct head_view *view,
                              uint32_t *ret_len)
 {
     struct head_change changes[2] = {
-        {HEAD_ADD, SLICE_INIT("Via"), SLICE_INIT("1.1 hawser")}
+        {HEAD_ADD, SLICE_INIT("Via"), ex->conn->http2 ? SLICE("2 hawser") : SLICE("1.1 hawser")}
     };
     struct head_edit edit = {
         .changes = changes, .changes_n = 1, .keep_upgrade = ex->form == EXCHANGE_UPGRADE};
