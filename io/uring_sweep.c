@@ -40,6 +40,11 @@ void uring_sweep_later(struct uring_socket *s)
     look_again(s);
 }
 
+void uring_sweep_sent(struct uring_socket *s)
+{
+    look_again(s);
+}
+
 static bool somebody_reads(const struct uring_socket *s)
 {
     return s->credit > 0 && !s->end_delivered;
@@ -115,7 +120,9 @@ static bool tend(struct uring_socket *s)
         uring_lasting_options(s->fd, &u->engine.sockets);
         s->options_at_ns = 0;
     }
-    bool again = s->options_at_ns != 0;
+    bool again = uring_window_tend(s) || s->options_at_ns != 0;
+    if (s->state != SOCK_OPEN)
+        return false;
     if (stands_still(s))
         return tend_still(s) || (again && s->state == SOCK_OPEN);
     return again || !somebody_reads(s);
