@@ -14,6 +14,7 @@
 #include "broker/egress.h"
 #include "broker/front_bridge.h"
 #include "broker/front_http2.h"
+#include "broker/http2_client.h"
 #include "broker/route.h"
 #include "io/engine.h"
 #include "io/resolve.h"
@@ -100,6 +101,8 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
     slab_init(&bw->exchanges, "exchanges", sizeof(struct exchange), exchanges);
     slab_init(&bw->egresses, "egresses", sizeof(struct egress), exchanges * b->broker->count);
     slab_init(&bw->bridges, "bridges", sizeof(struct front_bridge), FRONTS_MAX);
+    slab_init(&bw->http2_clients, "http2 sessions", sizeof(struct http2_client),
+              UINT32_MAX); /* the pool bounds them */
     slab_init(&bw->seg_nodes, "segments", sizeof(struct segq_node), 1u << 20);
     bw->by_sender = calloc(b->broker->count, sizeof(*bw->by_sender));
     bw->free_slots = calloc(exchanges, sizeof(*bw->free_slots));
@@ -120,6 +123,7 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
                    .waiters_per_endpoint_max = p->waiters_per_endpoint_max,
                    .dials_in_flight_max = p->dials_in_flight_max,
                    .tickets_per_endpoint_max = p->tickets_per_endpoint_max,
+                   .warm_spares = p->warm_spares,
                    .wait_ms = p->wait_timeout_ms,
                    .idle_ms = p->idle_timeout_ms,
                    .age_max_ms = p->age_max_ms,
@@ -133,6 +137,7 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
         .resolver = bw->resolver,
         .address_allowed = broker_address_allowed,
         .policy = b->broker,
+        .sharing = {http2_client_begin, http2_client_end,                             bw                          },
     };
     rc = pool_new(w, &options, &bw->pool);
     return rc < 0 ? build_fail(b, rc, "pool") : 0;
@@ -290,6 +295,7 @@ static void free_state(struct broker_worker *bw)
     slab_fini(&bw->exchanges);
     slab_fini(&bw->egresses);
     slab_fini(&bw->bridges);
+    slab_fini(&bw->http2_clients);
     slab_fini(&bw->seg_nodes);
 }
 

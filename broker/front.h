@@ -212,6 +212,12 @@ enum counter exchange_gauge(enum exchange_form);
 enum caller_use exchange_use(enum exchange_form);
 /* Where it counts: among requests, or among tunnels, which upgrades are too. */
 
+/* front_audit.c */
+void front_audit_exchange(const struct exchange *);
+/* When it is over, and its connection still known. */
+void front_audit_limit(const struct front_conn *, const struct access_record *);
+/* A request that was refused for a limit, before there was an exchange. */
+
 /* front_exchange.c */
 void exchange_count_ending(struct worker *, enum ending);
 void exchange_refuse(struct exchange *, enum ending, const char *detail);

@@ -58,8 +58,6 @@
     X(tls_failed, "hawser_tls_handshakes_total{kind=\"failed\"}", counter, "TLS handshakes with endpoints")  \
     X(tls_not_resumed, "hawser_tls_tickets_refused_total", counter,                                          \
       "tickets offered that the endpoint did not take")                                                      \
-    X(minted, "hawser_tls_minted_total", counter, "server certificates made for destinations")               \
-    X(minted_kept, "hawser_tls_minted_certificates", gauge, "made certificates kept for the next client")    \
     X(tickets, "hawser_tls_tickets", gauge, "session tickets kept")                                          \
     X(tickets_stored, "hawser_tls_tickets_stored_total", counter, "session tickets received and kept")       \
     X(pool_endpoints, "hawser_pool_endpoints", gauge, "endpoints known")                                     \
@@ -73,6 +71,8 @@
     X(pool_retired_idle, "hawser_pool_retired_total{reason=\"idle\"}", counter, "connections retired")       \
     X(pool_retired_age, "hawser_pool_retired_total{reason=\"age\"}", counter, "connections retired")         \
     X(pool_retired_stale, "hawser_pool_retired_total{reason=\"stale\"}", counter, "connections retired")     \
+    X(http2_client_failed, "hawser_http2_upstream_failed_total", counter,                                    \
+      "HTTP/2 sessions with endpoints that ended by an error or by silence")                                 \
     X(breakers_opened, "hawser_breakers_opened_total", counter, "times a breaker opened")                    \
     X(breakers_open, "hawser_breakers_open", gauge, "endpoints whose breaker is open now")                   \
     X(mailbox_messages, "hawser_mailbox_messages_total", counter, "messages posted between workers")         \

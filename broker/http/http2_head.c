@@ -10,6 +10,8 @@
  */
 #include "broker/http/http2_head.h"
 
+#include <stdio.h>
+
 #include "broker/http/http1_fields.h"
 #include "broker/http/http1_scan.h"
 
@@ -44,13 +46,17 @@ bool http2_next_record(struct slice *rest, struct slice *ret_name, struct slice 
 /* -- fields, each on its own --------------------------------------------------------------------------------
  */
 
-enum pseudo { PSEUDO_METHOD, PSEUDO_SCHEME, PSEUDO_AUTHORITY, PSEUDO_PATH, PSEUDO_COUNT };
+enum pseudo { PSEUDO_METHOD, PSEUDO_SCHEME, PSEUDO_AUTHORITY, PSEUDO_PATH, PSEUDO_STATUS, PSEUDO_COUNT };
 
-static const struct slice pseudo_names[PSEUDO_COUNT] = {
-    [PSEUDO_METHOD] = SLICE_INIT(":method"),
-    [PSEUDO_SCHEME] = SLICE_INIT(":scheme"),
-    [PSEUDO_AUTHORITY] = SLICE_INIT(":authority"),
-    [PSEUDO_PATH] = SLICE_INIT(":path"),
+static const struct {
+    struct slice name;
+    enum head_kind of;
+} pseudos[PSEUDO_COUNT] = {
+    [PSEUDO_METHOD] = {SLICE_INIT(":method"),    HEAD_REQUEST },
+    [PSEUDO_SCHEME] = {SLICE_INIT(":scheme"),    HEAD_REQUEST },
+    [PSEUDO_AUTHORITY] = {SLICE_INIT(":authority"), HEAD_REQUEST },
+    [PSEUDO_PATH] = {SLICE_INIT(":path"),      HEAD_REQUEST },
+    [PSEUDO_STATUS] = {SLICE_INIT(":status"),    HEAD_RESPONSE},
 };
 
 /* A block being taken apart; lives for one call. */
@@ -85,7 +91,7 @@ static enum http2_refusal take_pseudo(struct parts *parts, struct slice name, st
     if (parts->view->kind == HEAD_TRAILERS || parts->view->fields_n > 0)
         return HTTP2_PSEUDO_LATE;
     for (unsigned i = 0; i < PSEUDO_COUNT; i++) {
-        if (!slice_eq(name, pseudo_names[i]))
+        if (pseudos[i].of != parts->view->kind || !slice_eq(name, pseudos[i].name))
             continue;
         if (parts->pseudo[i].data != NULL)
             return HTTP2_PSEUDO_REPEATED;
@@ -307,6 +313,61 @@ enum http2_refusal http2_read_request(const struct http1_limits *limits, struct 
     return HTTP2_NONE;
 }
 
+/* -- the response as a whole --------------------------------------------------------------------------------
+ */
+
+static enum http2_refusal read_status(const struct parts *parts)
+{
+    struct slice text = parts->pseudo[PSEUDO_STATUS];
+    const char *p = text.data;
+    if (p == NULL)
+        return HTTP2_STATUS_MISSING;
+    if (text.len != 3 || p[0] < '1' || p[0] > '5' || p[1] < '0' || p[1] > '9' || p[2] < '0' || p[2] > '9')
+        return HTTP2_STATUS_SYNTAX;
+    parts->view->status = (uint16_t)((p[0] - '0') * 100 + (p[1] - '0') * 10 + (p[2] - '0'));
+    return parts->view->status == 101 ? HTTP2_STATUS_SWITCHING : HTTP2_NONE;
+}
+
+/* As RFC 9112 section 6.3 has it for HTTP/1, but that the stream says where a body ends: one that is empty is
+ * said to be so, since HTTP/1 would wait for it. */
+static enum http2_refusal frame_response(const struct parts *parts, enum http_method of_request, bool ended)
+{
+    struct head_view *view = parts->view;
+    enum http2_refusal refusal = read_length(parts);
+    if (refusal != HTTP2_NONE)
+        return refusal;
+    if (view->status < 200 && ended)
+        return HTTP2_INTERIM_ENDED;
+    if (view->status < 200 || view->status == 204) {
+        view->has_length = false;
+        view->length = 0;
+        return HTTP2_NONE;
+    }
+    if (view->status == 304 || of_request == HTTP_METHOD_HEAD)
+        return HTTP2_NONE;
+    if (ended && view->length > 0)
+        return HTTP2_LENGTH_MISMATCH;
+    view->has_length = view->has_length || ended;
+    view->body = view->has_length ? BODY_LENGTH : BODY_CHUNKED;
+    return HTTP2_NONE;
+}
+
+enum http2_refusal http2_read_response(enum http_method of_request, struct slice records, bool ended,
+                                       struct head_view *ret_view)
+{
+    struct parts parts = {.view = ret_view};
+    enum http2_refusal refusal = take_apart(&parts, HEAD_RESPONSE, records);
+    if (refusal == HTTP2_NONE)
+        refusal = read_status(&parts);
+    if (refusal == HTTP2_NONE)
+        refusal = frame_response(&parts, of_request, ended);
+    if (refusal != HTTP2_NONE)
+        return refusal;
+    ret_view->reason = slice_of_text(http_status_phrase(ret_view->status));
+    ret_view->keep_alive = true;
+    return HTTP2_NONE;
+}
+
 enum http2_refusal http2_read_trailers(struct slice records, bool ended, struct head_view *ret_view)
 {
     struct parts parts = {.view = ret_view};
@@ -350,6 +411,13 @@ static void add_fields(struct http2_fields *fields, const struct head *head)
         http2_add_field(fields, head_field_name_at(head, i), head_field_value_at(head, i));
 }
 
+static void add_length(const struct head *head, struct http2_fields *fields)
+{
+    if (head->body == BODY_LENGTH || (head->body == BODY_NONE && head->has_length))
+        http2_add_field(fields, SLICE("content-length"),
+                        number_text(head->length, fields->length, sizeof fields->length));
+}
+
 void http2_write_response(const struct head *head, struct http2_fields *ret_fields)
 {
     ASSERT(head->kind == HEAD_RESPONSE);
@@ -357,9 +425,38 @@ void http2_write_response(const struct head *head, struct http2_fields *ret_fiel
     ret_fields->n = 0;
     http2_add_field(ret_fields, SLICE(":status"), number_text(head->status, ret_fields->status, 3));
     add_fields(ret_fields, head);
-    if (head->body == BODY_LENGTH || (head->body == BODY_NONE && head->has_length))
-        http2_add_field(ret_fields, SLICE("content-length"),
-                        number_text(head->length, ret_fields->length, sizeof ret_fields->length));
+    add_length(head, ret_fields);
+}
+
+static struct slice authority_text(const struct head *head, char *room, size_t size)
+{
+    struct slice host = head_host(head);
+    char port[8] = "";
+    bool is_ipv6 = head->host_kind == HOST_IPV6;
+    if (head->has_port)
+        snprintf(port, sizeof port, ":%u", head->port);
+    int n = snprintf(room, size, "%s%.*s%s%s", is_ipv6 ? "[" : "", (int)host.len, host.data,
+                     is_ipv6 ? "]" : "", port);
+    ASSERT(n >= 0 && (size_t)n < size);
+    return slice_of(room, (size_t)n);
+}
+
+void http2_write_request(const struct head *head, enum http_scheme scheme, struct http2_fields *ret_fields)
+{
+    ASSERT(head->kind == HEAD_REQUEST);
+    ASSERT(head->method != HTTP_METHOD_CONNECT);
+    ret_fields->n = 0;
+    http2_add_field(ret_fields, SLICE(":method"), head_method_text(head));
+    http2_add_field(ret_fields, SLICE(":scheme"), slice_of_text(http_scheme_name(scheme)));
+    if (head->host.len > 0)
+        http2_add_field(ret_fields, SLICE(":authority"),
+                        authority_text(head, ret_fields->authority, sizeof ret_fields->authority));
+    http2_add_field(ret_fields, SLICE(":path"), head_path(head));
+    add_fields(ret_fields, head);
+    add_length(head, ret_fields);
+    if (head->expect_continue)
+        http2_add_field(ret_fields, SLICE("expect"), SLICE("100-continue"));
+    http2_add_field(ret_fields, SLICE("te"), SLICE("trailers")); /* they are read and passed on */
 }
 
 void http2_write_trailers(const struct head *head, struct http2_fields *ret_fields)

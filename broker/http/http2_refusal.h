@@ -50,7 +50,15 @@
     X(CONNECT_FORM, 400, "a CONNECT request with :scheme or :path")                                          \
     X(CONNECT_TARGET, 400, "a CONNECT request whose :authority is not host:port")                            \
     X(CONNECT_BODY, 400, "a CONNECT request with a Content-Length")                                          \
-    X(EXPECTATION, 417, "an expectation other than 100-continue")
+    X(EXPECTATION, 417, "an expectation other than 100-continue")                                            \
+    /* responses */                                                                                          \
+    X(STATUS_MISSING, 502, "no :status")                                                                     \
+    X(STATUS_SYNTAX, 502, "a :status that is not a number from 100 to 599")                                  \
+    X(STATUS_SWITCHING, 502, "status 101, which HTTP/2 does not have")                                       \
+    X(INTERIM_ENDED, 502, "an interim response that ends its stream")                                        \
+    X(INTERIM_FLOOD, 502, "too many interim responses to one request")                                       \
+    X(NO_HEAD, 502, "body bytes, or an end, without a response head before them")                            \
+    X(BODY_UNEXPECTED, 502, "body bytes of a response that has no body")
 
 enum http2_refusal {
 #define HTTP2_REFUSAL_SYMBOL(symbol, status, text) HTTP2_##symbol,
