@@ -65,28 +65,10 @@ YAML
     } | hawser_config "$1"
 }
 
-egress_config() { # egress_config unix|mtls: kube-apiserver's own configuration file, $WORK/egress-NAME.yaml
-    {
-        cat <<YAML
-apiVersion: apiserver.k8s.io/v1beta1
-kind: EgressSelectorConfiguration
-egressSelections:
-  - name: cluster
-    connection:
-      proxyProtocol: HTTPConnect
-      transport:
-YAML
-        case $1 in
-        unix) printf '        uds: {udsName: %s}\n' "$UNIX" ;;
-        mtls)
-            cat <<YAML
-        tcp:
-          url: https://127.0.0.1:$FRONT
-          tlsConfig: {caBundle: $WORK/front-ca/ca.crt, clientCert: $WORK/apiserver.crt, clientKey: $WORK/apiserver.key}
-YAML
-            ;;
-        esac
-    } >"$WORK/egress-$1.yaml"
+egress_config() { # egress_config LISTENER: what the broker prints for kube-apiserver, $WORK/egress-LISTENER.yaml
+    "$HAWSER_BUILD/hawser" egress-config --config "$WORK/hawser.yaml" --listener "$1" --ca-file "$WORK/front-ca/ca.crt" \
+        --client-cert "$WORK/apiserver.crt" --client-key "$WORK/apiserver.key" >"$WORK/egress-$1.yaml" ||
+        die "hawser egress-config failed"
 }
 
 kubelet_start() { # kubelet_start [OPTION...]: its process id in $KUBELET, its words in $WORK/kubelet.log

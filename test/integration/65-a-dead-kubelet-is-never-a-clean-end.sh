@@ -14,7 +14,7 @@ for transport in unix mtls; do
         kubelet_start
         # shellcheck disable=SC2046 # options are words
         program "$kind over $transport, and the kubelet dies" death -pid "$KUBELET" $(${kind}_by $transport)
-        { stop "$KUBELET" KILL; } 2>/dev/null # bash tells about the killed
+        stop "$KUBELET" KILL
     done
 done
 check "tunnels are over" wait_for 5 metric_is hawser_requests_in_flight 0
