@@ -7,14 +7,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/broker_build.h"
 #include "broker/broker_worker.h"
+#include "broker/callers.h"
 #include "broker/config/config.h"
 #include "broker/egress.h"
-#include "broker/front.h"
+#include "broker/front_bridge.h"
+#include "broker/front_http2.h"
+#include "broker/http2_client.h"
 #include "broker/route.h"
 #include "io/engine.h"
 #include "io/resolve.h"
 #include "io/tls/tls.h"
+#include "io/tls/tls_mint.h"
 #include "io/worker.h"
 
 enum {
@@ -28,111 +33,20 @@ enum {
     HUGE_BUFFERS = 32,
 };
 
-struct builder {
-    struct broker *broker;
-    char *detail;
-    size_t detail_size;
-};
-
-static int fail(struct builder *b, int rc, const char *what)
-{
-    snprintf(b->detail, b->detail_size, "%s: %s", what, strerror(-rc));
-    return rc;
-}
-
-/* -- profiles and routes ------------------------------------------------------------------------------------
- */
-
-static int make_context(struct builder *b, const struct config_tls_profile *p, bool insecure,
-                        struct pool_profile *ret)
-{
-    struct tls_context_options options = {.role = TLS_CLIENT,
-                                          .ca_file = p->ca_file,
-                                          .certificate_file = p->client_certificate_file,
-                                          .key_file = p->client_key_file,
-                                          .alpn = config_alpn_text(p->alpn),
-                                          .allow_tls12 = p->min_version == CONFIG_TLS_1_2,
-                                          .insecure = insecure,
-                                          .resumption = p->resumption};
-    ret->tls = true;
-    ret->insecure = insecure;
-    ret->resumption = p->resumption;
-    if (p->server_name)
-        snprintf(ret->server_name, sizeof(ret->server_name), "%s", p->server_name);
-    return tls_context_new(&options, &ret->context, b->detail, b->detail_size);
-}
-
-/* Routes with the same profile and the same will to verify share one identity, and so one pool. */
-static const struct pool_profile *profile_for(struct builder *b, const struct config_route *r)
-{
-    struct broker *broker = b->broker;
-    uint32_t id = (uint32_t)(r->profile - broker->config->tls_profiles) * 2 + (r->insecure ? 1 : 0) + 1;
-    for (unsigned i = 0; i < broker->profile_count; i++)
-        if (broker->profiles[i].id == id)
-            return &broker->profiles[i];
-    struct pool_profile *p = &broker->profiles[broker->profile_count];
-    *p = (struct pool_profile){.id = id, .generation = 1};
-    if (make_context(b, r->profile, r->insecure, p) < 0)
-        return NULL;
-    broker->profile_count++;
-    return p;
-}
-
-static int read_token(struct builder *b, const char *file, char *ret, size_t size)
-{
-    FILE *f = fopen(file, "re");
-    if (!f)
-        return fail(b, -errno, file);
-    size_t n = (size_t)snprintf(ret, size, "Bearer ");
-    n += fread(ret + n, 1, size - n - 1, f);
-    fclose(f);
-    while (n > 0 && (ret[n - 1] == '\n' || ret[n - 1] == '\r' || ret[n - 1] == ' '))
-        n--;
-    ret[n] = '\0';
-    if (n <= strlen("Bearer ")) {
-        snprintf(b->detail, b->detail_size, "%s: found an empty file, expected a bearer token", file);
-        return -EINVAL;
-    }
-    return 0;
-}
-
-static int make_routes(struct builder *b)
-{
-    struct broker *broker = b->broker;
-    const struct config *config = broker->config;
-    broker->route_count = config->route_count;
-    broker->route_table = calloc(config->route_count + 1u, sizeof(*broker->route_table));
-    broker->profiles = calloc(config->tls_profile_count * 2u + 1u, sizeof(*broker->profiles));
-    if (!broker->route_table || !broker->profiles)
-        return fail(b, -ENOMEM, "routes");
-    broker->profiles[broker->profile_count++] = (struct pool_profile){0}; /* plain HTTP */
-    for (unsigned i = 0; i < config->route_count; i++) {
-        const struct config_route *r = &config->routes[i];
-        struct broker_route *route = &broker->route_table[i];
-        *route = (struct broker_route){.name = r->name, .config = r, .plain = &broker->profiles[0]};
-        route->lease_ms = config->timeouts.resolve_ms + r->timeouts.connect_ms + r->timeouts.tls_ms +
-                          r->timeouts.queue_ms;
-        route->first_byte_ms = r->timeouts.first_byte_ms;
-        if (r->action == CONFIG_REFUSE || !r->profile)
-            continue;
-        route->profile = profile_for(b, r);
-        if (!route->profile)
-            return -EINVAL;
-        if (r->profile->bearer_token_file) {
-            int rc = read_token(b, r->profile->bearer_token_file, route->authorization,
-                                sizeof(route->authorization));
-            if (rc < 0)
-                return rc;
-        }
-        if (r->insecure)
-            log_any_thread(LOG_WARN, "insecure_route",
-                           "route %s does not verify who answers (insecure: true)", r->name);
-    }
-    return routes_new(config, &broker->routes) < 0 ? fail(b, -ENOMEM, "routes") : 0;
-}
+_Static_assert((int)CONFIG_WORKERS_MAX <= (int)WORKERS_MAX, "every configured worker can be made");
 
 /* -- workers ------------------------------------------------------------------------------------------------
  */
+
+static int make_callers(struct builder *b)
+{
+    const struct config *config = b->broker->config;
+    const uint32_t limits[CALLER_USES] = {[CALLER_REQUEST] = config->limits.requests_in_flight_max,
+                                          [CALLER_TUNNEL] = config->limits.tunnels_max,
+                                          [CALLER_DIAL] = config->pool.dials_in_flight_max};
+    return callers_new(b->broker->count, limits, &b->broker->callers) < 0 ? build_fail(b, -ENOMEM, "callers")
+                                                                          : 0;
+}
 
 static int pick_engine(struct worker *w, void *arg, struct engine **ret)
 {
@@ -160,7 +74,7 @@ static int make_listeners(struct builder *b, struct broker_worker *bw, struct tl
     bw->listener_count = config->listener_count + (admin ? 1u : 0u);
     bw->listeners = calloc(bw->listener_count + 1u, sizeof(*bw->listeners));
     if (!bw->listeners)
-        return fail(b, -ENOMEM, "listeners");
+        return build_fail(b, -ENOMEM, "listeners");
     for (unsigned i = 0; i < bw->listener_count; i++) {
         struct front_listener *l = &bw->listeners[i];
         l->bw = bw;
@@ -174,7 +88,7 @@ static int make_listeners(struct builder *b, struct broker_worker *bw, struct tl
 static int make_state(struct builder *b, struct broker_worker *bw, struct worker *w)
 {
     const struct config *config = b->broker->config;
-    uint32_t exchanges = config->limits.requests_in_flight_max;
+    uint32_t exchanges = config->limits.requests_in_flight_max + config->limits.tunnels_max;
     bw->broker = b->broker;
     bw->worker = w;
     w->app = bw;
@@ -182,20 +96,26 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
     list_init(&bw->exchanges_open);
     drain_init(bw);
     slab_init(&bw->conns, "clients", sizeof(struct front_conn), FRONTS_MAX);
+    slab_init(&bw->http2_fronts, "HTTP/2 clients", sizeof(struct front_http2), FRONTS_MAX);
+    slab_init(&bw->http2_streams, "HTTP/2 streams", sizeof(struct http2_stream), exchanges + FRONTS_MAX);
     slab_init(&bw->exchanges, "exchanges", sizeof(struct exchange), exchanges);
     slab_init(&bw->egresses, "egresses", sizeof(struct egress), exchanges * b->broker->count);
+    slab_init(&bw->bridges, "bridges", sizeof(struct front_bridge), FRONTS_MAX);
+    slab_init(&bw->http2_clients, "http2 sessions", sizeof(struct http2_client),
+              UINT32_MAX); /* the pool bounds them */
     slab_init(&bw->seg_nodes, "segments", sizeof(struct segq_node), 1u << 20);
     bw->by_sender = calloc(b->broker->count, sizeof(*bw->by_sender));
     bw->free_slots = calloc(exchanges, sizeof(*bw->free_slots));
-    if (!bw->by_sender || !bw->free_slots)
-        return fail(b, -ENOMEM, "worker");
+    bw->mints = calloc(b->broker->route_count + 1u, sizeof(struct tls_mint *));
+    if (!bw->by_sender || !bw->free_slots || !bw->mints)
+        return build_fail(b, -ENOMEM, "worker");
     while (bw->free_count < exchanges) { /* low numbers are used first, so that tables stay small */
         bw->free_slots[bw->free_count] = exchanges - 1 - bw->free_count;
         bw->free_count++;
     }
     int rc = resolver_new(w, NULL, &bw->resolver);
     if (rc < 0)
-        return fail(b, rc, "name resolution");
+        return build_fail(b, rc, "name resolution");
     const struct config_pool *p = &config->pool;
     struct pool_options options = {
         .limits = {.endpoints_max = p->endpoints_max,
@@ -203,6 +123,7 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
                    .waiters_per_endpoint_max = p->waiters_per_endpoint_max,
                    .dials_in_flight_max = p->dials_in_flight_max,
                    .tickets_per_endpoint_max = p->tickets_per_endpoint_max,
+                   .warm_spares = p->warm_spares,
                    .wait_ms = p->wait_timeout_ms,
                    .idle_ms = p->idle_timeout_ms,
                    .age_max_ms = p->age_max_ms,
@@ -216,9 +137,10 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
         .resolver = bw->resolver,
         .address_allowed = broker_address_allowed,
         .policy = b->broker,
+        .sharing = {http2_client_begin, http2_client_end,                             bw                          },
     };
     rc = pool_new(w, &options, &bw->pool);
-    return rc < 0 ? fail(b, rc, "pool") : 0;
+    return rc < 0 ? build_fail(b, rc, "pool") : 0;
 }
 
 static int make_worker(struct builder *b, unsigned number, const struct broker_options *o, void *engine_arg)
@@ -228,7 +150,7 @@ static int make_worker(struct builder *b, unsigned number, const struct broker_o
     struct buf_limits limits = buffer_limits(broker);
     int rc = worker_init(w, number, broker->count, broker->mail, &limits);
     if (rc < 0)
-        return fail(b, rc, "worker");
+        return build_fail(b, rc, "worker");
     rc = (o->engine_new ? o->engine_new : pick_engine)(w, engine_arg, &w->engine);
     if (rc == -ENOMEM) {
         snprintf(b->detail, b->detail_size,
@@ -237,7 +159,7 @@ static int make_worker(struct builder *b, unsigned number, const struct broker_o
         return rc;
     }
     if (rc < 0)
-        return fail(b, rc, "engine");
+        return build_fail(b, rc, "engine");
     w->engine->sockets = (struct socket_options){
         .keepalive_ms = broker->config->timeouts.keepalive_ms,
         .user_timeout_ms = broker->config->timeouts.tcp_user_timeout_ms};
@@ -266,12 +188,12 @@ static int make_workers(struct builder *b, const struct broker_options *o)
                                            : MAILBOX_ENTRIES;
     int rc = mailboxes_new(broker->count, entries, &broker->mail);
     if (rc < 0)
-        return fail(b, rc, "mailboxes");
+        return build_fail(b, rc, "mailboxes");
     broker->workers = calloc(broker->count, sizeof(*broker->workers));
     broker->peers = calloc(broker->count, sizeof(*broker->peers));
     broker->states = calloc(broker->count, sizeof(*broker->states));
     if (!broker->workers || !broker->peers || !broker->states)
-        return fail(b, -ENOMEM, "workers");
+        return build_fail(b, -ENOMEM, "workers");
     for (unsigned i = 0; i < broker->count && rc == 0; i++)
         rc = make_worker(b, i, o, engine_arg);
     return rc;
@@ -281,7 +203,7 @@ static int make_all_listeners(struct builder *b)
 {
     const struct config *config = b->broker->config;
     struct tls_context **contexts = calloc(config->listener_count + 1u, sizeof(*contexts));
-    int rc = contexts ? 0 : fail(b, -ENOMEM, "listeners");
+    int rc = contexts ? 0 : build_fail(b, -ENOMEM, "listeners");
     for (unsigned i = 0; rc == 0 && i < config->listener_count; i++) {
         const struct config_listener_tls *t = config->listeners[i].tls;
         if (!t)
@@ -290,7 +212,7 @@ static int make_all_listeners(struct builder *b)
                                               .ca_file = t->client_ca_file,
                                               .certificate_file = t->certificate_file,
                                               .key_file = t->key_file,
-                                              .alpn = "http/1.1",
+                                              .alpn = SERVER_ALPN,
                                               .allow_tls12 = t->min_version == CONFIG_TLS_1_2};
         rc = tls_context_new(&options, &contexts[i], b->detail, b->detail_size);
     }
@@ -320,16 +242,24 @@ int broker_new(const struct broker_options *o, struct broker **ret, char *ret_de
                                           .client_idle_ms = config->limits.client_idle_timeout_ms,
                                           .head_ms = config->limits.head_timeout_ms,
                                           .linger_ms = LINGER_MS,
-                                          .half_closed_ms = HALF_CLOSED_MS};
+                                          .half_closed_ms = HALF_CLOSED_MS,
+                                          .hold_ms = config->timeouts.tunnel_speak_first_ms,
+                                          .tunnel_idle_ms = config->timeouts.tunnel_idle_ms};
     broker->request_limits = HTTP1_REQUEST_LIMITS;
     broker->request_limits.head_bytes_max = config->limits.head_bytes_max;
     broker->request_limits.fields_max = config->limits.fields_max;
+    broker->connect_limits = HTTP1_CONNECT_LIMITS;
+    broker->connect_limits.head_bytes_max = config->limits.connect_head_bytes_max;
     broker->response_limits = HTTP1_RESPONSE_LIMITS;
     broker->response_limits.head_bytes_max = config->limits.response_head_bytes_max;
     broker->response_limits.fields_max = config->limits.fields_max;
-    int rc = make_routes(&b);
+    int rc = build_routes(&b);
+    if (rc == 0)
+        rc = make_callers(&b);
     if (rc == 0)
         rc = make_workers(&b, o);
+    if (rc == 0)
+        rc = build_bridges(&b);
     if (rc == 0)
         rc = make_all_listeners(&b);
     if (rc < 0) {
@@ -352,12 +282,20 @@ static void free_state(struct broker_worker *bw)
             tls_context_unref(&bw->listeners[i].tls);
     for (unsigned i = 0; bw->by_sender && i < bw->broker->count; i++)
         free(bw->by_sender[i].slots);
+    for (unsigned i = 0; bw->mints && i < bw->broker->route_count; i++)
+        if (bw->mints[i])
+            tls_mint_free(&bw->mints[i]);
+    free(bw->mints);
     free(bw->by_sender);
     free(bw->free_slots);
     free(bw->listeners);
     slab_fini(&bw->conns);
+    slab_fini(&bw->http2_fronts);
+    slab_fini(&bw->http2_streams);
     slab_fini(&bw->exchanges);
     slab_fini(&bw->egresses);
+    slab_fini(&bw->bridges);
+    slab_fini(&bw->http2_clients);
     slab_fini(&bw->seg_nodes);
 }
 
@@ -396,6 +334,7 @@ void broker_free(struct broker **bp)
             tls_context_unref(&b->profiles[i].context);
     if (b->routes)
         routes_free(&b->routes);
+    callers_free(&b->callers);
     for (unsigned i = 0; b->route_table && i < b->route_count; i++)
         explicit_bzero(b->route_table[i].authorization, sizeof(b->route_table[i].authorization));
     free(b->route_table);

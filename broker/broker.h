@@ -14,10 +14,12 @@
 #include <stdint.h>
 
 #include "broker/http/http1_parse.h"
+#include "broker/route.h"
 #include "io/ending.h"
 #include "pool/pool.h"
 
 struct broker_worker;
+struct callers;
 struct config;
 struct config_listener;
 struct config_route;
@@ -26,7 +28,7 @@ struct engine_probe;
 struct front_listener;
 struct head_view;
 struct mailboxes;
-struct routes;
+struct net_peer;
 struct stream;
 struct worker;
 
@@ -43,7 +45,7 @@ struct broker_options {
 };
 
 struct broker_times {
-    uint32_t client_tls_ms, client_idle_ms, head_ms, linger_ms, half_closed_ms;
+    uint32_t client_tls_ms, client_idle_ms, head_ms, linger_ms, half_closed_ms, hold_ms, tunnel_idle_ms;
 };
 
 /* A route as the data path needs it. */
@@ -52,14 +54,22 @@ struct broker_route {
     const struct config_route *config;
     const struct pool_profile *profile; /* for https; NULL: the route has none */
     const struct pool_profile *plain;   /* for http */
+    const struct pool_profile *upgrade; /* for upgrades over https, as profile */
+    const struct pool_profile *opaque;  /* for tunnels, and upgrades over http */
     char authorization[2048];           /* "Bearer …" towards the destination, "" for none; a secret */
     uint32_t lease_ms, first_byte_ms;
+};
+
+/* What a client may do and what it is counted as: found once for its connection. */
+struct standing {
+    struct route_set routes; /* open to it on this listener */
+    uint32_t caller;         /* callers.h */
 };
 
 struct broker {
     struct config *config;
     struct broker_times times;
-    struct http1_limits request_limits, response_limits;
+    struct http1_limits request_limits, connect_limits, response_limits;
     bool access_log;
     unsigned count; /* of workers */
     struct worker *workers;
@@ -67,6 +77,7 @@ struct broker {
     struct broker_worker *states;
     struct mailboxes *mail;
     struct routes *routes;
+    struct callers *callers;
     struct broker_route *route_table; /* same order as the configuration's */
     unsigned route_count;
     struct pool_profile *profiles;
@@ -92,13 +103,18 @@ void broker_free(struct broker **);
 /* After broker_run(), or after all workers have drained. */
 
 /* judge.c: who may ask for what */
-enum ending broker_judge(const struct broker *, const struct front_listener *, const struct head_view *,
+void broker_standing(struct broker_worker *, const struct config_listener *, const struct net_peer *,
+                     const struct stream *tls, struct standing *ret_standing);
+/* For a client that may use the listener; tls NULL on a listener without it. On the worker's thread. */
+enum ending broker_judge(const struct broker *, const struct standing *, const struct head_view *,
                          const struct broker_route **ret_route, char *detail, size_t detail_size);
-/* ENDING_DONE: allowed, by *ret_route. */
+/* ENDING_DONE: allowed, by *ret_route. CONNECT is asked of routes with the scheme tunnel. */
 bool broker_address_allowed(const struct net_address *, const char *host, uint32_t rules, void *broker);
 /* For an address found by name resolution. */
 void broker_node_name(const struct broker *, const struct broker_route *, const char *host, char *ret_name,
                       size_t size);
 /* Which node must answer for a destination: its name, "*" for any node of the cluster, or "" when not asked.
  */
+bool broker_client_has_name(const struct stream *tls, char **names, uint32_t count);
+/* Its certificate's common name or a DNS name matches one of the patterns (policy_client_name_matches()). */
 bool broker_client_allowed(const struct config_listener *, const struct stream *tls);

@@ -18,12 +18,45 @@ enum egress_state {
     EGRESS_WAITING, /* request is being written, no byte of the response seen */
     EGRESS_HEAD,    /* part of a response head is here */
     EGRESS_BODY,    /* final head was passed on */
+    EGRESS_TUNNEL,  /* raw bytes both ways */
     EGRESS_DONE,    /* last word said; the object is being freed */
+};
+
+struct egress;
+struct http2_client;
+
+/* How a request travels on the connection it was lent: HTTP/1.1, a stream of an HTTP/2 session, or a tunnel's
+ * raw bytes. */
+struct egress_ops {
+    bool (*begin)(struct egress *);
+    /* Writes the head; false: out of buffers. */
+    void (*data)(struct egress *, struct seg);
+    /* Of the request; takes the segment. What was taken over goes back by EX_CREDIT. May free the object. */
+    void (*end)(struct egress *);
+    /* The request is complete; e->trailers may be set. */
+    void (*credit)(struct egress *, uint32_t bytes);
+    /* The client took over so many bytes of the response. */
+    void (*leave)(struct egress *, enum ending);
+    /* Gives the connection back, or ends it. DONE: the response is complete, and the request may be. */
+};
+
+/* A stream of an HTTP/2 session. */
+struct egress_http2 {
+    struct http2_client *session; /* NULL: not on one */
+    struct list node;             /* of its requests */
+    struct list dirty;            /* of its requests with gathered bytes */
+    int32_t id;                   /* 0: the session took no more */
+    struct segq body;             /* of the request, not sent yet */
+    uint32_t body_sent;           /* bytes of its first segment that were */
+    bool deferred;                /* nghttp2 waits for more of it */
+    uint32_t given;               /* bytes of the crumbs' buffer that were passed on */
+    uint32_t interims;            /* 1xx heads */
 };
 
 struct egress {
     struct broker_worker *bw;
-    struct exchange *front; /* opaque */
+    const struct egress_ops *ops; /* set with the connection */
+    struct exchange *front;       /* opaque */
     uint32_t slot;
     unsigned front_worker;
     enum egress_state state;
@@ -40,7 +73,8 @@ struct egress {
     struct seg open_seg;
     struct segq early; /* DATA that came before the connection */
     bool request_ended, request_written, body_began, head_taken;
-    bool leased; /* a connection was granted, now or before */
+    bool peer_ended; /* tunnel: the destination ended its direction */
+    bool leased;     /* a connection was granted, now or before */
     enum exchange_retry retry;
     struct outbox out;
     struct seg trailers;
@@ -53,21 +87,39 @@ struct egress {
     struct body body;
     bool keep_alive;
     uint32_t first_byte_us;
+    struct egress_http2 h2;
 };
 
 const struct head *egress_request_head(const struct egress *);
+enum exchange_form egress_form(const struct egress *);
 void egress_fail(struct egress *, enum ending, const char *detail);
 /* Says RESET, gives up the connection, frees the object. */
+void egress_free(struct egress *);
+/* After the last word, without a connection. */
 void egress_finish(struct egress *);
 /* After END was said: gives the connection back if it is clean, frees the object. */
 void egress_post(struct egress *, uint32_t kind, struct seg, uint32_t value);
+MUST_USE bool egress_post_head(struct egress *, const struct head_view *, bool with_end);
+/* Packs the view and posts it. False: out of buffers, the exchange has failed and is gone. */
+void egress_post_end(struct egress *, const struct head_view *trailers);
+/* END, with the fields where there are some; NULL: none. */
+
+void egress_lost(struct egress *, enum ending, bool already_closed);
+/* The connection ended before the exchange did: retries where that is safe, or fails. */
+void egress_refused(struct egress *);
+/* The destination said that it has done nothing about the request: retries once, where it is still whole. */
+void egress_expect_first_byte(struct egress *);
+/* Arms the limit anew: it runs from the last byte of the request that was passed on. */
+void egress_saw_first_byte(struct egress *);
 
 /* egress_http1.c: the wire format */
-MUST_USE bool egress_write_head(struct egress *);
-/* False: out of buffers. */
-void egress_write_data(struct egress *, struct seg);
-void egress_write_end(struct egress *);
-void egress_read(struct egress *, struct seg);
-/* Takes the segment. May free the object. */
-void egress_read_end(struct egress *);
-/* Clean end of the peer's direction. May free the object. */
+extern const struct egress_ops egress_http1_ops;
+extern const struct stream_events egress_http1_events;
+
+/* egress_http2.c */
+extern const struct egress_ops egress_http2_ops;
+
+/* egress_tunnel.c */
+extern const struct egress_ops egress_tunnel_ops;
+void egress_tunnel_upgrade(struct egress *, struct seg rest);
+/* 101 was passed on: the rest of what was read are the tunnel's first bytes. Takes the segment. */

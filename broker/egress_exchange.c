@@ -1,9 +1,9 @@
 /* broker/egress_exchange.c — the life of an egress half: from OPEN through a lease to its last word.
  *
- * It refuses to know HTTP's bytes (egress_http1.c) and how connections are made (pool/). A connection that
- * was lent and died before the first response byte is replaced once, if that is safe: no request byte had
- * been taken over by the layer below, or the method is idempotent and no body byte was sent (RFC 9110
- * section 9.2.2).
+ * It refuses to know bytes (egress_http1.c, egress_http2.c, egress_tunnel.c) and how connections are made
+ * (pool/). A connection that was lent and died before the first response byte is replaced once, if that is
+ * safe: no request byte had been taken over by the layer below, or the method is idempotent and no body byte
+ * was sent (RFC 9110 section 9.2.2).
  */
 #include "broker/egress.h"
 
@@ -16,7 +16,6 @@
 
 static void on_granted(struct lease *, struct conn *, enum lease_how);
 static void on_failed(struct lease *, enum ending, const char *detail);
-static const struct stream_events egress_events;
 
 static struct worker *worker_of(const struct egress *e)
 {
@@ -33,10 +32,16 @@ const struct head *egress_request_head(const struct egress *e)
     return (const struct head *)open_of(e)->head;
 }
 
+enum exchange_form egress_form(const struct egress *e)
+{
+    return open_of(e)->form;
+}
+
 void egress_post(struct egress *e, uint32_t kind, struct seg seg, uint32_t value)
 {
     struct msg msg = {.deliver = exchange_deliver, .to = e->front, .seg = seg, .kind = kind, .value = value};
-    if ((kind & EX_KIND) == EX_HEAD || (kind & EX_KIND) == EX_RESET) {
+    enum exchange_kind plain = (enum exchange_kind)(kind & EX_KIND);
+    if (plain == EX_HEAD || plain == EX_CONNECTED || plain == EX_RESET) {
         struct exchange_phases phases = {(uint32_t)(e->lease.queue_ns / 1000),
                                          (uint32_t)(e->lease.dial_ns / 1000),
                                          (uint32_t)(e->lease.tls_ns / 1000), e->first_byte_us};
@@ -44,6 +49,37 @@ void egress_post(struct egress *e, uint32_t kind, struct seg seg, uint32_t value
         memcpy(msg.extra, &phases, sizeof(phases));
     }
     mailbox_post(worker_of(e), e->front_worker, &msg);
+}
+
+bool egress_post_head(struct egress *e, const struct head_view *view, bool with_end)
+{
+    const struct head_edit edit = {.keep_upgrade = view->tunnel};
+    struct buf *b = buf_get_bytes(&worker_of(e)->bufs, (uint32_t)head_pack_bound(view, &edit));
+    struct head *head = NULL;
+    if (!b || head_pack(view, &edit, b->mem, b->cap, &head) < 0) {
+        if (b)
+            buf_unref(b);
+        egress_fail(e, ENDING_LIMIT, "out of buffers for a response head");
+        return false;
+    }
+    egress_post(e, EX_HEAD | (with_end ? EX_WITH_END : 0), (struct seg){b, b->mem, head->size, 0},
+                (uint32_t)e->how | (uint32_t)e->retry << EX_RETRY_SHIFT);
+    return true;
+}
+
+/* Trailers of both directions travel packed in END. */
+void egress_post_end(struct egress *e, const struct head_view *trailers)
+{
+    struct seg seg = {0};
+    struct head *head = NULL;
+    struct buf *b = trailers && trailers->fields_n > 0
+                        ? buf_get_bytes(&worker_of(e)->bufs, (uint32_t)head_pack_bound(trailers, NULL))
+                        : NULL;
+    if (b && head_pack(trailers, NULL, b->mem, b->cap, &head) == 0)
+        seg = (struct seg){b, b->mem, head->size, 0};
+    else if (b)
+        buf_unref(b);
+    egress_post(e, EX_END, seg, 0);
 }
 
 /* -- the table of slots -------------------------------------------------------------------------------------
@@ -66,7 +102,7 @@ static struct egress **slot_of(struct broker_worker *bw, unsigned sender, uint32
     return &t->slots[slot];
 }
 
-static void egress_free(struct egress *e)
+void egress_free(struct egress *e)
 {
     struct broker_worker *bw = e->bw;
     struct worker *w = worker_of(e);
@@ -103,34 +139,21 @@ static void say_reset(struct egress *e, enum ending reason, const char *detail)
     egress_post(e, EX_RESET, seg, (uint32_t)reason | (uint32_t)e->retry << EX_RETRY_SHIFT | how);
 }
 
-static void drop_connection(struct egress *e, enum ending reason)
-{
-    struct broker_worker *bw = e->bw;
-    if (e->conn) {
-        pool_discard(bw->pool, &e->conn, reason);
-        e->stream = NULL;
-    } else {
-        pool_cancel(bw->pool, &e->lease);
-    }
-}
-
 void egress_fail(struct egress *e, enum ending reason, const char *detail)
 {
     e->state = EGRESS_DONE;
     say_reset(e, reason, detail);
-    drop_connection(e, reason == ENDING_DONE ? ENDING_CANCELLED : reason);
+    if (e->conn)
+        e->ops->leave(e, reason == ENDING_DONE ? ENDING_CANCELLED : reason);
+    else
+        pool_cancel(e->bw->pool, &e->lease);
     egress_free(e);
 }
 
 void egress_finish(struct egress *e)
 {
     e->state = EGRESS_DONE;
-    bool clean = e->keep_alive && e->request_written && outbox_is_empty(&e->out);
-    conn_set_credit(e->conn, e->credit);
-    if (clean)
-        pool_give_back(e->bw->pool, &e->conn);
-    else
-        pool_discard(e->bw->pool, &e->conn, ENDING_DONE);
+    e->ops->leave(e, ENDING_DONE);
     egress_free(e);
 }
 
@@ -139,7 +162,7 @@ void egress_finish(struct egress *e)
 
 static bool retry_is_safe(const struct egress *e)
 {
-    if (e->retry != RETRY_NONE || !e->conn || !conn_was_reused(e->conn) || e->state != EGRESS_WAITING ||
+    if (e->retry != RETRY_NONE || !e->conn || e->how != LEASE_REUSED || e->state != EGRESS_WAITING ||
         e->body_began)
         return false;
     return !e->head_taken || http_method_is_idempotent(egress_request_head(e)->method);
@@ -152,6 +175,7 @@ static void lease(struct egress *e, bool fresh)
     e->state = EGRESS_LEASING;
     e->lease.owner = e;
     e->lease.fresh = fresh;
+    e->lease.at_once = open->form != EXCHANGE_REQUEST; /* who asks for a tunnel is answered in bounded time */
     e->lease.granted = on_granted;
     e->lease.failed = on_failed;
     pool_lease(e->bw->pool, &open->key, &e->lease, w->now_ns + open->lease_ms * 1000000ull);
@@ -164,67 +188,81 @@ static void on_failed(struct lease *l, enum ending reason, const char *detail)
 
 static void on_deadline(struct timer *t)
 {
-    egress_fail(container_of(t, struct egress, deadline), ENDING_DEADLINE,
-                "no response within the route's first byte limit");
+    struct egress *e = container_of(t, struct egress, deadline);
+    if (e->state == EGRESS_TUNNEL)
+        egress_fail(e, ENDING_SLOW_READER, "the destination stopped reading after the tunnel had ended");
+    else
+        egress_fail(e, ENDING_DEADLINE, "no response within the route's first byte limit");
 }
 
 /* The limit runs from the last byte of the request that was passed on: an upload may take its time as long as
  * it moves, and one that stops, by whose doing ever, holds its connection for no longer than a silent answer.
  */
-static void expect_first_byte(struct egress *e)
+void egress_expect_first_byte(struct egress *e)
 {
     if (e->state == EGRESS_WAITING && open_of(e)->first_byte_ms)
         worker_arm_ms(worker_of(e), &e->deadline, open_of(e)->first_byte_ms);
 }
 
-static void send_request(struct egress *e)
+void egress_saw_first_byte(struct egress *e)
 {
-    if (!egress_write_head(e)) {
-        egress_fail(e, ENDING_LIMIT, "out of buffers");
-        return;
-    }
-    while (!segq_empty(&e->early))
-        egress_write_data(e, segq_pop(&e->early, &e->bw->seg_nodes));
-    if (e->request_ended)
-        egress_write_end(e);
+    uint64_t waited = worker_of(e)->now_ns - e->leased_ns;
+    e->state = EGRESS_HEAD;
+    e->first_byte_us = (uint32_t)(waited / 1000);
+    worker_disarm(worker_of(e), &e->deadline);
+    phase_observe(worker_of(e), PHASE_first_byte, waited);
+}
+
+static const struct egress_ops *ops_for(const struct egress *e)
+{
+    if (conn_session(e->conn))
+        return &egress_http2_ops;
+    return egress_form(e) == EXCHANGE_CONNECT ? &egress_tunnel_ops : &egress_http1_ops;
 }
 
 static void on_granted(struct lease *l, struct conn *conn, enum lease_how how)
 {
     struct egress *e = l->owner;
-    struct worker *w = worker_of(e);
     e->conn = conn;
     e->how = how;
     e->leased = true;
-    e->stream = conn_stream(conn);
     e->state = EGRESS_WAITING;
-    e->leased_ns = w->now_ns;
-    stream_bind(e->stream, &egress_events, e);
-    outbox_open(&e->out, e->stream);
-    e->credit = conn_credit(conn);
-    if (e->credit < EXCHANGE_BUDGET) {
-        stream_grant(e->stream, EXCHANGE_BUDGET - e->credit);
-        e->credit = EXCHANGE_BUDGET;
+    e->leased_ns = worker_of(e)->now_ns;
+    e->ops = ops_for(e);
+    if (!conn_session(conn)) {
+        e->stream = conn_stream(conn);
+        outbox_open(&e->out, e->stream);
     }
-    expect_first_byte(e);
-    send_request(e);
+    if (!e->ops->begin(e)) {
+        egress_fail(e, ENDING_LIMIT, "out of buffers");
+        return;
+    }
+    struct egress **slot = slot_of(e->bw, e->front_worker, e->slot); /* empty when it has failed */
+    while (*slot && !segq_empty(&e->early))
+        e->ops->data(e, segq_pop(&e->early, &e->bw->seg_nodes));
+    if (*slot && e->request_ended)
+        e->ops->end(e);
 }
 
-/* The connection ended before the response did. */
-static void on_connection_lost(struct egress *e, enum ending reason, bool already_closed)
+static void again(struct egress *e, enum exchange_retry proof, bool fresh)
+{
+    e->retry = proof;
+    counter_add(worker_of(e), COUNTER_retries, 1);
+    e->stream = NULL;
+    outbox_reset(&e->out);
+    e->request_written = e->head_taken = false;
+    worker_disarm(worker_of(e), &e->deadline);
+    lease(e, fresh);
+}
+
+void egress_lost(struct egress *e, enum ending reason, bool already_closed)
 {
     if (retry_is_safe(e)) {
-        e->retry = e->head_taken ? RETRY_IDEMPOTENT : RETRY_UNSENT;
-        counter_add(worker_of(e), COUNTER_retries, 1);
         if (already_closed)
             pool_lost(e->bw->pool, &e->conn, ENDING_STALE_CONNECTION);
         else
-            pool_discard(e->bw->pool, &e->conn, ENDING_STALE_CONNECTION);
-        e->stream = NULL;
-        outbox_reset(&e->out);
-        e->request_written = e->head_taken = false;
-        worker_disarm(worker_of(e), &e->deadline);
-        lease(e, true);
+            e->ops->leave(e, ENDING_STALE_CONNECTION);
+        again(e, e->head_taken ? RETRY_IDEMPOTENT : RETRY_UNSENT, true);
         return;
     }
     if (already_closed) {
@@ -243,55 +281,17 @@ static void on_connection_lost(struct egress *e, enum ending reason, bool alread
                     : NULL);
 }
 
-/* -- events of the leased stream ----------------------------------------------------------------------------
- */
-
-static void on_open(struct stream *s)
+void egress_refused(struct egress *e)
 {
-    (void)s; /* leased streams are open already */
-}
-
-static void on_data(struct stream *s, struct seg seg)
-{
-    struct egress *e = s->owner;
-    ASSERT(seg.len <= e->credit);
-    e->credit -= seg.len;
-    if (e->state == EGRESS_WAITING) {
-        uint64_t waited = worker_of(e)->now_ns - e->leased_ns;
-        e->state = EGRESS_HEAD;
-        e->first_byte_us = (uint32_t)(waited / 1000);
-        worker_disarm(worker_of(e), &e->deadline);
-        phase_observe(worker_of(e), PHASE_first_byte, waited);
+    if (e->retry == RETRY_NONE && e->state == EGRESS_WAITING && !e->body_began) {
+        e->ops->leave(e, ENDING_CANCELLED);
+        again(e, RETRY_UNSENT, false);
+        return;
     }
-    egress_read(e, crumbs_collect(&e->crumbs, seg));
+    egress_fail(e, ENDING_PEER_RESET,
+                e->body_began ? "the destination refused the request after part of its body was sent"
+                              : "the destination refused the request, and refused it again");
 }
-
-static void on_sent(struct stream *s, struct seg seg)
-{
-    struct egress *e = s->owner;
-    struct outbox_credit credit = outbox_sent(&e->out, seg);
-    e->head_taken = true;
-    if (credit.bytes > 0) {
-        expect_first_byte(e);
-        egress_post(e, EX_CREDIT, credit.seg, credit.bytes);
-    }
-}
-
-static void on_end(struct stream *s)
-{
-    struct egress *e = s->owner;
-    if (e->state == EGRESS_WAITING)
-        on_connection_lost(e, ENDING_DONE, false);
-    else
-        egress_read_end(e);
-}
-
-static void on_closed(struct stream *s, enum ending reason)
-{
-    on_connection_lost(s->owner, reason, true);
-}
-
-static const struct stream_events egress_events = {on_open, on_data, on_sent, on_end, on_closed};
 
 /* -- messages from the front half ---------------------------------------------------------------------------
  */
@@ -325,7 +325,7 @@ static void on_open_message(struct broker_worker *bw, struct msg *msg, struct eg
 static void on_data_message(struct egress *e, struct seg seg)
 {
     if (e->conn)
-        egress_write_data(e, seg);
+        e->ops->data(e, seg);
     else if (!segq_push(&e->early, &e->bw->seg_nodes, seg)) {
         worker_release_seg(worker_of(e), seg);
         egress_fail(e, ENDING_LIMIT, "out of buffers");
@@ -338,10 +338,8 @@ static void on_credit_message(struct egress *e, struct msg *msg)
         worker_release_seg(worker_of(e), msg->seg);
     uint32_t paid = msg->value < e->owed ? msg->value : e->owed;
     e->owed -= paid;
-    if (e->conn && msg->value > paid) {
-        e->credit += msg->value - paid;
-        stream_grant(e->stream, msg->value - paid);
-    }
+    if (e->conn && msg->value > paid)
+        e->ops->credit(e, msg->value - paid);
 }
 
 void egress_deliver(struct worker *w, struct msg *msg)
@@ -366,18 +364,20 @@ void egress_deliver(struct worker *w, struct msg *msg)
         on_data_message(e, msg->seg);
         e = *slot;
         if (e && (msg->kind & EX_WITH_END) && e->conn)
-            egress_write_end(e);
+            e->ops->end(e);
         break;
     case EX_END:
         e->request_ended = true;
         e->trailers = msg->seg;
         if (e->conn)
-            egress_write_end(e);
+            e->ops->end(e);
         break;
     case EX_RESET: egress_fail(e, ENDING_CANCELLED, NULL); break;
     case EX_CREDIT: on_credit_message(e, msg); break;
     case EX_OPEN:
     case EX_HEAD:
+    case EX_CONNECTED:
+    case EX_FIN:
     case EX_KIND:
     case EX_WITH_END: ASSERT(!"not a message to the egress half");
     }

@@ -28,7 +28,7 @@ static void regrant(struct egress *e, uint32_t bytes)
 /* -- request ------------------------------------------------------------------------------------------------
  */
 
-bool egress_write_head(struct egress *e)
+static bool write_head(struct egress *e)
 {
     const struct head *head = egress_request_head(e);
     struct http1_write_options options = {.form = TARGET_ORIGIN, .expect_continue = head->expect_continue};
@@ -44,13 +44,23 @@ bool egress_write_head(struct egress *e)
     return true;
 }
 
+static bool begin(struct egress *e)
+{
+    stream_bind(e->stream, &egress_http1_events, e);
+    e->credit = conn_credit(e->conn);
+    if (e->credit < EXCHANGE_BUDGET)
+        regrant(e, EXCHANGE_BUDGET - e->credit);
+    egress_expect_first_byte(e);
+    return write_head(e);
+}
+
 /* Out of buffers in the middle of a request: the stream's closed event ends the exchange. */
 static void give_up(struct egress *e)
 {
     stream_abort(e->stream, ENDING_LIMIT);
 }
 
-void egress_write_data(struct egress *e, struct seg seg)
+static void write_data(struct egress *e, struct seg seg)
 {
     bool chunked = egress_request_head(e)->body == BODY_CHUNKED;
     char framing[HTTP1_CHUNK_HEAD_MAX];
@@ -63,7 +73,7 @@ void egress_write_data(struct egress *e, struct seg seg)
     }
 }
 
-void egress_write_end(struct egress *e)
+static void write_end(struct egress *e)
 {
     e->request_written = true;
     if (egress_request_head(e)->body != BODY_CHUNKED)
@@ -84,37 +94,37 @@ void egress_write_end(struct egress *e)
 /* -- response: head -----------------------------------------------------------------------------------------
  */
 
-/* Packs the view and posts it. False: out of buffers, the exchange has failed and is gone. */
-static bool post_head(struct egress *e, const struct head_view *view, bool with_end)
+/* The protocol of a 101 must be the one that was asked for (RFC 9110 section 7.8). */
+static bool is_asked_for(const struct egress *e, const struct head_view *view)
 {
-    struct buf *b = buf_get_bytes(&worker_of(e)->bufs, (uint32_t)head_pack_bound(view, NULL));
-    struct head *head = NULL;
-    if (!b || head_pack(view, NULL, b->mem, b->cap, &head) < 0) {
-        if (b)
-            buf_unref(b);
-        egress_fail(e, ENDING_LIMIT, "out of buffers for a response head");
-        return false;
-    }
-    egress_post(e, EX_HEAD | (with_end ? EX_WITH_END : 0), (struct seg){b, b->mem, head->size, 0},
-                (uint32_t)e->how | (uint32_t)e->retry << EX_RETRY_SHIFT);
-    return true;
+    const struct head *request = egress_request_head(e);
+    const struct head_field_view *now = head_view_find(view, HTTP_FIELD_UPGRADE);
+    uint32_t asked = head_find(request, HTTP_FIELD_UPGRADE, 0);
+    return egress_form(e) == EXCHANGE_UPGRADE && view->upgrade && now && asked < request->fields_n &&
+           slice_eq_nocase(now->value, head_field_value_at(request, asked));
 }
 
 /* False: the object is gone. */
 static bool on_head(struct egress *e, const struct head_view *view)
 {
-    if (view->tunnel) {
-        egress_fail(e, ENDING_BAD_RESPONSE, "101 without an upgrade having been asked for");
+    if (view->tunnel && !is_asked_for(e, view)) {
+        egress_fail(e, ENDING_BAD_RESPONSE,
+                    egress_form(e) == EXCHANGE_UPGRADE ? "101 for another protocol than was asked for"
+                                                       : "101 without an upgrade having been asked for");
         return false;
+    }
+    if (view->tunnel) {
+        e->state = EGRESS_TUNNEL;
+        return egress_post_head(e, view, false);
     }
     if (view->status < 200) {
         e->state = EGRESS_HEAD;
-        return post_head(e, view, false);
+        return egress_post_head(e, view, false);
     }
     e->state = EGRESS_BODY;
-    e->keep_alive = view->keep_alive && view->body != BODY_UNTIL_CLOSE;
+    e->keep_alive = view->keep_alive && view->body != BODY_UNTIL_CLOSE && egress_form(e) == EXCHANGE_REQUEST;
     body_begin(&e->body, view);
-    return post_head(e, view, e->body.kind == BODY_NONE);
+    return egress_post_head(e, view, e->body.kind == BODY_NONE);
 }
 
 /* Parses one head at the front of [data, data+len). >0: bytes used, 0: not complete, <0: the object is gone.
@@ -139,21 +149,6 @@ static ssize_t read_head(struct egress *e, const char *data, size_t len)
 
 /* -- response: body -----------------------------------------------------------------------------------------
  */
-
-/* Trailers of both directions travel packed in END. */
-static void post_end(struct egress *e, const struct head_view *trailers)
-{
-    struct seg seg = {0};
-    struct head *head = NULL;
-    struct buf *b = trailers->fields_n > 0
-                        ? buf_get_bytes(&worker_of(e)->bufs, (uint32_t)head_pack_bound(trailers, NULL))
-                        : NULL;
-    if (b && head_pack(trailers, NULL, b->mem, b->cap, &head) == 0)
-        seg = (struct seg){b, b->mem, head->size, 0};
-    else if (b)
-        buf_unref(b);
-    egress_post(e, EX_END, seg, 0);
-}
 
 static void post_data(struct egress *e, struct seg seg, uint32_t payload, bool with_end)
 {
@@ -191,7 +186,7 @@ static void read_body(struct egress *e, struct seg seg)
     } else {
         buf_ref(seg.buf); /* the trailers may point into it */
         post_data(e, seg, payload, false);
-        post_end(e, &trailers);
+        egress_post_end(e, &trailers);
         buf_unref(seg.buf);
     }
     egress_finish(e);
@@ -207,13 +202,14 @@ static void response_without_body(struct egress *e, struct seg rest)
     egress_finish(e);
 }
 
-/* -- entry --------------------------------------------------------------------------------------------------
+/* -- events of the leased stream ----------------------------------------------------------------------------
  */
 
-void egress_read(struct egress *e, struct seg seg)
+/* Heads from the front of what came, then what follows them. Takes the segment. May free the object. */
+static void read_response(struct egress *e, struct seg seg)
 {
     struct worker *w = worker_of(e); /* what fails below frees the object */
-    while (e->state != EGRESS_BODY) {
+    while (e->state != EGRESS_BODY && e->state != EGRESS_TUNNEL) {
         if (e->head_buf && !head_buffer_add(&e->head_buf, &e->head_len, &worker_of(e)->bufs, seg)) {
             worker_release_seg(w, seg);
             egress_fail(e, ENDING_HEAD_TOO_LARGE, "response head larger than the broker's buffers");
@@ -251,12 +247,14 @@ void egress_read(struct egress *e, struct seg seg)
         }
         seg.data += n;
         seg.len -= (uint32_t)n;
-        if (seg.len == 0 && e->state != EGRESS_BODY) {
+        if (seg.len == 0 && e->state == EGRESS_HEAD) {
             worker_release_seg(w, seg);
             return;
         }
     }
-    if (e->body.kind == BODY_NONE)
+    if (e->state == EGRESS_TUNNEL)
+        egress_tunnel_upgrade(e, seg);
+    else if (e->body.kind == BODY_NONE)
         response_without_body(e, seg);
     else if (seg.len > 0)
         read_body(e, seg);
@@ -264,14 +262,64 @@ void egress_read(struct egress *e, struct seg seg)
         worker_release_seg(w, seg);
 }
 
-void egress_read_end(struct egress *e)
+static void on_open(struct stream *s)
 {
-    if (e->state == EGRESS_BODY && e->body.kind == BODY_UNTIL_CLOSE) {
+    (void)s; /* leased streams are open already */
+}
+
+static void on_data(struct stream *s, struct seg seg)
+{
+    struct egress *e = s->owner;
+    ASSERT(seg.len <= e->credit);
+    e->credit -= seg.len;
+    if (e->state == EGRESS_WAITING)
+        egress_saw_first_byte(e);
+    read_response(e, crumbs_collect(&e->crumbs, seg));
+}
+
+static void on_sent(struct stream *s, struct seg seg)
+{
+    struct egress *e = s->owner;
+    struct outbox_credit credit = outbox_sent(&e->out, seg);
+    e->head_taken = true;
+    if (credit.bytes > 0) {
+        egress_expect_first_byte(e);
+        egress_post(e, EX_CREDIT, credit.seg, credit.bytes);
+    }
+}
+
+static void on_end(struct stream *s)
+{
+    struct egress *e = s->owner;
+    if (e->state == EGRESS_WAITING) {
+        egress_lost(e, ENDING_DONE, false);
+    } else if (e->state == EGRESS_BODY && e->body.kind == BODY_UNTIL_CLOSE) {
         egress_post(e, EX_END, (struct seg){0}, 0);
         egress_finish(e);
-        return;
+    } else {
+        egress_fail(e, ENDING_TRUNCATED,
+                    e->state == EGRESS_BODY ? "closed in the middle of the body"
+                                            : "closed in the middle of the response head");
     }
-    egress_fail(e, ENDING_TRUNCATED,
-                e->state == EGRESS_BODY ? "closed in the middle of the body"
-                                        : "closed in the middle of the response head");
 }
+
+static void on_closed(struct stream *s, enum ending reason)
+{
+    egress_lost(s->owner, reason, true);
+}
+
+const struct stream_events egress_http1_events = {on_open, on_data, on_sent, on_end, on_closed};
+
+static void leave(struct egress *e, enum ending reason)
+{
+    bool clean = e->keep_alive && e->request_written && outbox_is_empty(&e->out);
+    conn_set_credit(e->conn, e->credit);
+    if (reason == ENDING_DONE && clean)
+        pool_give_back(e->bw->pool, &e->conn);
+    else
+        pool_discard(e->bw->pool, &e->conn, reason);
+    e->stream = NULL;
+}
+
+const struct egress_ops egress_http1_ops = {
+    .begin = begin, .data = write_data, .end = write_end, .credit = regrant, .leave = leave};

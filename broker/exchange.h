@@ -1,9 +1,14 @@
-/* broker/exchange.h — one HTTP request and its response, in two halves that meet only by messages.
+/* broker/exchange.h — one HTTP request and its response, or a tunnel, in two halves that meet only by
+ * messages.
  *
  * The front half (front_exchange.c) lives on the worker that accepted the client, the egress half
  * (egress_exchange.c) on the home worker of the endpoint. Front to egress: OPEN, DATA, END, RESET, CREDIT.
  * Egress to front: HEAD (1xx or final), DATA, END, RESET, CREDIT. END may ride on OPEN, HEAD or DATA.
  *
+ *   tunnel      CONNECTED, or a HEAD of status 101, begins both directions anew, as raw bytes. END from front
+ * is then the client's half-close, FIN from egress the destination's; the last word follows when both have
+ * ended. After CONNECTED egress has no credit before front gives it (exchange_release()). A tunnel shares
+ * nothing, so its egress half lives on the front's own worker.
  *   last word   Egress says exactly one END or RESET per OPEN, and then forgets the exchange. Front keeps its
  * half until it has heard that word, also when the client is long gone and it said RESET. handles     Egress
  * addresses the front half by the pointer that came with OPEN. Front addresses the egress half by a slot
@@ -35,6 +40,9 @@ enum exchange_kind {
     EX_RESET,  /* value: enum ending, retry << EX_RETRY_SHIFT, (how + 1) << EX_HOW_SHIFT if leased; extra as
                   HEAD; seg: one line of detail or none */
     EX_CREDIT, /* value: bytes; seg: the segment that comes home */
+    EX_CONNECTED, /* CONNECT: the destination is reached; value and extra as HEAD;
+                     seg: its address as text where the request named it otherwise, or none */
+    EX_FIN,       /* of a tunnel: the destination ended its direction */
     EX_KIND = 0xff,
     EX_WITH_END = 0x100, /* flag: nothing follows in this direction */
 };
@@ -48,10 +56,17 @@ enum exchange_retry {
     RETRY_IDEMPOTENT, /* the method is idempotent, no body byte was sent, no byte of a response came */
 };
 
+enum exchange_form {
+    EXCHANGE_REQUEST,
+    EXCHANGE_UPGRADE, /* a request that asks for 101; on a connection of its own */
+    EXCHANGE_CONNECT, /* a tunnel and nothing else; OPEN carries no head */
+};
+
 /* What OPEN carries; a packed head follows in the same buffer. */
 struct exchange_open {
     struct exchange *front; /* opaque to egress */
     struct endpoint_key key;
+    enum exchange_form form;
     uint32_t lease_ms, first_byte_ms; /* first_byte_ms 0: no limit */
     _Alignas(16) char head[];
 };

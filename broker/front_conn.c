@@ -11,6 +11,8 @@
 
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
+#include "broker/front_bridge.h"
+#include "broker/front_http2.h"
 #include "io/tls/tls.h"
 #include "io/worker.h"
 
@@ -24,12 +26,15 @@ static const struct {
 } states[FRONT_STATES] = {
 #define T(field) offsetof(struct broker_times, field)
 #define NO_LIMIT SIZE_MAX
-    [FRONT_HANDSHAKE] = {"handshake", B(IDLE) | B(CLOSING),                           T(client_tls_ms) },
-    [FRONT_IDLE] = {"idle",      B(HEAD) | B(EXCHANGE) | B(LINGER) | B(CLOSING), T(client_idle_ms)},
-    [FRONT_HEAD] = {"head",      B(EXCHANGE) | B(LINGER) | B(CLOSING),           T(head_ms)       },
-    [FRONT_EXCHANGE] = {"exchange",  B(IDLE) | B(LINGER) | B(CLOSING),               NO_LIMIT         },
-    [FRONT_LINGER] = {"linger",    B(CLOSING),                                     T(linger_ms)     },
-    [FRONT_CLOSING] = {"closing",   0,                                              NO_LIMIT         },
+    [FRONT_HANDSHAKE] = {"handshake", B(IDLE) | B(CLOSING),                                                  T(client_tls_ms) },
+    [FRONT_IDLE] = {"idle",      B(HEAD) | B(EXCHANGE) | B(LINGER) | B(CLOSING),                        T(client_idle_ms)},
+    [FRONT_HEAD] = {"head",      B(IDLE) | B(EXCHANGE) | B(LINGER) | B(CLOSING),                        T(head_ms)       },
+    [FRONT_EXCHANGE] = {"exchange",  B(IDLE) | B(HOLD) | B(TUNNEL) | B(HANDSHAKE) | B(LINGER) | B(CLOSING),
+                         NO_LIMIT                                                                                             },
+    [FRONT_HOLD] = {"hold",      B(HOLD) | B(TUNNEL) | B(CLOSING),                                      T(hold_ms)       },
+    [FRONT_TUNNEL] = {"tunnel",    B(CLOSING),                                                            T(tunnel_idle_ms)},
+    [FRONT_LINGER] = {"linger",    B(CLOSING),                                                            T(linger_ms)     },
+    [FRONT_CLOSING] = {"closing",   0,                                                                     NO_LIMIT         },
 #undef T
 };
 #undef B
@@ -96,7 +101,9 @@ static void leave_exchange(struct front_conn *c, enum ending reason)
 {
     struct exchange *ex = c->exchange;
     c->exchange = NULL;
-    if (ex)
+    if (ex && reason == ENDING_DONE)
+        exchange_client_done(ex);
+    else if (ex)
         exchange_client_gone(ex, reason);
 }
 
@@ -117,6 +124,8 @@ void front_abort(struct front_conn *c, enum ending reason)
         return;
     front_set_state(c, FRONT_CLOSING);
     leave_exchange(c, reason);
+    if (c->http2)
+        front_http2_leave(c, reason);
     drop_pending(c);
     outbox_reset(&c->out);
     stream_abort(c->stream, reason);
@@ -125,7 +134,34 @@ void front_abort(struct front_conn *c, enum ending reason)
 void front_drain(struct front_conn *c)
 {
     c->keep_alive = false;
-    if (c->state == FRONT_IDLE)
+    if (c->http2)
+        front_http2_drain(c);
+    else if (c->state == FRONT_IDLE)
+        front_finish(c);
+}
+
+void front_lost(struct front_conn *c, enum ending reason)
+{
+    struct broker_worker *bw = c->bw;
+    leave_exchange(c, reason);
+    if (c->http2) {
+        front_http2_leave(c, reason);
+        front_http2_free(c);
+    }
+    drop_pending(c);
+    front_bridge_drop(c);
+    outbox_reset(&c->out);
+    worker_disarm(bw->worker, &c->timer);
+    list_remove(&c->node);
+    gauge_sub(bw->worker, COUNTER_front_connections, 1);
+    slab_give(&bw->conns, c);
+}
+
+static void idle_for_long(struct front_conn *c)
+{
+    if (c->http2)
+        front_http2_idle(c);
+    else
         front_finish(c);
 }
 
@@ -134,10 +170,12 @@ static void on_timer(struct timer *t)
     struct front_conn *c = container_of(t, struct front_conn, timer);
     switch (c->state) {
     case FRONT_HEAD: front_http1_error(c, 408, "request head was not complete in time", true); return;
-    case FRONT_IDLE: front_finish(c); return;
+    case FRONT_IDLE: idle_for_long(c); return;
     case FRONT_HANDSHAKE: front_abort(c, ENDING_TLS_TIMEOUT); return;
     case FRONT_LINGER: front_abort(c, ENDING_IDLE_TIMEOUT); return;
     case FRONT_EXCHANGE: half_closed_for_long(c); return;
+    case FRONT_HOLD:
+    case FRONT_TUNNEL: front_tunnel_timer(c); return;
     case FRONT_CLOSING:
     case FRONT_STATES: ASSERT(!"a state without a limit");
     }
@@ -165,11 +203,28 @@ static void on_open(struct stream *s)
         return;
     const struct tls_info *info = tls_stream_info(s);
     snprintf(c->client_name, sizeof(c->client_name), "%.*s", (int)sizeof(c->client_name) - 1, info->peer_cn);
-    if (!broker_client_allowed(c->listener->config, s)) {
+    if (c->bridge ? !front_bridge_client_allowed(c) : !broker_client_allowed(c->listener->config, s)) {
         refuse_client(c, "the certificate's name is not among allowedNames");
         return;
     }
+    broker_standing(c->bw, c->listener->config, &c->peer, s, &c->standing);
     front_set_state(c, FRONT_IDLE);
+    if (strcmp(info->alpn, "h2") == 0)
+        front_http2_start(c);
+    else if (info->alpn[0])
+        c->protocol = FRONT_HTTP1;
+}
+
+/* What is pending are the first bytes of the connection, or more of them. */
+static void hear_first_bytes(struct front_conn *c)
+{
+    c->protocol = c->listener->config ? front_http2_recognize(c) : FRONT_HTTP1;
+    if (c->protocol == FRONT_HTTP1)
+        front_http1_input(c);
+    else if (c->protocol == FRONT_HTTP2)
+        front_http2_start(c);
+    else if (c->state == FRONT_IDLE)
+        front_set_state(c, FRONT_HEAD);
 }
 
 static void on_data(struct stream *s, struct seg seg)
@@ -179,26 +234,44 @@ static void on_data(struct stream *s, struct seg seg)
         worker_release_seg(worker_of(c), seg);
         return;
     }
+    if (c->http2) {
+        front_http2_data(c, seg);
+        return;
+    }
     seg = crumbs_collect(&c->crumbs, seg);
+    front_tunnel_touch(c);
+    if (c->state == FRONT_TUNNEL) {
+        exchange_body(c->exchange, seg, false);
+        return;
+    }
     if (!segq_push(&c->pending, &c->bw->seg_nodes, seg)) {
         worker_release_seg(worker_of(c), seg);
         front_abort(c, ENDING_LIMIT);
         return;
     }
-    front_http1_input(c);
+    if (c->state == FRONT_HOLD)
+        front_tunnel_input(c);
+    else if (c->protocol == FRONT_UNKNOWN)
+        hear_first_bytes(c);
+    else
+        front_http1_input(c);
 }
 
 static void on_sent(struct stream *s, struct seg seg)
 {
     struct front_conn *c = s->owner;
+    uint32_t len = seg.len;
     struct outbox_credit credit = outbox_sent(&c->out, seg);
     struct exchange *ex = c->exchange;
-    if (credit.bytes > 0 && ex && !ex->last_heard)
+    if (credit.bytes > 0 && ex)
         exchange_credit(ex, credit);
     else if (credit.seg.buf)
         worker_release_seg(worker_of(c), credit.seg);
     watch_half_closed(c);
-    if (outbox_is_empty(&c->out) && c->state == FRONT_EXCHANGE)
+    front_tunnel_touch(c);
+    if (c->http2)
+        front_http2_sent(c, len);
+    else if (outbox_is_empty(&c->out) && c->state == FRONT_EXCHANGE)
         front_http1_done(c);
 }
 
@@ -206,6 +279,11 @@ static void on_end(struct stream *s)
 {
     struct front_conn *c = s->owner;
     c->input_ended = true;
+    if (c->http2) {
+        watch_half_closed(c);
+        front_http2_end(c);
+        return;
+    }
     switch (c->state) {
     case FRONT_IDLE: front_finish(c); break;
     case FRONT_HEAD: front_http1_error(c, 400, "the connection ended inside a request head", true); break;
@@ -213,6 +291,8 @@ static void on_end(struct stream *s)
         watch_half_closed(c);
         front_http1_input(c);
         break;
+    case FRONT_HOLD:
+    case FRONT_TUNNEL: front_tunnel_input(c); break;
     case FRONT_HANDSHAKE: front_abort(c, ENDING_CLIENT_GONE); break;
     case FRONT_LINGER:
     case FRONT_CLOSING:
@@ -223,27 +303,34 @@ static void on_end(struct stream *s)
 static void on_closed(struct stream *s, enum ending reason)
 {
     struct front_conn *c = s->owner;
-    struct broker_worker *bw = c->bw;
+    struct worker *w = worker_of(c);
     if (c->state == FRONT_HANDSHAKE) {
         const struct tls_info *info = tls_stream_info(s);
-        counter_add(bw->worker, COUNTER_front_tls_failed, 1);
-        log_begin(bw->worker, LOG_INFO, "client_tls_failed");
-        log_str(bw->worker, "peer", c->peer_text);
-        log_str(bw->worker, "reason", ending_name(reason));
-        log_str(bw->worker, "detail", info->detail);
-        log_end(bw->worker);
+        counter_add(w, COUNTER_front_tls_failed, 1);
+        log_begin(w, LOG_INFO, "client_tls_failed");
+        log_str(w, "peer", c->peer_text);
+        log_str(w, "reason", ending_name(reason));
+        log_str(w, "detail", info->detail);
+        log_end(w);
     }
-    leave_exchange(c, ENDING_CLIENT_GONE);
-    drop_pending(c);
-    outbox_reset(&c->out);
-    worker_disarm(bw->worker, &c->timer);
-    list_remove(&c->node);
-    gauge_sub(bw->worker, COUNTER_front_connections, 1);
+    bool in_tunnel = c->state == FRONT_HOLD || c->state == FRONT_TUNNEL;
+    front_lost(c, in_tunnel && reason == ENDING_DONE ? ENDING_DONE : ENDING_CLIENT_GONE);
     stream_free(s);
-    slab_give(&bw->conns, c);
 }
 
 static const struct stream_events front_events = {on_open, on_data, on_sent, on_end, on_closed};
+
+void front_take_stream(struct front_conn *c, struct stream *tls)
+{
+    c->stream = tls;
+    c->protocol = FRONT_UNKNOWN;
+    crumbs_drop(&c->crumbs);
+    outbox_reset(&c->out);
+    outbox_open(&c->out, tls);
+    stream_bind(tls, &front_events, c);
+    front_set_state(c, FRONT_HANDSHAKE);
+    stream_grant(tls, EXCHANGE_BUDGET);
+}
 
 /* -- a stream that nobody wanted ----------------------------------------------------------------------------
  */
@@ -275,6 +362,13 @@ static void describe(struct front_conn *c, const struct net_peer *peer)
     } else {
         net_address_text(&peer->address, c->peer_text);
     }
+}
+
+static void begin_plain(struct front_conn *c)
+{
+    if (c->listener->config)
+        broker_standing(c->bw, c->listener->config, &c->peer, NULL, &c->standing);
+    front_set_state(c, FRONT_IDLE);
 }
 
 struct front_conn *front_conn_new(struct broker_worker *bw, struct front_listener *l, struct stream *stream,
@@ -310,7 +404,7 @@ struct front_conn *front_conn_new(struct broker_worker *bw, struct front_listene
     if (l->tls)
         worker_arm_ms(bw->worker, &c->timer, bw->broker->times.client_tls_ms);
     else
-        front_set_state(c, FRONT_IDLE);
+        begin_plain(c);
     stream_grant(stream, EXCHANGE_BUDGET);
     return c;
 }

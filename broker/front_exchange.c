@@ -1,17 +1,17 @@
-/* broker/front_exchange.c — the front half of an exchange: judge, open, hear.
+/* broker/front_exchange.c — the front half of an exchange, once it is open: what goes to egress, what is
+ * heard.
  *
- * A request is judged by the route table before anything is sent anywhere; no match is a refusal. The half
- * stays until it has heard the egress half's one last word, also when its client has long gone, because that
- * word is addressed to its memory.
+ * The half stays until it has heard the egress half's one last word, also when its client has long gone,
+ * because that word is addressed to its memory. Who asked is behind asker_ops: nothing here knows how a
+ * client speaks.
  */
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
+#include "broker/callers.h"
 #include "broker/front.h"
-#include "broker/route.h"
 #include "io/worker.h"
 
 static struct worker *worker_of(const struct exchange *ex)
@@ -31,56 +31,19 @@ static void post(struct exchange *ex, uint32_t kind, struct seg seg, uint32_t va
     mailbox_post(worker_of(ex), ex->home, &msg);
 }
 
-/* -- birth and end ------------------------------------------------------------------------------------------
+/* -- ends ---------------------------------------------------------------------------------------------------
  */
-
-/* Of the whole process; workers that open at the same moment may exceed the limit by one each. */
-static uint64_t requests_active(const struct broker *b)
-{
-    uint64_t n = 0;
-    for (unsigned i = 0; i < b->count; i++)
-        n += atomic_load_explicit(&b->workers[i].counters.values[COUNTER_requests_active],
-                                  memory_order_relaxed);
-    return n;
-}
-
-static struct exchange *exchange_new(struct front_conn *c, const struct head_view *view)
-{
-    struct broker_worker *bw = c->bw;
-    bool room = bw->free_count > 0 &&
-                requests_active(bw->broker) < bw->broker->config->limits.requests_in_flight_max;
-    struct exchange *ex = room ? slab_take(&bw->exchanges) : NULL;
-    if (!ex)
-        return NULL;
-    ex->slot = bw->free_slots[--bw->free_count];
-    ex->bw = bw;
-    ex->conn = c;
-    list_init(&ex->node);
-    list_add_tail(&bw->exchanges_open, &ex->node);
-    c->exchange = ex;
-    struct access_record *a = &ex->access;
-    a->started_ns = bw->worker->now_ns;
-    snprintf(a->method, sizeof(a->method), "%.*s", (int)view->method_text.len, view->method_text.data);
-    snprintf(a->host, sizeof(a->host), "%.*s", (int)view->authority.host.len, view->authority.host.data);
-    const char *query = view->path.len ? memchr(view->path.data, '?', view->path.len) : NULL;
-    int path_len = query ? (int)(query - view->path.data) : (int)view->path.len;
-    snprintf(a->path, sizeof(a->path), "%.*s", path_len, view->path.data);
-    a->port = view->authority.port;
-    counter_add(bw->worker, COUNTER_requests, 1);
-    counter_add(bw->worker, COUNTER_requests_active, 1);
-    return ex;
-}
 
 static void exchange_free(struct exchange *ex)
 {
     struct broker_worker *bw = ex->bw;
-    ASSERT(ex->conn == NULL || ex->conn->exchange != ex);
+    ASSERT(ex->conn == NULL);
     bw->free_slots[bw->free_count++] = ex->slot;
     list_remove(&ex->node);
     slab_give(&bw->exchanges, ex);
 }
 
-static void count_ending(struct worker *w, enum ending ending)
+void exchange_count_ending(struct worker *w, enum ending ending)
 {
     _Static_assert((int)ENDING_COUNT <= (int)ARRAY_SIZE(((struct counters *)0)->endings),
                    "a counter for each ending");
@@ -88,30 +51,58 @@ static void count_ending(struct worker *w, enum ending ending)
     atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
-static void settle(struct exchange *ex, struct front_conn *c)
+/* A tunnel is answered, or never will be. */
+static void end_dialling(struct exchange *ex)
+{
+    if (ex->dialling)
+        caller_leave(ex->bw->broker->callers, worker_of(ex)->number, ex->caller, CALLER_DIAL);
+    ex->dialling = false;
+}
+
+/* The client's part is over: it is counted and logged now, whatever egress still has to say. */
+static void settle(struct exchange *ex)
 {
     struct worker *w = worker_of(ex);
-    count_ending(w, ex->ending);
-    gauge_sub(w, COUNTER_requests_active, 1);
-    phase_observe(w, PHASE_total, w->now_ns - ex->access.started_ns);
+    struct front_conn *c = ex->conn;
+    end_dialling(ex);
+    caller_leave(ex->bw->broker->callers, w->number, ex->caller, exchange_use(ex->form));
+    exchange_count_ending(w, ex->ending);
+    gauge_sub(w, exchange_gauge(ex->form), 1);
+    if (ex->progress != EXCHANGE_TUNNEL)
+        phase_observe(w, PHASE_total, w->now_ns - ex->access.started_ns);
     if (c->bw->broker->access_log)
         access_log_write(c, ex);
+    front_audit_exchange(ex);
+    ex->conn = NULL;
+    ex->asker = NULL;
+}
+
+static bool is_over(const struct exchange *ex)
+{
+    return ex->progress == EXCHANGE_BEGUN || ex->last_heard;
 }
 
 void exchange_complete(struct exchange *ex)
 {
-    settle(ex, ex->conn);
-    ex->conn = NULL;
+    settle(ex);
+    ASSERT(is_over(ex));
     exchange_free(ex);
+}
+
+void exchange_client_done(struct exchange *ex)
+{
+    ASSERT(ex->progress == EXCHANGE_TUNNEL);
+    settle(ex);
+    if (is_over(ex))
+        exchange_free(ex);
 }
 
 void exchange_client_gone(struct exchange *ex, enum ending reason)
 {
     if (!ex->last_heard)
         ex->ending = reason;
-    settle(ex, ex->conn);
-    ex->conn = NULL;
-    if (!ex->opened || ex->last_heard) {
+    settle(ex);
+    if (is_over(ex)) {
         exchange_free(ex);
         return;
     }
@@ -119,164 +110,60 @@ void exchange_client_gone(struct exchange *ex, enum ending reason)
     post(ex, EX_RESET, (struct seg){0}, (uint32_t)reason);
 }
 
-/* Answers without egress. The connection goes on if the client's framing is still in step. */
-static void refuse(struct front_conn *c, enum ending reason, const char *detail)
+void exchange_refuse(struct exchange *ex, enum ending reason, const char *detail)
 {
-    struct exchange *ex = c->exchange;
-    int status = ending_status(reason);
-    if (ex) {
-        ex->ending = reason;
-        ex->access.status = (uint16_t)status;
-        snprintf(ex->access.detail, sizeof(ex->access.detail), "%s", detail ? detail : "");
-    }
+    int status = ending_status(reason) ? ending_status(reason) : 502;
+    struct access_record *a = &ex->access;
+    ex->ending = reason;
+    a->status = (uint16_t)status;
+    if (detail != a->detail)
+        snprintf(a->detail, sizeof(a->detail), "%s", detail ? detail : "");
     char text[400];
-    snprintf(text, sizeof(text), "%s%s%s", ending_text(reason), detail && *detail ? ": " : "",
-             detail ? detail : "");
-    front_http1_error(c, status ? (unsigned)status : 502, text, false);
+    if (strstr(a->detail, ending_text(reason)))
+        snprintf(text, sizeof(text), "%s", a->detail);
+    else
+        snprintf(text, sizeof(text), "%s%s%s", ending_text(reason), a->detail[0] ? ": " : "", a->detail);
+    ex->ops->refuse(ex->asker, (unsigned)status, text);
 }
 
-/* -- judging ------------------------------------------------------------------------------------------------
+/* -- to egress ----------------------------------------------------------------------------------------------
  */
 
-static bool key_of(const struct broker *b, const struct broker_route *route, const struct head_view *view,
-                   struct endpoint_key *key)
+void exchange_open_at(struct exchange *ex, unsigned home, struct seg open, bool with_end)
 {
-    memset(key, 0, sizeof(*key));
-    struct slice host = view->authority.host;
-    if (host.len == 0 || host.len >= sizeof(key->host))
-        return false;
-    for (uint32_t i = 0; i < host.len; i++)
-        key->host[i] = (char)tolower((unsigned char)host.data[i]);
-    if (host.len > 1 && key->host[host.len - 1] == '.')
-        key->host[host.len - 1] = '\0'; /* "a.b." and "a.b" are one name */
-    key->port = view->authority.port;
-    key->rules = view->authority.kind == HOST_NAME ? (uint32_t)(route - b->route_table) + 1
-                                                   : BROKER_RULES_LITERAL;
-    key->profile = view->scheme == HTTP_SCHEME_HTTPS ? route->profile : route->plain;
-    return key->profile != NULL;
+    ex->home = home;
+    ex->progress = EXCHANGE_OPENED;
+    ex->request_ended = with_end;
+    post(ex, EX_OPEN | (with_end ? EX_WITH_END : 0), open, 0);
 }
 
-static void send_open(struct exchange *ex, const struct head_view *view, const struct broker_route *route,
-                      const struct endpoint_key *key)
+static bool is_heeded(const struct exchange *ex)
 {
-    struct front_conn *c = ex->conn;
-    struct worker *w = worker_of(ex);
-    struct head_change changes[2] = {
-        {HEAD_ADD, SLICE_INIT("Via"), SLICE_INIT("1.1 hawser")}
-    };
-    struct head_edit edit = {.changes = changes, .changes_n = 1};
-    if (view->scheme == HTTP_SCHEME_HTTPS && route->authorization[0])
-        changes[edit.changes_n++] = (struct head_change){HEAD_SET, SLICE_INIT("Authorization"),
-                                                         slice_of_text(route->authorization)};
-    size_t bound = sizeof(struct exchange_open) + head_pack_bound(view, &edit);
-    struct buf *b = bound <= BUF_HUGE_BYTES ? buf_get_bytes(&w->bufs, (uint32_t)bound) : NULL;
-    if (!b) {
-        refuse(c, ENDING_LIMIT, "out of buffers");
-        return;
-    }
-    struct exchange_open *open = (struct exchange_open *)b->mem;
-    struct head *head;
-    if (head_pack(view, &edit, open->head, b->cap - sizeof(*open), &head) < 0) {
-        buf_unref(b);
-        refuse(c, ENDING_INTERNAL, "the request head could not be packed");
-        return;
-    }
-    open->front = ex;
-    open->key = *key;
-    open->lease_ms = route->lease_ms;
-    open->first_byte_ms = route->first_byte_ms;
-    ex->home = (unsigned)(endpoint_key_hash(key) % w->count);
-    ex->opened = true;
-    ex->request_ended = c->body.kind == BODY_NONE;
-    post(ex, EX_OPEN | (ex->request_ended ? EX_WITH_END : 0),
-         (struct seg){b, b->mem, (uint32_t)sizeof(*open) + head->size, 0}, 0);
+    return !is_over(ex) && !ex->reset_said;
 }
-
-void exchange_begin(struct front_conn *c, const struct head_view *view)
-{
-    struct exchange *ex = exchange_new(c, view);
-    if (!ex) {
-        struct worker *w = c->bw->worker;
-        count_ending(w, ENDING_LIMIT);
-        log_begin(w, LOG_WARN, "request_refused");
-        log_str(w, "peer", c->peer_text);
-        log_str(w, "client", c->client_name);
-        log_u64(w, "status", 503);
-        log_str(w, "reason", "limits.requestsInFlightMax is reached");
-        log_end(w);
-        front_http1_error(c, 503, ending_text(ENDING_LIMIT), false);
-        return;
-    }
-    if (view->method == HTTP_METHOD_CONNECT) {
-        ex->ending = ENDING_BAD_REQUEST;
-        ex->access.status = 501;
-        /* Whoever asks for a tunnel may have begun to speak in it: nothing that follows is a request. */
-        front_http1_error(c, 501, "CONNECT is not offered here; expected an absolute-form request", true);
-        return;
-    }
-    if (view->form != TARGET_ABSOLUTE) {
-        refuse(c, ENDING_BAD_REQUEST,
-               "the request target is not in absolute form; expected METHOD http(s)://host:port/path");
-        return;
-    }
-    const struct broker_route *route;
-    char detail[160];
-    enum ending verdict = broker_judge(c->bw->broker, c->listener, view, &route, detail, sizeof(detail));
-    if (verdict != ENDING_DONE) {
-        refuse(c, verdict, detail);
-        return;
-    }
-    ex->access.route = route->name;
-    struct endpoint_key key;
-    if (!key_of(c->bw->broker, route, view, &key)) {
-        refuse(c, ENDING_NO_ROUTE, "the route has no TLS profile for https");
-        return;
-    }
-    if (view->scheme == HTTP_SCHEME_HTTPS)
-        broker_node_name(c->bw->broker, route, key.host, key.node_name, sizeof(key.node_name));
-    if (key.profile->insecure) {
-        ex->access.insecure = true;
-        counter_add(worker_of(ex), COUNTER_requests_insecure, 1);
-    }
-    send_open(ex, view, route, &key);
-}
-
-void exchange_refuse_body(struct exchange *ex, const struct http1_error *error)
-{
-    struct front_conn *c = ex->conn;
-    c->exchange = NULL;
-    c->keep_alive = false;
-    ex->access.status = error->status;
-    snprintf(ex->access.detail, sizeof(ex->access.detail), "%s", error->text);
-    exchange_client_gone(ex, ENDING_BAD_REQUEST);
-    front_http1_error(c, error->status, error->text, true);
-}
-
-/* -- request body -------------------------------------------------------------------------------------------
- */
 
 void exchange_body(struct exchange *ex, struct seg seg, bool ended)
 {
     struct worker *w = worker_of(ex);
-    ex->access.bytes_in += seg.len;
-    counter_add(w, COUNTER_bytes_from_clients, seg.len);
-    if (!ex->opened || ex->last_heard ||
-        ex->reset_said) { /* answered already: read on so that the client can see it */
-        front_grant(ex->conn, seg.len);
+    uint32_t len = seg.len;
+    ex->access.bytes_in += len;
+    counter_add(w, COUNTER_bytes_from_clients, len);
+    if (!is_heeded(ex)) { /* answered already: read on so that the client can see it */
         worker_release_seg(w, seg);
+        ex->ops->grant(ex->asker, len);
         return;
     }
-    ex->uncredited += seg.len;
+    ex->uncredited += len;
     ex->request_ended = ended;
     post(ex, EX_DATA | (ended ? EX_WITH_END : 0), seg, 0);
 }
 
 void exchange_request_end(struct exchange *ex, const struct head_view *trailers)
 {
-    if (!ex->opened || ex->last_heard || ex->reset_said)
+    if (!is_heeded(ex))
         return;
     struct seg seg = {0};
-    struct buf *b = trailers->fields_n > 0
+    struct buf *b = trailers && trailers->fields_n > 0
                         ? buf_get_bytes(&worker_of(ex)->bufs, (uint32_t)head_pack_bound(trailers, NULL))
                         : NULL;
     struct head *head;
@@ -288,9 +175,20 @@ void exchange_request_end(struct exchange *ex, const struct head_view *trailers)
     post(ex, EX_END, seg, 0);
 }
 
+void exchange_release(struct exchange *ex)
+{
+    ASSERT(ex->progress == EXCHANGE_TUNNEL);
+    post(ex, EX_CREDIT, (struct seg){0}, EXCHANGE_BUDGET);
+}
+
 void exchange_credit(struct exchange *ex, struct outbox_credit credit)
 {
     struct worker *w = worker_of(ex);
+    if (is_over(ex)) {
+        if (credit.seg.buf)
+            worker_release_seg(w, credit.seg);
+        return;
+    }
     struct msg msg = {
         .deliver = egress_deliver,
         .seg = credit.seg,
@@ -309,122 +207,154 @@ void exchange_credit(struct exchange *ex, struct outbox_credit credit)
     mailbox_post(w, ex->home, &msg);
 }
 
-/* -- hearing ------------------------------------------------------------------------------------------------
+/* -- from egress --------------------------------------------------------------------------------------------
  */
 
 static void on_last_word(struct exchange *ex)
 {
-    struct front_conn *c = ex->conn;
     ex->last_heard = true;
-    if (!c) {
+    if (!ex->conn) {
         exchange_free(ex);
         return;
     }
-    front_grant(c, ex->uncredited); /* nobody else will */
+    uint32_t uncredited = ex->uncredited;
     ex->uncredited = 0;
-    if (outbox_is_empty(&c->out) && c->state == FRONT_EXCHANGE)
-        front_http1_done(c);
+    if (uncredited > 0) /* nobody else will */
+        ex->ops->grant(ex->asker, uncredited);
+    ex->ops->heard(ex->asker);
+}
+
+static void note_phases(struct exchange *ex, const struct msg *msg)
+{
+    memcpy(&ex->access.phases, msg->extra, sizeof(ex->access.phases));
+    ex->access.retry = (enum exchange_retry)(msg->value >> EX_RETRY_SHIFT & EX_VALUE);
+}
+
+static void note_lease(struct exchange *ex, enum lease_how how)
+{
+    ex->access.leased = true;
+    ex->access.how = how;
+}
+
+/* Both directions begin anew. What it took until here is the total of the request; how long the tunnel stands
+ * is no latency. */
+static void become_tunnel(struct exchange *ex)
+{
+    struct worker *w = worker_of(ex);
+    ex->progress = EXCHANGE_TUNNEL;
+    ex->request_ended = false;
+    end_dialling(ex);
+    phase_observe(w, PHASE_total, w->now_ns - ex->access.started_ns);
 }
 
 static void on_head(struct exchange *ex, struct msg *msg)
 {
-    struct front_conn *c = ex->conn;
     struct head *head = (struct head *)msg->seg.data;
-    if (c && head->status >= 200) {
-        memcpy(&ex->access.phases, msg->extra, sizeof(ex->access.phases));
-        ex->access.how = (enum lease_how)(msg->value & EX_VALUE);
-        ex->access.retry = (enum exchange_retry)(msg->value >> EX_RETRY_SHIFT & EX_VALUE);
-        ex->access.leased = true;
+    if (ex->conn && (head->status >= 200 || head->tunnel)) {
+        note_phases(ex, msg);
+        note_lease(ex, (enum lease_how)(msg->value & EX_VALUE));
         ex->access.status = head->status;
-        ex->head_heard = true;
+        ex->progress = EXCHANGE_HEAD;
+        end_dialling(ex);
+        if (head->tunnel)
+            become_tunnel(ex);
     }
-    if (c)
-        front_http1_head(c, head);
+    if (ex->conn)
+        ex->ops->head(ex->asker, head);
     worker_release_seg(worker_of(ex), msg->seg);
+}
+
+static void on_connected(struct exchange *ex, struct msg *msg)
+{
+    if (msg->seg.buf) {
+        snprintf(ex->access.detail, sizeof(ex->access.detail), "%.*s", (int)msg->seg.len, msg->seg.data);
+        worker_release_seg(worker_of(ex), msg->seg);
+    }
+    if (!ex->conn)
+        return;
+    note_phases(ex, msg);
+    note_lease(ex, (enum lease_how)(msg->value & EX_VALUE));
+    ex->access.status = 200;
+    become_tunnel(ex);
+    ex->ops->connected(ex->asker);
 }
 
 static void on_data(struct exchange *ex, struct seg seg)
 {
-    struct front_conn *c = ex->conn;
-    if (!c || c->state != FRONT_EXCHANGE) {
+    if (!ex->conn) {
         worker_release_seg(worker_of(ex), seg);
         return;
     }
     ex->access.bytes_out += seg.len;
     counter_add(worker_of(ex), COUNTER_bytes_to_clients, seg.len);
-    front_http1_data(c, seg);
+    ex->ops->data(ex->asker, seg);
 }
 
 static void on_end(struct exchange *ex, struct seg trailers)
 {
-    if (ex->conn && ex->conn->state == FRONT_EXCHANGE)
-        front_http1_end(ex->conn, trailers.buf ? (const struct head *)trailers.data : NULL);
+    if (ex->conn)
+        ex->ops->end(ex->asker, trailers.buf ? (const struct head *)trailers.data : NULL);
     if (trailers.buf)
         worker_release_seg(worker_of(ex), trailers);
 }
 
+/* Always the last word. */
 static void on_reset(struct exchange *ex, struct msg *msg)
 {
-    struct front_conn *c = ex->conn;
     enum ending reason = (enum ending)(msg->value & EX_VALUE);
-    char detail[160] = "";
-    if (msg->seg.buf) {
-        snprintf(detail, sizeof(detail), "%.*s", (int)msg->seg.len, (const char *)msg->seg.data);
+    if (ex->conn) {
+        note_phases(ex, msg);
+        if (msg->value >> EX_HOW_SHIFT)
+            note_lease(ex, (enum lease_how)((msg->value >> EX_HOW_SHIFT) - 1));
+        snprintf(ex->access.detail, sizeof(ex->access.detail), "%.*s", (int)msg->seg.len,
+                 msg->seg.buf ? (const char *)msg->seg.data : "");
+    }
+    if (msg->seg.buf)
         worker_release_seg(worker_of(ex), msg->seg);
-    }
-    ex->last_heard = true;
-    if (!c || c->state != FRONT_EXCHANGE)
+    if (ex->conn && ex->progress >= EXCHANGE_HEAD) {
+        ex->last_heard = true;
+        ex->ending = reason;
+        ex->ops->cut(ex->asker, reason); /* settles and frees it */
         return;
-    ex->ending = reason;
-    ex->access.retry = (enum exchange_retry)(msg->value >> EX_RETRY_SHIFT & EX_VALUE);
-    memcpy(&ex->access.phases, msg->extra, sizeof(ex->access.phases));
-    if (msg->value >> EX_HOW_SHIFT) {
-        ex->access.leased = true;
-        ex->access.how = (enum lease_how)((msg->value >> EX_HOW_SHIFT) - 1);
     }
-    memcpy(ex->access.detail, detail, sizeof(detail));
-    if (ex->head_heard)
-        front_abort(c, reason); /* part of the response is out: only an abort tells the client so */
-    else
-        refuse(c, reason, detail);
+    if (ex->conn)
+        exchange_refuse(ex, reason, ex->access.detail);
+    on_last_word(ex);
+}
+
+static void on_credit(struct exchange *ex, struct msg *msg)
+{
+    if (msg->seg.buf)
+        worker_release_seg(worker_of(ex), msg->seg);
+    ASSERT(ex->uncredited >= msg->value);
+    ex->uncredited -= msg->value;
+    if (ex->conn)
+        ex->ops->grant(ex->asker, msg->value);
 }
 
 void exchange_deliver(struct worker *w, struct msg *msg)
 {
     struct exchange *ex = msg->to;
+    bool last = (msg->kind & EX_WITH_END) != 0;
     (void)w;
     switch ((enum exchange_kind)(msg->kind & EX_KIND)) {
-    case EX_HEAD:
-        on_head(ex, msg);
-        if (msg->kind & EX_WITH_END)
-            on_last_word(ex);
-        break;
-    case EX_DATA:
-        on_data(ex, msg->seg);
-        if (msg->kind & EX_WITH_END)
-            on_last_word(ex);
+    case EX_HEAD: on_head(ex, msg); break;
+    case EX_CONNECTED: on_connected(ex, msg); break;
+    case EX_DATA: on_data(ex, msg->seg); break;
+    case EX_FIN:
+        if (ex->conn)
+            ex->ops->fin(ex->asker);
         break;
     case EX_END:
         on_end(ex, msg->seg);
-        on_last_word(ex);
+        last = true;
         break;
-    case EX_RESET: {
-        struct front_conn *c = ex->conn;
-        on_reset(ex, msg);
-        if (!c || c->exchange == ex) /* an abort has settled and freed it already */
-            on_last_word(ex);
-        break;
-    }
-    case EX_CREDIT:
-        if (msg->seg.buf)
-            worker_release_seg(worker_of(ex), msg->seg);
-        ASSERT(ex->uncredited >= msg->value);
-        ex->uncredited -= msg->value;
-        if (ex->conn)
-            front_grant(ex->conn, msg->value);
-        break;
+    case EX_RESET: on_reset(ex, msg); break;
+    case EX_CREDIT: on_credit(ex, msg); break;
     case EX_OPEN:
     case EX_KIND:
     case EX_WITH_END: ASSERT(!"not a message to the front half");
     }
+    if (last)
+        on_last_word(ex);
 }

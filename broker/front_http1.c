@@ -11,6 +11,7 @@
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
 #include "broker/front.h"
+#include "broker/front_bridge.h"
 #include "broker/head_buffer.h"
 #include "broker/http/http1_parse.h"
 #include "broker/http/http1_write.h"
@@ -31,10 +32,8 @@ static bool must_close(const struct front_conn *c)
     return !c->keep_alive || c->bw->draining || c->input_ended || c->body.kind != BODY_NONE;
 }
 
-void front_http1_head(struct front_conn *c, struct head *head)
+static void write_head(struct front_conn *c, struct head *head)
 {
-    if (head->status < 200 && c->client_http10)
-        return; /* RFC 9110 section 15.2: never to a 1.0 client */
     struct http1_write_options options = {.form = TARGET_ORIGIN};
     if (head->status >= 200) {
         if (head->body == BODY_CHUNKED || head->body == BODY_UNTIL_CLOSE)
@@ -56,8 +55,25 @@ void front_http1_head(struct front_conn *c, struct head *head)
     outbox_commit(&c->out, (uint32_t)len);
 }
 
-void front_http1_data(struct front_conn *c, struct seg seg)
+static void on_head(void *asker, struct head *head)
 {
+    struct front_conn *c = asker;
+    if (head->status < 200 && c->client_http10)
+        return; /* RFC 9110 section 15.2: never to a 1.0 client */
+    bool tunnel = head->tunnel;
+    write_head(c, head);
+    if (tunnel && c->state == FRONT_EXCHANGE)
+        front_tunnel_upgraded(c);
+}
+
+static void on_connected(void *asker)
+{
+    front_tunnel_connected(asker);
+}
+
+static void on_data(void *asker, struct seg seg)
+{
+    struct front_conn *c = asker;
     bool chunked = c->reply_body == BODY_CHUNKED;
     char framing[HTTP1_CHUNK_HEAD_MAX];
     if (chunked && !outbox_put(&c->out, framing, http1_chunk_head(seg.len, framing))) {
@@ -69,8 +85,14 @@ void front_http1_data(struct front_conn *c, struct seg seg)
         front_abort(c, ENDING_LIMIT);
 }
 
-void front_http1_end(struct front_conn *c, const struct head *trailers)
+static void on_fin(void *asker)
 {
+    front_tunnel_fin(asker);
+}
+
+static void on_response_end(void *asker, const struct head *trailers)
+{
+    struct front_conn *c = asker;
     if (c->reply_body != BODY_CHUNKED)
         return;
     uint32_t bound = trailers ? (uint32_t)http1_write_bound(trailers) : (uint32_t)HTTP1_CHUNK_END.len;
@@ -84,6 +106,48 @@ void front_http1_end(struct front_conn *c, const struct head *trailers)
     ASSERT(rc == 0);
     outbox_commit(&c->out, (uint32_t)len);
 }
+
+static void on_refuse(void *asker, unsigned status, const char *text)
+{
+    struct front_conn *c = asker;
+    /* Who asked for a tunnel may have begun to speak in it: nothing that follows is a request. */
+    front_http1_error(c, status, text, c->exchange->form == EXCHANGE_CONNECT);
+}
+
+static void on_cut(void *asker, enum ending reason)
+{
+    front_abort(asker, reason);
+}
+
+static void on_grant(void *asker, uint32_t bytes)
+{
+    front_grant(asker, bytes);
+}
+
+static void on_heard(void *asker)
+{
+    struct front_conn *c = asker;
+    if (c->state == FRONT_TUNNEL)
+        front_tunnel_touch(c);
+    else if (outbox_is_empty(&c->out) && c->state == FRONT_EXCHANGE)
+        front_http1_done(c);
+}
+
+static void on_bridge(void *asker, const struct broker_route *route, const struct endpoint_key *key)
+{
+    front_bridge_connect(asker, route, key);
+}
+
+static const struct asker_ops http1_asker = {.head = on_head,
+                                             .connected = on_connected,
+                                             .data = on_data,
+                                             .fin = on_fin,
+                                             .end = on_response_end,
+                                             .refuse = on_refuse,
+                                             .cut = on_cut,
+                                             .grant = on_grant,
+                                             .heard = on_heard,
+                                             .bridge = on_bridge};
 
 void front_http1_error(struct front_conn *c, unsigned status, const char *detail, bool close)
 {
@@ -131,10 +195,14 @@ void front_http1_done(struct front_conn *c)
 {
     struct exchange *ex = c->exchange;
     if (ex) {
-        if (!ex->last_heard && ex->opened)
+        if (!ex->last_heard && ex->progress != EXCHANGE_BEGUN)
             return;
         c->exchange = NULL;
         exchange_complete(ex);
+    }
+    if (front_bridge_is_due(c)) {
+        front_bridge_start(c);
+        return;
     }
     if (!c->keep_alive || c->body.kind != BODY_NONE || c->bw->draining) {
         front_finish(c);
@@ -177,12 +245,22 @@ static void begin_request(struct front_conn *c, const struct head_view *view)
     c->client_http10 = view->minor == 0;
     c->keep_alive = view->keep_alive && !c->client_http10 && !c->bw->draining;
     c->is_head = view->method == HTTP_METHOD_HEAD;
+    c->reply_body = BODY_NONE;
     body_begin(&c->body, view);
     front_set_state(c, FRONT_EXCHANGE);
-    if (c->listener->config)
-        exchange_begin(c, view);
-    else
+    if (!c->listener->config)
         admin_request(c, view);
+    else if (!exchange_begin(c, &http1_asker, c, &c->exchange, view))
+        front_http1_error(c, 503, ending_text(ENDING_LIMIT), view->method == HTTP_METHOD_CONNECT);
+}
+
+/* A CONNECT says nothing but where to: it gets less room than a request. */
+static const struct http1_limits *limits_for(const struct front_conn *c, const struct seg *seg)
+{
+    static const char connect[] = "CONNECT ";
+    const struct broker *b = c->bw->broker;
+    bool is_connect = seg->len >= sizeof(connect) - 1 && memcmp(seg->data, connect, sizeof(connect) - 1) == 0;
+    return is_connect ? &b->connect_limits : &b->request_limits;
 }
 
 /* One head from the front of `pending`. False: nothing more can be done now. */
@@ -201,7 +279,7 @@ static bool read_head(struct front_conn *c)
     }
     struct head_view view;
     struct http1_error error;
-    ssize_t n = http1_parse_request(&c->bw->broker->request_limits, slice_of((const char *)seg.data, seg.len),
+    ssize_t n = http1_parse_request(limits_for(c, &seg), slice_of((const char *)seg.data, seg.len),
                                     &c->head_scan, &view, &error);
     if (n == 0) {
         if (!gathered) {
@@ -248,6 +326,18 @@ static void body_bytes(struct front_conn *c, struct seg seg, bool ended)
     }
 }
 
+/* The request's body is malformed and nothing was answered yet: answers, and ends the connection. */
+static void refuse_body(struct front_conn *c, const struct http1_error *error)
+{
+    struct exchange *ex = c->exchange;
+    c->exchange = NULL;
+    c->keep_alive = false;
+    ex->access.status = error->status;
+    snprintf(ex->access.detail, sizeof(ex->access.detail), "%s", error->text);
+    exchange_client_gone(ex, ENDING_BAD_REQUEST);
+    front_http1_error(c, error->status, error->text, true);
+}
+
 static void read_body(struct front_conn *c)
 {
     struct seg seg = segq_pop(&c->pending, &c->bw->seg_nodes);
@@ -260,8 +350,9 @@ static void read_body(struct front_conn *c)
         worker_release_seg(worker_of(c), seg);
         /* A response may be under way already; a body that cannot be framed ends the connection either way.
          */
-        if (r == BODY_REFUSED && c->exchange && !c->exchange->head_heard && outbox_is_empty(&c->out))
-            exchange_refuse_body(c->exchange, &error);
+        if (r == BODY_REFUSED && c->exchange && c->exchange->progress < EXCHANGE_HEAD &&
+            outbox_is_empty(&c->out))
+            refuse_body(c, &error);
         else
             front_abort(c, r == BODY_REFUSED ? ENDING_BAD_REQUEST : ENDING_LIMIT);
         return;
@@ -294,8 +385,11 @@ void front_http1_input(struct front_conn *c)
         }
     }
     /* A client that ended its direction inside a body will never complete it. One that ended it after a whole
-     * request may still be waiting for the answer. */
-    if (c->input_ended && c->state == FRONT_EXCHANGE && c->body.kind != BODY_NONE)
+     * request may still be waiting for the answer; but who asked for a tunnel and closes before it stands,
+     * without a byte for it, has gone, and the dial is for nobody. */
+    bool never = c->body.kind != BODY_NONE || (c->exchange && c->exchange->form == EXCHANGE_CONNECT &&
+                                               c->exchange->progress == EXCHANGE_OPENED);
+    if (c->input_ended && c->state == FRONT_EXCHANGE && never)
         front_abort(c, ENDING_CLIENT_GONE);
     else if (c->input_ended && c->state == FRONT_IDLE)
         front_finish(c);

@@ -1,17 +1,54 @@
-/* broker/judge.c — who may ask for what: the verdicts that routes and policies give on a request. */
+/* broker/judge.c — who may ask for what: the verdicts that routes and policies give on a client and on its
+ * requests. */
 #include "broker/broker.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "broker/broker_worker.h"
-#include "broker/front.h"
+#include "broker/callers.h"
+#include "broker/client.h"
+#include "broker/config/config.h"
+#include "broker/http/head.h"
 #include "broker/policy.h"
 #include "broker/route.h"
 #include "io/tls/tls.h"
 
-enum ending broker_judge(const struct broker *b, const struct front_listener *l, const struct head_view *view,
-                         const struct broker_route **ret_route, char *detail, size_t detail_size)
+static struct caller_key caller_key_of(const struct broker *b, const struct config_listener *listener,
+                                       const struct client *client)
+{
+    struct caller_key key;
+    memset(&key, 0, sizeof(key)); /* it is compared as bytes */
+    key.listener = (uint32_t)(listener - b->config->listeners);
+    key.kind = client->kind;
+    switch (client->kind) {
+    case CLIENT_UNKNOWN: break;
+    case CLIENT_PROCESS: key.uid = client->uid; break;
+    case CLIENT_CERTIFICATE: client_name(client, key.name, sizeof(key.name)); break;
+    }
+    return key;
+}
+
+void broker_standing(struct broker_worker *bw, const struct config_listener *listener,
+                     const struct net_peer *peer, const struct stream *tls, struct standing *ret_standing)
+{
+    struct broker *b = bw->broker;
+    struct client client = client_of(peer, tls);
+    struct caller_key key = caller_key_of(b, listener, &client);
+    routes_open_to(b->routes, listener->name, &client, &ret_standing->routes);
+    ret_standing->caller = caller_of(b->callers, bw->worker->number, &key);
+}
+
+static enum config_scheme scheme_of(const struct head_view *view)
+{
+    if (view->method == HTTP_METHOD_CONNECT)
+        return CONFIG_SCHEME_TUNNEL;
+    return view->scheme == HTTP_SCHEME_HTTPS ? CONFIG_SCHEME_HTTPS : CONFIG_SCHEME_HTTP;
+}
+
+enum ending broker_judge(const struct broker *b, const struct standing *standing,
+                         const struct head_view *view, const struct broker_route **ret_route, char *detail,
+                         size_t detail_size)
 {
     char host[POOL_NAME_MAX];
     if (view->authority.host.len >= sizeof(host)) {
@@ -20,15 +57,13 @@ enum ending broker_judge(const struct broker *b, const struct front_listener *l,
     }
     memcpy(host, view->authority.host.data, view->authority.host.len);
     host[view->authority.host.len] = '\0';
-    struct route_query query = {.host = host,
-                                .port = view->authority.port,
-                                .scheme = view->scheme == HTTP_SCHEME_HTTPS ? CONFIG_SCHEME_HTTPS
-                                                                            : CONFIG_SCHEME_HTTP,
-                                .listener = l->config->name};
+    struct route_query query = {
+        .host = host, .port = view->authority.port, .scheme = scheme_of(view), .open = &standing->routes};
     const struct route *route;
     enum route_result result = route_match(b->routes, &query, &route);
-    snprintf(detail, detail_size, "%s://%.100s:%u: %s", http_scheme_name(view->scheme), host, query.port,
-             route_result_text(result));
+    bool tunnel = query.scheme == CONFIG_SCHEME_TUNNEL;
+    snprintf(detail, detail_size, "%s%s%.100s:%u: %s", tunnel ? "CONNECT" : http_scheme_name(view->scheme),
+             tunnel ? " " : "://", host, query.port, route_result_text(result));
     switch (result) {
     case ROUTE_OK: *ret_route = &b->route_table[route->index]; return ENDING_DONE;
     case ROUTE_NONE: return ENDING_NO_ROUTE;
@@ -59,14 +94,25 @@ void broker_node_name(const struct broker *b, const struct broker_route *route, 
     snprintf(ret_name, size, "%s", name);
 }
 
+struct names {
+    char **names;
+    uint32_t count;
+};
+
 static bool match_name(const char *name, void *arg)
 {
-    return policy_client_allowed(arg, name);
+    const struct names *allowed = arg;
+    return policy_client_allowed(allowed->names, allowed->count, name);
+}
+
+bool broker_client_has_name(const struct stream *tls, char **names, uint32_t count)
+{
+    return tls_peer_has_name(tls, match_name, &(struct names){names, count});
 }
 
 bool broker_client_allowed(const struct config_listener *config, const struct stream *tls)
 {
     if (!config->tls || config->tls->allowed_name_count == 0)
         return true; /* any certificate of the listener's client CA */
-    return tls_peer_has_name(tls, match_name, config->tls);
+    return broker_client_has_name(tls, config->tls->allowed_names, config->tls->allowed_name_count);
 }

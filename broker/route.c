@@ -54,7 +54,8 @@ static bool compile(struct route *route, const struct config_route *config, uint
     route->hosts = calloc(m->host_count + 1, sizeof(*route->hosts));
     route->cidrs = calloc(m->cidr_count + 1, sizeof(*route->cidrs));
     route->ports = calloc(m->port_count + 1, sizeof(*route->ports));
-    if (!route->hosts || !route->cidrs || !route->ports)
+    route->clients = calloc(m->client_count + 1, sizeof(*route->clients));
+    if (!route->hosts || !route->cidrs || !route->ports || !route->clients)
         return false;
     for (uint32_t i = 0; i < m->host_count; i++)
         ASSERT(host_pattern_parse(m->hosts[i], &route->hosts[i]));
@@ -62,6 +63,8 @@ static bool compile(struct route *route, const struct config_route *config, uint
         ASSERT(cidr_parse(m->cidrs[i], &route->cidrs[i]));
     for (uint32_t i = 0; i < m->port_count; i++)
         ASSERT(port_range_parse(m->ports[i], &route->ports[i]));
+    for (uint32_t i = 0; i < m->client_count; i++)
+        ASSERT(client_pattern_parse(m->clients[i], &route->clients[i]));
     return compile_nodes(route);
 }
 
@@ -95,6 +98,7 @@ void routes_free(struct routes **routes)
         free(route->hosts);
         free(route->cidrs);
         free(route->ports);
+        free(route->clients);
     }
     free(r->all);
     free(r);
@@ -144,13 +148,36 @@ static bool matches_port(const struct route *route, uint16_t port)
     return count == 0;
 }
 
-static bool matches_listener(const struct route *route, const char *listener)
+static bool open_on_listener(const struct route *route, const char *listener)
 {
     const struct config_match *m = &route->config->match;
     for (uint32_t i = 0; i < m->listener_count; i++)
         if (strcmp(m->listeners[i], listener) == 0)
             return true;
     return m->listener_count == 0;
+}
+
+static bool open_to_client(const struct route *route, const struct client *client)
+{
+    uint32_t count = route->config->match.client_count;
+    for (uint32_t i = 0; i < count; i++)
+        if (client_matches(client, &route->clients[i]))
+            return true;
+    return count == 0;
+}
+
+void routes_open_to(const struct routes *routes, const char *listener, const struct client *client,
+                    struct route_set *ret_set)
+{
+    *ret_set = (struct route_set){0};
+    for (uint32_t i = 0; i < routes->count; i++)
+        if (open_on_listener(&routes->all[i], listener) && open_to_client(&routes->all[i], client))
+            ret_set->bits[i / 64] |= UINT64_C(1) << (i % 64);
+}
+
+static bool is_open(const struct route_set *set, uint32_t index)
+{
+    return set->bits[index / 64] >> (index % 64) & 1;
 }
 
 enum route_result route_match(const struct routes *routes, const struct route_query *query,
@@ -163,8 +190,8 @@ enum route_result route_match(const struct routes *routes, const struct route_qu
     bool special = host.literal && policy_address_kind(&host.ip) != ADDRESS_ORDINARY;
     for (uint32_t i = 0; i < routes->count; i++) {
         const struct route *route = &routes->all[i];
-        if (!(route->config->match.schemes & query->scheme) || !matches_port(route, query->port) ||
-            !matches_host(route, &host) || !matches_listener(route, query->listener))
+        if (!is_open(query->open, i) || !(route->config->match.schemes & query->scheme) ||
+            !matches_port(route, query->port) || !matches_host(route, &host))
             continue;
         bool refuse = route->config->action == CONFIG_REFUSE;
         if (special && !refuse && !route_names_address(route, &host.ip)) {

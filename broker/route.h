@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "broker/cidr.h"
+#include "broker/client.h"
 #include "broker/config/config.h"
 #include "broker/host_pattern.h"
 #include "io/attributes.h"
@@ -25,7 +26,13 @@ struct route {
     struct host_pattern *hosts; /* as many as in config->match, likewise below */
     struct cidr *cidrs;
     struct port_range *ports;
+    struct client_pattern *clients;
     struct route_node *nodes; /* sorted by host */
+};
+
+/* By index. */
+struct route_set {
+    uint64_t bits[CONFIG_ROUTES_MAX / 64];
 };
 
 struct routes {
@@ -37,7 +44,7 @@ struct route_query {
     const char *host; /* a name, or an IP literal without brackets */
     uint16_t port;
     enum config_scheme scheme;
-    const char *listener;
+    const struct route_set *open; /* to whoever asks; see routes_open_to() */
 };
 
 #define ROUTE_RESULTS(X)                                                                                     \
@@ -61,6 +68,9 @@ MUST_USE int routes_new(const struct config *, struct routes **ret_routes);
 /* 0 or -ENOMEM. */
 void routes_free(struct routes **);
 
+void routes_open_to(const struct routes *, const char *listener, const struct client *,
+                    struct route_set *ret_set);
+/* What match.listeners and match.clients say, once per connection: a request then tests one bit a route. */
 MUST_USE enum route_result route_match(const struct routes *, const struct route_query *,
                                        const struct route **ret_route);
 /* *ret_route is set with ROUTE_OK and ROUTE_REFUSED. */

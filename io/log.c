@@ -2,6 +2,7 @@
  * is cut and marked, a line that finds the buffer full after a flush is dropped and counted. */
 #include "io/log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,6 +13,8 @@
 
 #include "io/engine.h"
 #include "io/worker.h"
+
+enum { MESSAGE_MAX = 1024 };
 
 static struct log_options options = {.fd = STDERR_FILENO, .level = LOG_INFO};
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
@@ -118,75 +121,21 @@ static void put_head(struct log_buffer *b, uint64_t wall_ns, enum log_level leve
     put_str(b, "level", level_names[level], strlen(level_names[level]));
 }
 
-void log_begin(struct worker *w, enum log_level level, const char *event)
+static int fd_of(const struct worker *w, const struct log_buffer *b)
 {
-    struct log_buffer *b = &w->log;
-    ASSERT(!b->open);
-    if (level > options.level)
-        return;
-    if (b->used + LOG_LINE_MAX + 8 > LOG_BUFFER_BYTES)
-        log_flush(w);
-    b->open = true;
-    b->line = b->used;
-    b->cut = false;
-    put_head(b, w->engine->ops->wall_ns(w->engine), level);
-    log_u64(w, "worker", w->number);
-    log_str(w, "event", event);
+    return b == &w->audit ? options.audit_fd : options.fd;
 }
 
-void log_strn(struct worker *w, const char *key, const char *value, size_t len)
+static void count_dropped(struct worker *w, struct log_buffer *b, uint64_t lines)
 {
-    if (w->log.open)
-        put_str(&w->log, key, value, len);
-}
-
-void log_str(struct worker *w, const char *key, const char *value)
-{
-    log_strn(w, key, value, strlen(value));
-}
-
-void log_u64(struct worker *w, const char *key, uint64_t value)
-{
-    if (!w->log.open)
-        return;
-    char text[24];
-    put_key(&w->log, key);
-    put(&w->log, text, (size_t)snprintf(text, sizeof(text), "%llu", (unsigned long long)value));
-}
-
-void log_ms(struct worker *w, const char *key, uint64_t duration_ns)
-{
-    if (!w->log.open)
-        return;
-    char text[32];
-    put_key(&w->log, key);
-    put(&w->log, text,
-        (size_t)snprintf(text, sizeof(text), "%llu.%03u", (unsigned long long)(duration_ns / 1000000u),
-                         (unsigned)(duration_ns / 1000u % 1000u)));
-}
-
-void log_end(struct worker *w)
-{
-    struct log_buffer *b = &w->log;
-    if (!b->open)
-        return;
-    b->open = false;
-    if (b->cut) { /* a half line would not parse: give it up whole */
-        b->used = b->line;
-        b->dropped++;
-        counter_add(w, COUNTER_log_dropped, 1);
-        return;
-    }
-    const char *tail = options.json ? "}\n" : "\n";
-    memcpy(b->bytes + b->used, tail, strlen(tail));
-    b->used += strlen(tail);
+    b->dropped += lines;
+    counter_add(w, b == &w->audit ? COUNTER_audit_dropped : COUNTER_log_dropped, lines);
 }
 
 /* Of what a full pipe did not take, the rest of the line it took a part of is kept, so that the log stays
  * readable; whole lines are dropped and counted. */
-static void drop_unwritten(struct worker *w, size_t written)
+static void drop_unwritten(struct worker *w, struct log_buffer *b, size_t written)
 {
-    struct log_buffer *b = &w->log;
     size_t keep = 0;
     bool within_line = written > 0 ? b->bytes[written - 1] != '\n' : b->torn;
     if (within_line) {
@@ -197,52 +146,126 @@ static void drop_unwritten(struct worker *w, size_t written)
     uint64_t lines = 0;
     for (size_t i = written + keep; i < b->used; i++)
         lines += b->bytes[i] == '\n';
-    b->dropped += lines;
-    counter_add(w, COUNTER_log_dropped, lines);
+    count_dropped(w, b, lines);
     memmove(b->bytes, b->bytes + written, keep);
     b->used = keep;
     b->torn = keep > 0;
 }
 
-void log_flush(struct worker *w)
+static void flush(struct worker *w, struct log_buffer *b)
 {
-    struct log_buffer *b = &w->log;
-    ASSERT(!b->open);
+    ASSERT(w->log_line != b);
     if (b->used == 0)
         return;
     ssize_t n;
     do
-        n = write(options.fd, b->bytes, b->used);
+        n = write(fd_of(w, b), b->bytes, b->used);
     while (n < 0 && errno == EINTR);
     if (n == (ssize_t)b->used) {
         b->used = 0;
         b->torn = false;
     } else {
-        drop_unwritten(w, n > 0 ? (size_t)n : 0);
+        drop_unwritten(w, b, n > 0 ? (size_t)n : 0);
     }
     b->line = b->used;
 }
+
+void log_flush(struct worker *w)
+{
+    flush(w, &w->log);
+    flush(w, &w->audit);
+}
+
+static void begin(struct worker *w, struct log_buffer *b, enum log_level level, const char *event)
+{
+    if (b->used + LOG_LINE_MAX + 8 > LOG_BUFFER_BYTES)
+        flush(w, b);
+    w->log_line = b;
+    b->line = b->used;
+    b->cut = false;
+    put_head(b, w->engine->ops->wall_ns(w->engine), level);
+    log_u64(w, "worker", w->number);
+    log_str(w, "event", event);
+}
+
+void log_begin(struct worker *w, enum log_level level, const char *event)
+{
+    ASSERT(!w->log_line);
+    if (level <= options.level)
+        begin(w, &w->log, level, event);
+}
+
+void log_begin_audit(struct worker *w, const char *event)
+{
+    ASSERT(!w->log_line);
+    if (options.audit)
+        begin(w, &w->audit, LOG_INFO, event);
+}
+
+void log_strn(struct worker *w, const char *key, const char *value, size_t len)
+{
+    if (w->log_line)
+        put_str(w->log_line, key, value, len);
+}
+
+void log_str(struct worker *w, const char *key, const char *value)
+{
+    log_strn(w, key, value, strlen(value));
+}
+
+void log_u64(struct worker *w, const char *key, uint64_t value)
+{
+    if (!w->log_line)
+        return;
+    char text[24];
+    put_key(w->log_line, key);
+    put(w->log_line, text, (size_t)snprintf(text, sizeof(text), "%llu", (unsigned long long)value));
+}
+
+void log_ms(struct worker *w, const char *key, uint64_t duration_ns)
+{
+    if (!w->log_line)
+        return;
+    char text[32];
+    put_key(w->log_line, key);
+    put(w->log_line, text,
+        (size_t)snprintf(text, sizeof(text), "%llu.%03u", (unsigned long long)(duration_ns / 1000000u),
+                         (unsigned)(duration_ns / 1000u % 1000u)));
+}
+
+void log_end(struct worker *w)
+{
+    struct log_buffer *b = w->log_line;
+    if (!b)
+        return;
+    w->log_line = NULL;
+    if (b->cut) { /* a half line would not parse: give it up whole */
+        b->used = b->line;
+        count_dropped(w, b, 1);
+        return;
+    }
+    const char *tail = options.json ? "}\n" : "\n";
+    memcpy(b->bytes + b->used, tail, strlen(tail));
+    b->used += strlen(tail);
+}
+
+static_assert(LOG_LINE_MAX > 6 * MESSAGE_MAX + 256, "a message fits a line, escaped");
 
 void log_any_thread(enum log_level level, const char *event, const char *fmt, ...)
 {
     if (level > options.level)
         return;
-    char bytes[LOG_LINE_MAX + 64], message[1024];
+    char bytes[LOG_LINE_MAX + 64], message[MESSAGE_MAX];
     va_list args;
     va_start(args, fmt);
     vsnprintf(message, sizeof(message), fmt, args);
     va_end(args);
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    struct log_buffer b;
-    size_t len = strlen(message);
-    do { /* escapes can make a message six times as long: then say less of it, but say it whole */
-        b = (struct log_buffer){.bytes = bytes};
-        put_head(&b, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec, level);
-        put_str(&b, "event", event, strlen(event));
-        put_str(&b, "message", message, len);
-        len /= 2;
-    } while (b.cut && len > 0);
+    struct log_buffer b = {.bytes = bytes};
+    put_head(&b, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec, level);
+    put_str(&b, "event", event, strlen(event));
+    put_str(&b, "message", message, strlen(message));
     const char *tail = options.json ? "}\n" : "\n";
     memcpy(bytes + b.used, tail, strlen(tail)); /* bytes is longer than a line may be */
     b.used += strlen(tail);

@@ -25,7 +25,12 @@ int worker_init(struct worker *w, unsigned number, unsigned count, struct mailbo
     w->cpu = -1;
     list_init(&w->tasks);
     buf_pool_init(&w->bufs, number, limits);
-    return log_buffer_init(&w->log);
+    int rc = log_buffer_init(&w->log);
+    if (rc == 0)
+        rc = log_buffer_init(&w->audit);
+    if (rc < 0)
+        log_buffer_fini(&w->log);
+    return rc;
 }
 
 void worker_start_clock(struct worker *w)
@@ -41,6 +46,7 @@ void worker_fini(struct worker *w)
     ASSERT(w->timers.armed == 0);
     log_flush(w);
     log_buffer_fini(&w->log);
+    log_buffer_fini(&w->audit);
     if (w->engine)
         w->engine->ops->free(w->engine);
     w->engine = NULL;

@@ -39,7 +39,8 @@ struct worker {
     struct buf_pool bufs;
     struct list tasks;
     uint64_t random_state[4];
-    struct log_buffer log;
+    struct log_buffer log, audit;
+    struct log_buffer *log_line; /* the one of them with a line under construction, or NULL */
     struct counters counters;
     struct worker *const *peers; /* all workers of the group, by number; set before threads start */
     void *pool;                  /* the pool floor's per-worker object, or NULL */

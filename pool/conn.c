@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "io/tls/tls.h"
 #include "pool/pool_priv.h"
 
 #define B(state) (1u << (state))
@@ -18,10 +19,12 @@ enum clock_rule { CLOCK_OFF, CLOCK_SET, CLOCK_KEPT };
 
 static uint64_t due_tls(const struct conn *);
 static uint64_t due_idle(const struct conn *);
+static uint64_t due_shared(const struct conn *);
 static uint64_t due_closing(const struct conn *);
 static void expired_tls(struct conn *);
 static void expired_idle(struct conn *);
 static void expired_leased(struct conn *);
+static void expired_shared(struct conn *);
 static void expired_closing(struct conn *);
 
 static const struct {
@@ -33,17 +36,20 @@ static const struct {
     void (*expired)(struct conn *);
     bool dials; /* counts against the dials in flight of the worker */
 } states[] = {
-    [CONN_DIALLING] = {"dialling", B(CONN_TLS) | B(CONN_IDLE) | B(CONN_DEAD),       COUNTER_pool_dialling,
-                       CLOCK_OFF,                                                                                      NULL,        NULL /* the transport answers by its deadline */, true },
-    [CONN_TLS] = {"tls",      B(CONN_IDLE) | B(CONN_CLOSING) | B(CONN_DEAD),   COUNTER_pool_dialling, CLOCK_SET,
-                       due_tls,                                                                                                     expired_tls,                                      true },
-    [CONN_IDLE] = {"idle",     B(CONN_LEASED) | B(CONN_CLOSING) | B(CONN_DEAD), COUNTER_pool_idle,     CLOCK_KEPT,
-                       due_idle,                                                                                                    expired_idle,                                     false},
-    [CONN_LEASED] = {"leased",   B(CONN_IDLE) | B(CONN_CLOSING) | B(CONN_DEAD),   COUNTER_pool_leased,   CLOCK_KEPT,
-                       NULL,                                                                                                        expired_leased,                                   false},
-    [CONN_CLOSING] = {"closing",  B(CONN_DEAD),                                    COUNTER_pool_closing,  CLOCK_SET,  due_closing, expired_closing,
-                       false                                                                                                                                                               },
-    [CONN_DEAD] = {"dead",     0,                                               COUNTER_COUNT,         CLOCK_OFF,  NULL,        NULL,                                             false},
+    [CONN_DIALLING] = {"dialling", B(CONN_TLS) | B(CONN_IDLE) | B(CONN_SHARED) | B(CONN_DEAD),
+                       COUNTER_pool_dialling,                                                                            CLOCK_OFF,  NULL,
+                       NULL /* the transport answers by its deadline */,                                                                                           true },
+    [CONN_TLS] = {"tls",      B(CONN_IDLE) | B(CONN_SHARED) | B(CONN_CLOSING) | B(CONN_DEAD),
+                       COUNTER_pool_dialling,                                                                            CLOCK_SET,  due_tls,     expired_tls,     true },
+    [CONN_IDLE] = {"idle",     B(CONN_LEASED) | B(CONN_CLOSING) | B(CONN_DEAD),                COUNTER_pool_idle,    CLOCK_KEPT,
+                       due_idle,                                                                                                                  expired_idle,    false},
+    [CONN_LEASED] = {"leased",   B(CONN_IDLE) | B(CONN_CLOSING) | B(CONN_DEAD),                  COUNTER_pool_leased,  CLOCK_KEPT,
+                       NULL,                                                                                                                      expired_leased,  false},
+    [CONN_SHARED] = {"shared",   B(CONN_CLOSING) | B(CONN_DEAD),                                 COUNTER_pool_shared,  CLOCK_KEPT, due_shared,
+                       expired_shared,                                                                                                                             false},
+    [CONN_CLOSING] = {"closing",  B(CONN_DEAD),                                                   COUNTER_pool_closing, CLOCK_SET,  due_closing, expired_closing,
+                       false                                                                                                                                            },
+    [CONN_DEAD] = {"dead",     0,                                                              COUNTER_COUNT,        CLOCK_OFF,  NULL,        NULL,            false},
 };
 _Static_assert(ARRAY_SIZE(states) == CONN_STATES, "a row per state");
 
@@ -181,6 +187,18 @@ static uint64_t due_idle(const struct conn *c)
     return idle_until < c->age_until_ns ? idle_until : c->age_until_ns;
 }
 
+/* No lease may begin on it. */
+static bool is_over(const struct conn *c)
+{
+    return c->shares_max == 0 || worker_of(c)->now_ns >= c->age_until_ns || c->endpoint->retired ||
+           pool_of(c)->draining;
+}
+
+static uint64_t due_shared(const struct conn *c)
+{
+    return is_over(c) ? c->state_ns : due_idle(c);
+}
+
 static uint64_t due_closing(const struct conn *c)
 {
     return c->state_ns + CONN_LINGER_MS * 1000000ull;
@@ -206,6 +224,21 @@ static void expired_leased(struct conn *c)
     (void)c; /* going idle sets it anew */
 }
 
+/* Ends by the clock also when it is over already: what calls may be the session, which must not go away below
+ * its own feet. */
+static void expired_shared(struct conn *c)
+{
+    uint64_t now = worker_of(c)->now_ns;
+    if (c->shares > 0) /* the end of the last one sets it anew */
+        return;
+    if (now < due_shared(c))
+        clock_enter(c);
+    else if (now >= c->age_until_ns)
+        conn_retire(c, ENDING_AGED);
+    else
+        conn_retire(c, is_over(c) ? ENDING_CANCELLED : ENDING_IDLE_TIMEOUT);
+}
+
 static void expired_closing(struct conn *c)
 {
     stream_abort(c->stream, c->ending);
@@ -215,6 +248,32 @@ bool conn_is_usable(const struct conn *c)
 {
     uint64_t now = worker_of(c)->now_ns;
     return c->state == CONN_IDLE ? now < due_idle(c) : now < c->age_until_ns;
+}
+
+uint32_t conn_room(const struct conn *c)
+{
+    if (c->state != CONN_SHARED || is_over(c) || c->shares >= c->shares_max)
+        return 0;
+    return c->shares_max - c->shares;
+}
+
+void conn_share_begin(struct conn *c)
+{
+    ASSERT(conn_room(c) > 0);
+    c->shares++;
+    c->how = LEASE_REUSED; /* for the next one */
+    counter_add(worker_of(c), COUNTER_pool_shares, 1);
+}
+
+void conn_share_end(struct conn *c)
+{
+    ASSERT(c->state == CONN_SHARED);
+    ASSERT(c->shares > 0);
+    gauge_sub(worker_of(c), COUNTER_pool_shares, 1);
+    if (--c->shares > 0)
+        return;
+    c->state_ns = worker_of(c)->now_ns;
+    clock_enter(c);
 }
 
 /* -- ends ---------------------------------------------------------------------------------------------------
@@ -244,6 +303,17 @@ static void dial_cancel(struct conn *c, enum ending reason)
     conn_set_state(c, CONN_DEAD);
 }
 
+/* The stream is the pool's again. */
+static void end_session(struct conn *c, enum ending reason)
+{
+    const struct pool_sharing *sharing = &pool_of(c)->options.sharing;
+    if (c->state != CONN_SHARED)
+        return;
+    ASSERT(c->shares == 0);
+    sharing->end(c, reason, sharing->owner);
+    c->session = NULL;
+}
+
 void conn_retire(struct conn *c, enum ending reason)
 {
     if (c->state == CONN_DIALLING || c->state == CONN_TLS) {
@@ -252,6 +322,7 @@ void conn_retire(struct conn *c, enum ending reason)
     }
     ASSERT(c->promised == NULL);
     ending_set(c, reason);
+    end_session(c, reason);
     conn_watch(c);
     conn_set_state(c, CONN_CLOSING);
     stream_finish(c->stream);
@@ -268,6 +339,7 @@ void conn_abort(struct conn *c, enum ending reason)
         health_probe_undecided(&c->endpoint->health, worker_of(c));
     c->probe = false;
     ending_set(c, reason);
+    end_session(c, reason);
     conn_watch(c);
     conn_set_state(c, CONN_CLOSING);
     stream_abort(c->stream, reason);
@@ -275,69 +347,72 @@ void conn_abort(struct conn *c, enum ending reason)
 
 void conn_lost(struct conn *c, enum ending reason)
 {
+    ASSERT(c->shares == 0);
     if (c->state != CONN_CLOSING)
         ending_set(c, reason);
+    c->session = NULL;
     conn_set_state(c, CONN_DEAD);
 }
 
-/* -- events of a stream that is ours ------------------------------------------------------------------------
+/* -- what lessees ask ---------------------------------------------------------------------------------------
  */
 
-static void on_open(struct stream *s)
+struct stream *conn_stream(struct conn *c)
 {
-    struct conn *c = s->owner;
-    if (c->state == CONN_TLS)
-        dial_secured(c);
+    return c->stream;
 }
 
-/* Bytes nobody asked for: a late answer to somebody else's request, or one to none. Nothing that follows on
- * this connection can be trusted to be an answer to what is asked next. */
-static void on_data(struct stream *s, struct seg seg)
+const struct tls_info *conn_tls_info(const struct conn *c)
 {
-    struct conn *c = s->owner;
-    c->credit -= seg.len < c->credit ? seg.len : c->credit;
-    worker_release_seg(worker_of(c), seg);
-    if (c->promised)
-        pool_on_broken_promise(c, ENDING_BAD_RESPONSE, "the destination spoke before it was asked");
-    if (c->state == CONN_IDLE || c->state == CONN_LEASED)
-        conn_abort(c, ENDING_STALE_CONNECTION);
+    return c->endpoint->key.profile->tls ? tls_stream_info(c->stream) : NULL;
 }
 
-static void on_sent(struct stream *s, struct seg seg)
+uint64_t conn_id(const struct conn *c)
 {
-    struct conn *c = s->owner; /* of a lessee that has gone */
-    worker_release_seg(worker_of(c), seg);
+    return c->id;
 }
 
-static void on_end(struct stream *s)
+bool conn_was_reused(const struct conn *c)
 {
-    struct conn *c = s->owner;
-    if (c->promised)
-        pool_on_broken_promise(c, ENDING_TRUNCATED, "the destination closed before it was asked");
-    if (c->state == CONN_IDLE || c->state == CONN_LEASED)
-        conn_retire(c, ENDING_STALE_CONNECTION);
+    return c->how == LEASE_REUSED;
 }
 
-static void on_closed(struct stream *s, enum ending reason)
+const char *conn_address_text(const struct conn *c)
 {
-    struct conn *c = s->owner;
-    if (c->state == CONN_TLS)
-        dial_closed(c, reason);
-    if (c->promised)
-        pool_on_broken_promise(c, reason, "the destination closed before it was asked");
-    bool unasked = c->state == CONN_IDLE || c->state == CONN_LEASED;
-    conn_lost(c, unasked ? ENDING_STALE_CONNECTION : reason);
+    return c->address;
 }
 
-static const struct stream_events events = {on_open, on_data, on_sent, on_end, on_closed};
-
-void conn_watch(struct conn *c)
+uint32_t conn_credit(const struct conn *c)
 {
-    stream_bind(c->stream, &events, c);
-    if (c->state == CONN_TLS || c->credit > 0)
-        return; /* a TLS stream reads for itself during the handshake */
-    c->credit = 1;
-    stream_grant(c->stream, 1);
+    return c->credit;
+}
+
+void conn_set_credit(struct conn *c, uint32_t credit)
+{
+    c->credit = credit;
+}
+
+void *conn_session(const struct conn *c)
+{
+    return c->session;
+}
+
+void conn_set_session(struct conn *c, void *session)
+{
+    ASSERT(states[c->state].dials);
+    c->session = session;
+}
+
+/* Not at once when it is over: see expired_shared(). */
+void conn_set_shares(struct conn *c, uint32_t leases)
+{
+    ASSERT(c->state == CONN_SHARED);
+    c->shares_max = leases;
+    if (leases > 0)
+        c->endpoint->shares = leases;
+    if (c->shares == 0)
+        clock_enter(c);
+    pool_on_shares(c);
 }
 
 void conn_check(const struct conn *c)
@@ -347,6 +422,10 @@ void conn_check(const struct conn *c)
     ASSERT(c->state == CONN_DIALLING || c->state == CONN_DEAD || c->stream != NULL);
     ASSERT(c->promised == NULL || c->state == CONN_LEASED);
     ASSERT(c->promised == NULL || c->promised->conn == c);
+    ASSERT((c->session != NULL) == (c->state == CONN_SHARED));
+    ASSERT(c->shares == 0 || c->state == CONN_SHARED);
+    ASSERT(c->state != CONN_SHARED || c->promised == NULL);
+    ASSERT(c->state != CONN_SHARED || c->shares > 0 || timer_is_armed(t));
     ASSERT(!c->probe || states[c->state].dials);
     ASSERT(states[c->state].rule != CLOCK_OFF || !timer_is_armed(t));
     ASSERT(c->state != CONN_TLS || timer_is_armed(t));

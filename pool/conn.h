@@ -1,6 +1,7 @@
 /* pool/conn.h — an upstream connection and its states. Owner worker only.
  *
  *   dialling -> tls -> idle <-> leased -> closing -> dead
+ *                  \-> shared ----------/
  *
  * The state says which list a connection is on, which clock runs and which gauge counts it; conn_set_state()
  * alone changes any of them. Freed at the end of a turn, never inside a callback.
@@ -23,6 +24,7 @@ enum conn_state {
     CONN_TLS,      /* handshake and verification */
     CONN_IDLE,     /* ours, watched for bytes and its end */
     CONN_LEASED,   /* promised to a lease, or the lessee's */
+    CONN_SHARED,   /* its session has the stream's events; carries no lease, or many */
     CONN_CLOSING,  /* we ended it; waits for the stream's `closed` */
     CONN_DEAD,     /* waits for the end of the turn */
     CONN_STATES,
@@ -38,11 +40,14 @@ struct conn {
     struct conn *by_stream_next; /* TLS only: pool_conn_of_stream() */
     struct endpoint *endpoint;
     enum conn_state state;
-    uint64_t state_ns; /* when it entered its state */
+    uint64_t state_ns; /* when it entered its state; shared: when its last lease ended */
     struct timer clock;
     struct dial *dial;      /* while dialling */
     struct stream *stream;  /* afterwards */
     struct lease *promised; /* leased, but the lessee was not told yet: the stream's events are still ours */
+    void *session;          /* shared */
+    uint32_t shares;        /* leases on it, promised ones included */
+    uint32_t shares_max;    /* what the peer allows */
     bool probe;             /* this dial decides about a half-open breaker */
     enum lease_how how;     /* for the next or present lease */
     uint64_t id;
@@ -59,14 +64,21 @@ void conn_set_state(struct conn *, enum conn_state);
 const char *conn_state_name(enum conn_state);
 bool conn_is_usable(const struct conn *);
 /* Younger than the idle limit (when idle) and its maximum age. */
+uint32_t conn_room(const struct conn *);
+/* How many leases more a shared one may take; 0 for all others. */
+void conn_share_begin(struct conn *);
+void conn_share_end(struct conn *);
 void conn_retire(struct conn *, enum ending reason);
-/* Ends a connection that is ours (not the lessee's) politely: DONE, AGED, IDLE_TIMEOUT, DRAINING... */
+/* Ends a connection that is ours (not the lessee's) politely: DONE, AGED, IDLE_TIMEOUT, DRAINING... A shared
+ * one without leases ends its session. */
 void conn_abort(struct conn *, enum ending reason);
 /* Ends it at once. Both also in the state of dialling, where the dial is cancelled. */
 void conn_lost(struct conn *, enum ending reason);
 /* `closed` was received for its stream. */
+void conn_bind(struct conn *);
+/* The stream's events are the pool's from now on. */
 void conn_watch(struct conn *);
-/* Binds the pool's events and sees to it that bytes and the end are noticed. */
+/* Binds, and sees to it that bytes and the end are noticed. */
 void conn_reap(struct conn *);
 /* Dead ones only: frees stream and memory, lets go of the endpoint. */
 void conn_check(const struct conn *);

@@ -150,6 +150,23 @@ static uint64_t jittered_age_ns(struct pool *pool)
     return spread ? age - spread + worker_random(pool->worker) % (2 * spread + 1) : age;
 }
 
+static void ready_to_share(struct conn *c)
+{
+    const struct pool_sharing *sharing = &c->endpoint->pool->options.sharing;
+    int leases = sharing->begin(c, sharing->owner);
+    c->endpoint->shares = leases > 0 ? (uint32_t)leases : 1;
+    c->shares_max = leases > 0 ? (uint32_t)leases : 0;
+    conn_set_state(c, leases > 0 ? CONN_SHARED : CONN_IDLE);
+    if (leases <= 0)
+        conn_watch(c);
+    if (leases >= 0) {
+        pool_on_dialled(c);
+        return;
+    }
+    dial_failed(c, ENDING_LIMIT, "out of memory for a session");
+    conn_abort(c, ENDING_LIMIT);
+}
+
 static void ready(struct conn *c)
 {
     struct pool *pool = c->endpoint->pool;
@@ -157,8 +174,15 @@ static void ready(struct conn *c)
     c->age_until_ns = c->ready_ns + jittered_age_ns(pool);
     c->probe = false;
     health_succeeded(&c->endpoint->health, pool->worker);
+    if (c->endpoint->key.profile->shared) {
+        ready_to_share(c);
+        return;
+    }
     conn_set_state(c, CONN_IDLE);
-    conn_watch(c);
+    if (endpoint_is_single_use(c->endpoint)) /* a peer that speaks first shall find its lessee */
+        conn_bind(c);
+    else
+        conn_watch(c);
     pool_on_dialled(c);
 }
 

@@ -74,6 +74,7 @@ static void endpoint_free(struct endpoint *e)
     list_remove(&e->all_node);
     list_remove(&e->unused_node);
     list_remove(&e->hungry_node); /* its waiters have left since */
+    list_remove(&e->served_node);
     gauge_sub(pool->worker, COUNTER_pool_endpoints, 1);
     slab_give(&pool->endpoints.slab, e);
 }
@@ -100,6 +101,7 @@ static struct endpoint *endpoint_new(struct pool *pool, const struct endpoint_ke
     e->pool = pool;
     e->hash = hash;
     e->key = *key;
+    e->shares = key->profile->shared ? UINT32_MAX : 1;
     e->retired = pool_generation_is_over(pool, key->profile);
     const char *expected = key->profile->server_name[0] ? key->profile->server_name : key->host;
     if (!net_address_parse(key->host, strlen(key->host), key->port, &e->literal))
@@ -109,6 +111,7 @@ static struct endpoint *endpoint_new(struct pool *pool, const struct endpoint_ke
     list_init(&e->all_node);
     list_init(&e->unused_node);
     list_init(&e->hungry_node);
+    list_init(&e->served_node);
     list_init(&e->waiters);
     for (int state = 0; state < CONN_DEAD; state++)
         list_init(&e->conns[state]);

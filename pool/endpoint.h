@@ -25,7 +25,12 @@ struct endpoint {
     struct list all_node;         /* of the table, in order of creation */
     struct list unused_node;      /* of the table while pins == 0 */
     struct list hungry_node;      /* of the pool: would dial, but the worker's dials are all taken */
+    struct list served_node;      /* of the pool: served a lease, may want spares */
     uint32_t pins;
+    uint32_t shares; /* leases that a connection carries, as the last one said; UINT32_MAX: not known yet, 1:
+                        it is not shared */
+    uint64_t served_ns;           /* single use: when a lease was served last; 0: never */
+    bool speaks_first;            /* single use: the destination does, so a spare would not stay fresh */
     bool retired;                 /* its generation is over: nothing is kept */
     struct list conns[CONN_DEAD]; /* by state; idle ones newest first */
     uint32_t counts[CONN_DEAD];
@@ -58,9 +63,20 @@ void endpoint_retire(struct endpoint *);
 /* Drops its tickets; it goes with its last pin. May free it. */
 bool endpoint_key_equal(const struct endpoint_key *, const struct endpoint_key *);
 
+static inline bool endpoint_is_single_use(const struct endpoint *e)
+{
+    return e->key.profile->single_use;
+}
+
 static inline uint32_t endpoint_dials(const struct endpoint *e)
 {
     return e->counts[CONN_DIALLING] + e->counts[CONN_TLS];
+}
+
+/* Dials that all who wait need. */
+static inline uint32_t endpoint_dials_needed(const struct endpoint *e)
+{
+    return (uint32_t)(((uint64_t)e->waiting + e->shares - 1) / e->shares);
 }
 
 static inline uint32_t endpoint_conns(const struct endpoint *e)

@@ -11,13 +11,14 @@ bool lease_is_pending(const struct lease *l)
     return l->node.next && !list_empty(&l->node);
 }
 
-/* A dial of its own is under way for the first waiters, one each. */
+/* A dial is under way for the first waiters: one each, or as many as will share it. */
 static bool is_covered(const struct lease *l)
 {
+    const struct endpoint *e = l->endpoint;
     uint32_t before = 0;
-    for (const struct list *n = l->node.prev; n != &l->endpoint->waiters; n = n->prev)
+    for (const struct list *n = l->node.prev; n != &e->waiters; n = n->prev)
         before++;
-    return before < endpoint_dials(l->endpoint);
+    return before < (uint64_t)endpoint_dials(e) * e->shares;
 }
 
 static enum ending timeout_ending(const struct endpoint *e)
@@ -31,13 +32,19 @@ static void on_wait_over(struct timer *t)
 {
     struct lease *l = container_of(t, struct lease, wait);
     struct pool *pool = l->endpoint->pool;
-    uint64_t now = pool->worker->now_ns;
-    if (!is_covered(l))
-        lease_fail(pool, l, ENDING_QUEUE_TIMEOUT, "all connections to the destination stayed in use");
-    else if (now < l->deadline_ns)
+    struct endpoint *e = l->endpoint;
+    bool covered = is_covered(l);
+    if (covered && pool->worker->now_ns < l->deadline_ns) {
         timer_arm_at(&pool->worker->timers, &l->wait, l->deadline_ns);
+        return;
+    }
+    if (covered)
+        lease_fail(pool, l, timeout_ending(e), "the dial was still under way at the deadline");
+    else if (endpoint_is_single_use(e))
+        lease_fail(pool, l, ENDING_QUEUE_TIMEOUT, "too many other dials stayed under way");
     else
-        lease_fail(pool, l, timeout_ending(l->endpoint), "the dial was still under way at the deadline");
+        lease_fail(pool, l, ENDING_QUEUE_TIMEOUT, "all connections to the destination stayed in use");
+    demand_trim(e);
 }
 
 void lease_begin(struct pool *pool, struct lease *l, struct endpoint *e, uint64_t deadline_ns)
@@ -105,10 +112,14 @@ void lease_promise(struct pool *pool, struct lease *l, struct conn *c)
     ASSERT(c->promised == NULL);
     l->conn = c;
     l->how = c->how;
-    c->promised = l;
     c->leases++;
     fill_durations(l, c, pool->worker->now_ns);
     answers_enter(pool, l);
+    if (c->state == CONN_SHARED) {
+        conn_share_begin(c);
+        return;
+    }
+    c->promised = l;
     conn_set_state(c, CONN_LEASED);
 }
 
@@ -116,7 +127,8 @@ struct conn *lease_take_back(struct pool *pool, struct lease *l)
 {
     struct conn *c = l->conn;
     (void)pool;
-    ASSERT(l->answered && c && c->promised == l);
+    ASSERT(l->answered && c);
+    ASSERT(c->promised == l || c->state == CONN_SHARED);
     list_remove(&l->node);
     l->answered = false;
     l->conn = NULL;
@@ -152,8 +164,10 @@ static void lease_end(struct pool *pool, struct lease *l)
 void lease_forget(struct pool *pool, struct lease *l)
 {
     ASSERT(l->conn == NULL);
-    if (!l->answered && !list_empty(&l->node))
+    if (!l->answered && !list_empty(&l->node)) {
         waiters_leave(pool, l);
+        demand_trim(l->endpoint);
+    }
     lease_end(pool, l);
 }
 
@@ -184,6 +198,16 @@ void lease_answer_all(struct pool *pool)
         answer(pool, list_entry(node, struct lease, node));
     if (!list_empty(&pool->answers))
         worker_defer(pool->worker, &pool->settle);
+}
+
+struct lease *lease_promised(const struct pool *pool, const struct conn *c)
+{
+    for (const struct list *n = pool->answers.next; n != &pool->answers; n = n->next) {
+        struct lease *l = list_entry(n, struct lease, node);
+        if (l->conn == c)
+            return l;
+    }
+    return NULL;
 }
 
 struct lease *lease_oldest(const struct endpoint *e, bool fresh_too)

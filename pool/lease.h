@@ -22,5 +22,7 @@ void lease_forget(struct pool *, struct lease *);
 /* No callback comes. Not while it holds a promise. */
 void lease_answer_all(struct pool *);
 /* Calls granted and failed of those which stood there when it was called. */
+struct lease *lease_promised(const struct pool *, const struct conn *);
+/* One that this connection was promised to; NULL. Walks all answers. */
 struct lease *lease_oldest(const struct endpoint *, bool fresh_too);
 /* NULL when nobody waits. */

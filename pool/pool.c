@@ -5,6 +5,12 @@
  * Whatever comes first, a finished dial or a connection given back, goes to the oldest waiter. Answers are
  * given at the end of the turn too: a lessee is never called from inside its own call.
  *
+ * Some connections are shared (HTTP/2): pool_sharing says so of each new one and keeps a session for it.
+ * Leases gather on the newest with room, and one dial stands for as many waiters as will share what it
+ * brings. Whether an endpoint shares is not known before its first connection, so until then there is one
+ * dial: a storm of first requests costs a peer that shares one handshake, and one that does not the time of
+ * one.
+ *
  * It refuses to know bytes: retrying and judging what a lost connection means for a request is the lessee's.
  */
 #include "pool/pool.h"
@@ -14,95 +20,49 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/tls/tls.h"
 #include "pool/pool_priv.h"
-
-/* -- dialling for waiters -----------------------------------------------------------------------------------
- */
-
-static void make_hungry(struct endpoint *e)
-{
-    struct pool *pool = e->pool;
-    if (e->waiting > 0 && list_empty(&e->hungry_node))
-        list_add_tail(&pool->hungry, &e->hungry_node);
-    if (!list_empty(&pool->hungry))
-        worker_defer(pool->worker, &pool->settle);
-}
-
-/* At the cap, with somebody waiting for a dial: connections that linger need not be polite any longer.
- * Waiters beside idle connections are those who asked for a fresh one: the coldest make room for them. */
-static void make_room(struct endpoint *e)
-{
-    uint32_t wanted = e->waiting - endpoint_dials(e), coming = 0;
-    const struct list *closing = &e->conns[CONN_CLOSING];
-    for (const struct list *n = closing->prev; n != closing && coming < wanted; n = n->prev, coming++) {
-        struct conn *c = list_entry(n, struct conn, node);
-        stream_abort(c->stream, c->ending);
-    }
-    for (; coming < wanted && e->counts[CONN_IDLE] > 0; coming++)
-        conn_abort(list_entry(e->conns[CONN_IDLE].prev, struct conn, node), ENDING_CANCELLED);
-}
-
-static bool wants_dial(struct endpoint *e)
-{
-    if (e->waiting <= endpoint_dials(e) || health_refuses(&e->health, e->pool->worker->now_ns))
-        return false;
-    if (endpoint_conns(e) < e->pool->options.limits.conns_per_endpoint_max)
-        return true;
-    make_room(e);
-    return false;
-}
-
-/* One dial an endpoint and round, so that one with many waiters does not take all. */
-static void feed_hungry(struct pool *pool)
-{
-    while (!list_empty(&pool->hungry)) {
-        struct endpoint *e = list_entry(pool->hungry.next, struct endpoint, hungry_node);
-        if (wants_dial(e)) {
-            if (pool->dials >= pool->options.limits.dials_in_flight_max)
-                return;
-            dial_begin(e);
-            list_remove(&e->hungry_node);
-            list_add_tail(&pool->hungry, &e->hungry_node);
-        } else {
-            list_remove(&e->hungry_node);
-        }
-    }
-}
 
 static void settle(struct task *t)
 {
     struct pool *pool = container_of(t, struct pool, settle);
-    feed_hungry(pool);
+    demand_feed(pool);
+    demand_warm(pool);
     lease_answer_all(pool);
     while (!list_empty(&pool->dead))
         conn_reap(list_entry(pool->dead.next, struct conn, node));
 }
 
-void pool_on_room(struct endpoint *e)
-{
-    make_hungry(e);
-    worker_defer(e->pool->worker, &e->pool->settle);
-}
-
 /* -- what connections report --------------------------------------------------------------------------------
  */
+
+static const char *breaker_detail(const struct endpoint *e, char detail[POOL_DETAIL_MAX])
+{
+    snprintf(detail, POOL_DETAIL_MAX, "last failure: %.140s", e->health.detail);
+    return detail;
+}
 
 static void refuse_waiters(struct endpoint *e)
 {
     char detail[POOL_DETAIL_MAX];
-    snprintf(detail, sizeof(detail), "last failure: %.140s", e->health.detail);
-    lease_fail_all(e, ENDING_BREAKER_OPEN, detail);
+    lease_fail_all(e, ENDING_BREAKER_OPEN, breaker_detail(e, detail));
 }
 
+/* One dial stands for the one who has waited longest, or for all who would have shared what it brought. */
 void pool_on_dial_failed(struct endpoint *e, enum ending ending, const char *detail, bool opened_breaker)
 {
-    struct lease *l = lease_oldest(e, true);
-    if (l)
-        lease_fail(e->pool, l, ending, detail);
+    uint32_t others = endpoint_dials(e) > 0 ? endpoint_dials(e) - 1 : 0;
+    uint64_t covered = (uint64_t)others * e->shares;
+    uint64_t count = e->waiting > covered ? e->waiting - covered : 0;
+    if (count > e->shares)
+        count = e->shares;
+    do {
+        struct lease *l = lease_oldest(e, true);
+        if (l)
+            lease_fail(e->pool, l, ending, detail);
+    } while (count > 0 && --count > 0);
     if (opened_breaker)
         refuse_waiters(e);
-    make_hungry(e);
+    demand_note(e);
 }
 
 static struct conn *newest_usable(struct endpoint *e)
@@ -117,52 +77,150 @@ static struct conn *newest_usable(struct endpoint *e)
     return NULL;
 }
 
+static struct conn *newest_with_room(struct endpoint *e)
+{
+    for (struct list *n = e->conns[CONN_SHARED].next; n != &e->conns[CONN_SHARED]; n = n->next)
+        if (conn_room(list_entry(n, struct conn, node)) > 0)
+            return list_entry(n, struct conn, node);
+    return NULL;
+}
+
+/* The newest with room, so that few are full and the rest become idle. */
+static struct conn *find(struct endpoint *e)
+{
+    struct conn *shared = newest_with_room(e);
+    return shared ? shared : newest_usable(e);
+}
+
+static void serve(struct lease *l, struct conn *c)
+{
+    lease_promise(c->endpoint->pool, l, c);
+    demand_served(c->endpoint);
+}
+
+/* A connection that nobody waits for. */
+static void keep(struct conn *c)
+{
+    struct endpoint *e = c->endpoint;
+    if (e->pool->draining) {
+        conn_retire(c, ENDING_DRAINING);
+    } else if (e->retired || (endpoint_is_single_use(e) && e->counts[CONN_IDLE] > demand_spares(e))) {
+        conn_retire(c, ENDING_CANCELLED);
+    } else {
+        c->how = LEASE_REUSED;
+        conn_watch(c); /* a spare was only bound so far */
+    }
+}
+
+/* A shared one to whom there is room for, the oldest first. */
+static void place_shared(struct conn *c)
+{
+    bool fresh = c->how != LEASE_REUSED;
+    struct lease *l;
+    while (conn_room(c) > 0 && (l = lease_oldest(c->endpoint, fresh)))
+        serve(l, c);
+    c->how = LEASE_REUSED;
+}
+
 /* An idle connection of ours finds its place: with the oldest waiter, or nowhere, or on the idle list. */
 static void place(struct conn *c)
 {
-    struct endpoint *e = c->endpoint;
-    struct lease *l = lease_oldest(e, c->how != LEASE_REUSED);
+    struct lease *l = lease_oldest(c->endpoint, c->how != LEASE_REUSED);
     if (l)
-        lease_promise(e->pool, l, c);
-    else if (e->pool->draining)
-        conn_retire(c, ENDING_DRAINING);
-    else if (e->retired)
-        conn_retire(c, ENDING_CANCELLED);
+        serve(l, c);
     else
-        c->how = LEASE_REUSED;
+        keep(c);
 }
 
 void pool_on_dialled(struct conn *c)
 {
-    place(c);
-    make_hungry(c->endpoint); /* a breaker that was closed by this may have held back others */
+    if (c->state == CONN_SHARED)
+        place_shared(c);
+    else
+        place(c);
+    demand_note(c->endpoint); /* a breaker that was closed by this may have held back others */
+}
+
+void pool_on_shares(struct conn *c)
+{
+    place_shared(c);
+    demand_note(c->endpoint);
+}
+
+/* Who waited for this very connection has his answer: another dial would end likewise. */
+static void break_promise(struct lease *l, struct conn *c, enum ending ending, const char *what)
+{
+    struct endpoint *e = c->endpoint;
+    struct pool *pool = e->pool;
+    bool was_new = c->state == CONN_SHARED ? l->asked_ns < c->ready_ns : l->how != LEASE_REUSED;
+    lease_take_back(pool, l);
+    struct conn *other = was_new ? NULL : find(e);
+    if (was_new)
+        lease_fail(pool, l, ending, what);
+    else if (other)
+        serve(l, other);
+    else
+        lease_wait(pool, l, true);
 }
 
 void pool_on_broken_promise(struct conn *c, enum ending ending, const char *what)
 {
     struct endpoint *e = c->endpoint;
-    struct pool *pool = e->pool;
-    struct lease *l = c->promised;
-    bool was_new = l->how != LEASE_REUSED;
-    lease_take_back(pool, l);
-    struct conn *other = was_new ? NULL : newest_usable(e);
-    if (was_new) /* another dial would end likewise */
-        lease_fail(pool, l, ending, what);
-    else if (other)
-        lease_promise(pool, l, other);
-    else
-        lease_wait(pool, l, true);
-    if (health_refuses(&e->health, pool->worker->now_ns))
+    break_promise(c->promised, c, ending, what);
+    if (health_refuses(&e->health, e->pool->worker->now_ns))
         refuse_waiters(e);
-    make_hungry(e);
+    demand_note(e);
+}
+
+static void break_shared_promises(struct conn *c, enum ending ending)
+{
+    struct endpoint *e = c->endpoint;
+    struct lease *l;
+    c->shares_max = 0; /* none of them finds it again */
+    while ((l = lease_promised(e->pool, c))) {
+        break_promise(l, c, ending, "the destination closed before it was asked");
+        conn_share_end(c);
+    }
+    if (health_refuses(&e->health, e->pool->worker->now_ns))
+        refuse_waiters(e);
+    demand_note(e);
 }
 
 /* -- leases -------------------------------------------------------------------------------------------------
  */
 
+static void wait_for_connection(struct pool *pool, struct endpoint *e, struct lease *l)
+{
+    uint32_t held = endpoint_conns(e) - endpoint_dials(e);
+    lease_wait(pool, l, false);
+    if (!endpoint_is_single_use(e) &&
+        held + endpoint_dials_needed(e) > pool->options.limits.conns_per_endpoint_max)
+        counter_add(pool->worker, COUNTER_lease_waited, 1);
+    demand_note(e);
+}
+
+/* A tunnel's client is told at once that there is no place, rather than late. Who waited before goes before.
+ */
+static void dial_at_once(struct pool *pool, struct endpoint *e, struct lease *l)
+{
+    char detail[POOL_DETAIL_MAX];
+    wait_for_connection(pool, e, l);
+    demand_feed(pool);
+    if (l->answered || e->waiting <= endpoint_dials(e))
+        return;
+    if (health_refuses(&e->health, pool->worker->now_ns)) { /* a dial for somebody else is the probe */
+        lease_fail(pool, l, ENDING_BREAKER_OPEN, breaker_detail(e, detail));
+        return;
+    }
+    snprintf(detail, sizeof(detail), "%u connections are being made, as many as may be at a time",
+             pool->dials);
+    lease_fail(pool, l, ENDING_LIMIT, detail);
+}
+
 void pool_lease(struct pool *pool, const struct endpoint_key *key, struct lease *l, uint64_t deadline_ns)
 {
     const struct pool_limits *limits = &pool->options.limits;
+    char detail[POOL_DETAIL_MAX];
     ASSERT(l->endpoint == NULL);
     struct endpoint *e = endpoint_get(pool, key);
     lease_begin(pool, l, e, deadline_ns);
@@ -171,22 +229,19 @@ void pool_lease(struct pool *pool, const struct endpoint_key *key, struct lease 
         return;
     }
     e->requests++;
-    struct conn *c = l->fresh || pool->draining ? NULL : newest_usable(e);
+    struct conn *c = l->fresh || pool->draining ? NULL : find(e);
     if (c) {
-        lease_promise(pool, l, c);
+        serve(l, c);
     } else if (pool->draining) {
         lease_fail(pool, l, ENDING_DRAINING, ending_text(ENDING_DRAINING));
     } else if (health_refuses(&e->health, pool->worker->now_ns)) {
-        char detail[POOL_DETAIL_MAX];
-        snprintf(detail, sizeof(detail), "last failure: %.140s", e->health.detail);
-        lease_fail(pool, l, ENDING_BREAKER_OPEN, detail);
+        lease_fail(pool, l, ENDING_BREAKER_OPEN, breaker_detail(e, detail));
+    } else if (l->at_once && endpoint_is_single_use(e)) {
+        dial_at_once(pool, e, l);
     } else if (e->waiting >= limits->waiters_per_endpoint_max) {
         lease_fail(pool, l, ENDING_QUEUE_FULL, ending_text(ENDING_QUEUE_FULL));
     } else {
-        if (endpoint_conns(e) - endpoint_dials(e) + e->waiting >= limits->conns_per_endpoint_max)
-            counter_add(pool->worker, COUNTER_lease_waited, 1);
-        lease_wait(pool, l, false);
-        make_hungry(e);
+        wait_for_connection(pool, e, l);
     }
 }
 
@@ -199,13 +254,27 @@ void pool_cancel(struct pool *pool, struct lease *l)
     lease_forget(pool, l);
 }
 
+static void give_back_share(struct conn *c)
+{
+    conn_share_end(c);
+    pool_on_shares(c);
+}
+
 void pool_give_back(struct pool *pool, struct conn **conn)
 {
     struct conn *c = *conn;
     *conn = NULL;
+    if (c->state == CONN_SHARED) {
+        give_back_share(c);
+        return;
+    }
     ASSERT(c->state == CONN_LEASED);
     ASSERT(c->promised == NULL);
     (void)pool;
+    if (endpoint_is_single_use(c->endpoint)) {
+        conn_retire(c, ENDING_CANCELLED);
+        return;
+    }
     if (!conn_is_usable(c)) {
         conn_retire(c, ENDING_AGED);
         return;
@@ -214,7 +283,7 @@ void pool_give_back(struct pool *pool, struct conn **conn)
     conn_watch(c);
     conn_set_state(c, CONN_IDLE);
     place(c);
-    make_hungry(c->endpoint);
+    demand_note(c->endpoint);
 }
 
 static void judge(struct conn *c, enum ending reason)
@@ -230,6 +299,10 @@ void pool_discard(struct pool *pool, struct conn **conn, enum ending reason)
 {
     struct conn *c = *conn;
     *conn = NULL;
+    if (c->state == CONN_SHARED) { /* the way to the endpoint is for its session to judge */
+        give_back_share(c);
+        return;
+    }
     ASSERT(c->state == CONN_LEASED);
     ASSERT(c->promised == NULL);
     (void)pool;
@@ -244,46 +317,13 @@ void pool_lost(struct pool *pool, struct conn **conn, enum ending reason)
 {
     struct conn *c = *conn;
     *conn = NULL;
-    ASSERT(c->state == CONN_LEASED);
+    ASSERT(c->state == CONN_LEASED || c->state == CONN_SHARED);
     ASSERT(c->promised == NULL);
     (void)pool;
     judge(c, reason);
+    if (c->state == CONN_SHARED)
+        break_shared_promises(c, reason);
     conn_lost(c, reason);
-}
-
-struct stream *conn_stream(struct conn *c)
-{
-    return c->stream;
-}
-
-const struct tls_info *conn_tls_info(const struct conn *c)
-{
-    return c->endpoint->key.profile->tls ? tls_stream_info(c->stream) : NULL;
-}
-
-uint64_t conn_id(const struct conn *c)
-{
-    return c->id;
-}
-
-bool conn_was_reused(const struct conn *c)
-{
-    return c->how == LEASE_REUSED;
-}
-
-const char *conn_address_text(const struct conn *c)
-{
-    return c->address;
-}
-
-uint32_t conn_credit(const struct conn *c)
-{
-    return c->credit;
-}
-
-void conn_set_credit(struct conn *c, uint32_t credit)
-{
-    c->credit = credit;
 }
 
 /* -- the pool -----------------------------------------------------------------------------------------------
@@ -305,11 +345,11 @@ int pool_new(struct worker *w, const struct pool_options *options, struct pool *
     pool->options = *options;
     list_init(&pool->dead);
     list_init(&pool->hungry);
+    list_init(&pool->served);
     list_init(&pool->answers);
     task_init(&pool->settle, settle);
-    /* Twice: those that died this turn keep their places until its end. */
-    slab_init(&pool->conns, "connections", sizeof(struct conn),
-              product(limits->endpoints_max, 2ull * limits->conns_per_endpoint_max));
+    /* Bounded by the cap of each endpoint, and of single-use ones by their lessees. */
+    slab_init(&pool->conns, "connections", sizeof(struct conn), UINT32_MAX);
     ticket_store_init(&pool->tickets, w, product(limits->endpoints_max, limits->tickets_per_endpoint_max));
     if (endpoint_table_init(&pool->endpoints, limits->endpoints_max) != 0)
         goto no_table;
@@ -332,10 +372,17 @@ no_table:
     return -ENOMEM;
 }
 
-static void retire_idle(struct endpoint *e, enum ending reason)
+/* Those that nobody uses; shared ones that somebody does go with their last lease. */
+void pool_retire_unused(struct endpoint *e, enum ending reason)
 {
     while (!list_empty(&e->conns[CONN_IDLE]))
         conn_retire(list_entry(e->conns[CONN_IDLE].next, struct conn, node), reason);
+    list_each_safe(n, tmp, &e->conns[CONN_SHARED])
+    {
+        struct conn *c = list_entry(n, struct conn, node);
+        if (c->shares == 0)
+            conn_retire(c, reason);
+    }
 }
 
 static void give_up_dials(struct endpoint *e, enum ending reason)
@@ -353,7 +400,7 @@ void pool_drain(struct pool *pool)
         struct endpoint *e = list_entry(n, struct endpoint, all_node);
         lease_fail_all(e, ENDING_DRAINING, ending_text(ENDING_DRAINING));
         give_up_dials(e, ENDING_DRAINING);
-        retire_idle(e, ENDING_DRAINING);
+        pool_retire_unused(e, ENDING_DRAINING);
     }
 }
 
@@ -379,56 +426,6 @@ void pool_free(struct pool **pool)
     free(p);
 }
 
-/* -- generations --------------------------------------------------------------------------------------------
- */
-
-bool pool_generation_is_over(const struct pool *pool, const struct pool_profile *profile)
-{
-    for (uint32_t i = 0; i < pool->generations_count; i++)
-        if (pool->generations[i].profile_id == profile->id)
-            return profile->generation < pool->generations[i].generation;
-    return false;
-}
-
-static void generation_set(struct pool *pool, uint32_t profile_id, uint32_t generation)
-{
-    for (uint32_t i = 0; i < pool->generations_count; i++) {
-        if (pool->generations[i].profile_id != profile_id)
-            continue;
-        if (pool->generations[i].generation < generation)
-            pool->generations[i].generation = generation;
-        return;
-    }
-    struct pool_generation *more = realloc(pool->generations,
-                                           (pool->generations_count + 1u) * sizeof(*pool->generations));
-    ASSERT(more); /* a few bytes at a reload: not the place to live on half informed */
-    pool->generations = more;
-    more[pool->generations_count++] = (struct pool_generation){profile_id, generation};
-}
-
-void pool_retire_generation(struct pool *pool, uint32_t profile_id, uint32_t generation)
-{
-    generation_set(pool, profile_id, generation);
-    list_each_safe(n, tmp, &pool->endpoints.all)
-    {
-        struct endpoint *e = list_entry(n, struct endpoint, all_node);
-        if (e->retired || !pool_generation_is_over(pool, e->key.profile))
-            continue;
-        retire_idle(e, ENDING_CANCELLED);
-        endpoint_retire(e);
-    }
-}
-
-bool pool_uses_generation(const struct pool *pool, uint32_t profile_id, uint32_t generation)
-{
-    for (const struct list *n = pool->endpoints.all.next; n != &pool->endpoints.all; n = n->next) {
-        const struct pool_profile *profile = list_entry(n, struct endpoint, all_node)->key.profile;
-        if (profile->id == profile_id && profile->generation == generation)
-            return true;
-    }
-    return false;
-}
-
 /* -- looking ------------------------------------------------------------------------------------------------
  */
 
@@ -441,6 +438,7 @@ void pool_each_endpoint(const struct pool *pool, bool (*visit)(const struct endp
             .key = &e->key,
             .idle = e->counts[CONN_IDLE],
             .leased = e->counts[CONN_LEASED],
+            .shared = e->counts[CONN_SHARED],
             .dialling = endpoint_dials(e),
             .waiters = e->waiting,
             .tickets = e->tickets.count,
@@ -451,6 +449,8 @@ void pool_each_endpoint(const struct pool *pool, bool (*visit)(const struct endp
             .requests = e->requests,
             .last_failure = e->health.last_failure,
         };
+        for (const struct list *c = e->conns[CONN_SHARED].next; c != &e->conns[CONN_SHARED]; c = c->next)
+            status.shares += list_entry(c, struct conn, node)->shares;
         memcpy(status.last_detail, e->health.detail, sizeof(status.last_detail));
         if (!visit(&status, arg))
             return;

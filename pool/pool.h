@@ -32,6 +32,9 @@ struct pool_profile {
     bool tls;            /* false: plain TCP, everything below is unused */
     bool insecure;       /* no verification */
     bool resumption;
+    bool shared;     /* a connection may turn out to carry many leases: pool_options.sharing is asked */
+    bool single_use; /* opaque tunnels, upgrades: each lease has a connection of its own, that is not lent
+                        again */
     struct tls_context *context;
     char server_name[POOL_NAME_MAX]; /* expected instead of the dialled name; "" when unused */
 };
@@ -48,12 +51,27 @@ struct endpoint_key {
 
 struct pool_limits {
     uint32_t endpoints_max;
-    uint32_t conns_per_endpoint_max, waiters_per_endpoint_max;
+    uint32_t conns_per_endpoint_max; /* single-use ones not counted: how many there may be is the lessee's */
+    uint32_t waiters_per_endpoint_max;
     uint32_t dials_in_flight_max; /* of this worker: connects and handshakes */
     uint32_t tickets_per_endpoint_max;
+    uint32_t warm_spares; /* connected sockets kept for a single-use endpoint without TLS that was used within
+                             idle_ms; 0 to 2 */
     uint32_t wait_ms, idle_ms, age_max_ms, age_jitter_percent;
     uint32_t resolve_ms, connect_ms, tls_ms;
     uint32_t breaker_failures, backoff_min_ms, backoff_max_ms;
+};
+
+/* Who makes connections carry many leases at a time (HTTP/2). The owner keeps a session for each of them,
+ * which has the stream's events from begin() on. */
+struct pool_sharing {
+    int (*begin)(struct conn *, void *owner);
+    /* Asked for each new connection of a profile that may share. > 0: it has a session now, and so many
+     * leases may be on it; 0: it is an ordinary one; -ENOMEM. */
+    void (*end)(struct conn *, enum ending, void *owner);
+    /* No lease is on it and none will be: the session says its goodbye on the stream, tells the credit left
+     * (conn_set_credit()) and is gone when this returns; the pool ends the stream. */
+    void *owner;
 };
 
 struct pool_options {
@@ -62,9 +80,14 @@ struct pool_options {
     bool (*address_allowed)(const struct net_address *, const char *host, uint32_t rules, void *policy);
     /* Asked for every address before it is dialled, resolved or literal; NULL: all are allowed. */
     void *policy;
+    struct pool_sharing sharing;
 };
 
-enum lease_how { LEASE_REUSED, LEASE_RESUMED, LEASE_NEW /* full handshake, or plain TCP */ };
+enum lease_how {
+    LEASE_REUSED, /* was idle; also a spare that nobody has used */
+    LEASE_RESUMED,
+    LEASE_NEW, /* full handshake, or plain TCP */
+};
 
 /* Embedded by the lessee, zeroed before its first use. Durations are filled when it is answered. */
 struct lease {
@@ -78,7 +101,8 @@ struct lease {
     enum ending ending;
     char detail[POOL_DETAIL_MAX];
     void *owner;
-    bool fresh; /* ask for a connection that was not used before (retry, upgrade) */
+    bool fresh;   /* ask for a connection that was not used before (retry, upgrade) */
+    bool at_once; /* of a single-use endpoint: LIMIT instead of waiting until a dial may begin */
     void (*granted)(struct lease *, struct conn *, enum lease_how);
     void (*failed)(struct lease *, enum ending, const char *detail);
     /* detail: one line for people, lent; never secret */
@@ -107,13 +131,15 @@ void pool_lease(struct pool *, const struct endpoint_key *, struct lease *, uint
 /* Answers by granted or failed, as an event (never from inside this call), by the deadline. A lease that
  * waits for a connection in use, rather than for a dial, is answered after wait_ms at the latest. */
 void pool_cancel(struct pool *, struct lease *);
-/* The lessee has gone: neither callback will come. A dial under way goes on for the pool. Harmless if
- * answered. */
+/* The lessee has gone: neither callback will come. A dial under way goes on for the pool, but not one of a
+ * single-use endpoint. Harmless if answered. */
 
 struct stream *conn_stream(struct conn *);
-/* The lessee binds its own events while it holds the lease, and grants credit on top of what is there. */
+/* The lessee (of a shared connection: the session alone) binds its own events while it holds the lease, and
+ * grants credit on top of what is there. */
 uint32_t conn_credit(const struct conn *);
-/* What the stream may still deliver when it is granted to a lease. */
+/* What the stream may still deliver when it is granted to a lease. 0 of a new single-use connection: the peer
+ * may be the one who speaks first. */
 void conn_set_credit(struct conn *, uint32_t);
 /* Said by the lessee before pool_give_back(): granted and not used up. */
 const struct tls_info *conn_tls_info(const struct conn *);
@@ -122,19 +148,27 @@ uint64_t conn_id(const struct conn *);
 /* Number of the connection on this worker, for log lines. */
 bool conn_was_reused(const struct conn *);
 const char *conn_address_text(const struct conn *);
+void *conn_session(const struct conn *);
+/* Of a shared connection; NULL: the lessee has the connection for itself. */
+void conn_set_session(struct conn *, void *session);
+/* From within pool_sharing.begin(). */
+void conn_set_shares(struct conn *, uint32_t leases);
+/* By the session, when the peer says how many; those that are there stay. 0: no more, and it ends with the
+ * last of them. */
 void pool_give_back(struct pool *, struct conn **);
 /* Takes *conn, nulls it. At a message boundary, nothing buffered, both directions open, all sent segments
- * back. */
+ * back. A single-use one is closed. Of a shared connection: this lease is over, by whichever end. */
 void pool_discard(struct pool *, struct conn **, enum ending reason);
 /* Takes *conn, nulls it: the connection is aborted (or closed politely when reason is DONE). Not after the
- * lessee saw `closed`: that is pool_lost(). Health is judged by the reason. */
+ * lessee saw `closed`: that is pool_lost(). Health is judged by the reason. A shared connection goes on. */
 void pool_lost(struct pool *, struct conn **, enum ending reason);
-/* The lessee received `closed` on the stream: the pool frees it and judges health by the reason. */
+/* The lessee received `closed` on the stream: the pool frees it and judges health by the reason. For shared
+ * connections by the session, which has ended the leases on it before. */
 
 /* For the status page: walks endpoints in a stable order. */
 struct endpoint_status {
     const struct endpoint_key *key;
-    uint32_t idle, leased, dialling, waiters, tickets;
+    uint32_t idle, leased, shared, shares, dialling, waiters, tickets; /* shares: leases on shared ones */
     bool breaker_open;
     uint64_t full, resumed, failed, requests;
     enum ending last_failure;

@@ -5,7 +5,7 @@
 #include "pool/pool_priv.h"
 
 struct sums {
-    uint32_t endpoints, conns[CONN_STATES], waiters, answers, tickets, breakers, hungry;
+    uint32_t endpoints, conns[CONN_STATES], shares, waiters, answers, tickets, breakers, hungry;
 };
 
 static uint64_t gauge(const struct pool *pool, enum counter c)
@@ -24,13 +24,24 @@ static uint32_t check_conns(const struct endpoint *e, struct sums *sums)
             ASSERT(c->state == state);
             ASSERT(c->endpoint == e);
             conn_check(c);
+            sums->shares += c->shares;
         }
         ASSERT(count == e->counts[state]);
         sums->conns[state] += count;
         all += count;
     }
-    ASSERT(all <= limits->conns_per_endpoint_max);
+    ASSERT(all <= limits->conns_per_endpoint_max || endpoint_is_single_use(e));
+    ASSERT(e->counts[CONN_IDLE] <= (e->key.profile->tls ? 0 : limits->warm_spares) ||
+           !endpoint_is_single_use(e));
     return all;
+}
+
+static bool has_room(const struct endpoint *e)
+{
+    for (const struct list *n = e->conns[CONN_SHARED].next; n != &e->conns[CONN_SHARED]; n = n->next)
+        if (conn_room(list_entry(n, struct conn, node)) > 0)
+            return true;
+    return false;
 }
 
 static void check_waiters(const struct endpoint *e, struct sums *sums)
@@ -43,6 +54,7 @@ static void check_waiters(const struct endpoint *e, struct sums *sums)
         ASSERT(l->conn == NULL);
         ASSERT(timer_is_armed(&l->wait));
         ASSERT(l->fresh || e->counts[CONN_IDLE] == 0);
+        ASSERT(l->fresh || !has_room(e));
     }
     ASSERT(count == e->waiting);
     sums->waiters += count;
@@ -53,8 +65,10 @@ static void check_waiters(const struct endpoint *e, struct sums *sums)
 static void check_progress(const struct endpoint *e)
 {
     const struct pool *pool = e->pool;
-    bool wants = e->waiting > endpoint_dials(e) && !health_refuses(&e->health, pool->worker->now_ns) &&
-                 endpoint_conns(e) < pool->options.limits.conns_per_endpoint_max;
+    bool wants = endpoint_dials_needed(e) > endpoint_dials(e) &&
+                 !health_refuses(&e->health, pool->worker->now_ns) &&
+                 (endpoint_is_single_use(e) ||
+                  endpoint_conns(e) < pool->options.limits.conns_per_endpoint_max);
     ASSERT(!wants || !list_empty(&e->hungry_node));
     ASSERT(list_empty(&e->hungry_node) || !list_empty(&pool->settle.node) ||
            pool->dials >= pool->options.limits.dials_in_flight_max);
@@ -74,6 +88,7 @@ static void check_endpoint(const struct endpoint *e, struct sums *sums)
     ASSERT((e->pins == 0) == !list_empty(&e->unused_node));
     ASSERT(!e->retired || e->tickets.count == 0);
     ASSERT(!e->retired || e->counts[CONN_IDLE] == 0);
+    ASSERT(e->shares > 0);
     ASSERT(!pool->draining || (e->waiting == 0 && e->counts[CONN_IDLE] == 0 && endpoint_dials(e) == 0));
     sums->endpoints++;
     sums->tickets += e->tickets.count;
@@ -87,7 +102,7 @@ static void check_answers(const struct pool *pool, struct sums *sums)
         const struct lease *l = list_entry(n, struct lease, node);
         ASSERT(l->answered);
         ASSERT(!timer_is_armed(&l->wait));
-        ASSERT(l->conn == NULL || l->conn->promised == l);
+        ASSERT(l->conn == NULL || l->conn->promised == l || l->conn->shares > 0);
         sums->answers++;
     }
     ASSERT(sums->answers == 0 || !list_empty(&pool->settle.node));
@@ -117,6 +132,8 @@ void pool_check(const struct pool *pool)
     ASSERT(gauge(pool, COUNTER_pool_dialling) == pool->dials);
     ASSERT(gauge(pool, COUNTER_pool_idle) == sums.conns[CONN_IDLE]);
     ASSERT(gauge(pool, COUNTER_pool_leased) == sums.conns[CONN_LEASED]);
+    ASSERT(gauge(pool, COUNTER_pool_shared) == sums.conns[CONN_SHARED]);
+    ASSERT(gauge(pool, COUNTER_pool_shares) == sums.shares);
     ASSERT(gauge(pool, COUNTER_pool_closing) == sums.conns[CONN_CLOSING]);
     ASSERT(gauge(pool, COUNTER_pool_waiters) == sums.waiters);
     ASSERT(gauge(pool, COUNTER_tickets) == sums.tickets);

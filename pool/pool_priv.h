@@ -31,6 +31,7 @@ struct pool {
     struct task settle;  /* end of the turn: reaps, dials, answers */
     struct list dead;    /* connections to be reaped */
     struct list hungry;  /* endpoints that may want to dial; first come, first served */
+    struct list served;  /* endpoints that may want spares */
     struct list answers; /* leases to be answered */
     uint32_t leases_pending;
     struct pool_generation *generations;
@@ -50,12 +51,30 @@ void dial_secured(struct conn *);
 /* The TLS stream said `open`. */
 void dial_forget_stream(struct conn *);
 
-/* pool.c: what connections report */
+/* demand.c */
+void demand_note(struct endpoint *);
+/* Somebody may wait for a dial: looked at when the turn ends. */
+void demand_feed(struct pool *);
+/* Dials what waiters need, as far as the caps allow. */
+void demand_served(struct endpoint *);
+/* A lease was promised a connection: it may be time for spares. */
+void demand_warm(struct pool *);
+/* Dials spares where leases were served, unless somebody still waits for a dial. */
+uint32_t demand_spares(const struct endpoint *);
+/* How many connected sockets nobody waits for it may keep. */
+
+void demand_trim(struct endpoint *);
+/* Somebody left the waiters without being served: gives up what nobody else needs. */
+
+/* What connections report. */
 void pool_on_dialled(struct conn *);
 /* Idle now, never leased. */
 void pool_on_dial_failed(struct endpoint *, enum ending, const char *detail, bool opened_breaker);
 void pool_on_room(struct endpoint *);
 /* A dial of this endpoint has ended, or one of its connections has gone. */
+void pool_on_shares(struct conn *);
+/* A shared connection may have room for more, or needs others beside it. */
+void pool_retire_unused(struct endpoint *, enum ending);
 void pool_on_broken_promise(struct conn *, enum ending, const char *what);
 /* A connection promised to a lease showed bytes or an end before the lessee was told. */
 bool pool_generation_is_over(const struct pool *, const struct pool_profile *);

@@ -1,5 +1,7 @@
-"""The simulated kubelets of a run: tools/kubelet-sim, which makes its certificates too. All proxies of a workload
-meet the same process; its counters, taken before and after, tell reuse and resumption from the far side."""
+"""What stands behind the proxies. All proxies of a workload meet the same process.
+
+Kubelets: tools/kubelet-sim, which makes its certificates too; its counters, taken before and after, tell reuse and
+resumption from the far side. Tunnels' target: hawser-target, which tells hawser-load itself what it counted."""
 import json
 import os
 import time
@@ -51,3 +53,22 @@ class Backend:
         ready = os.path.join(self.work, "ready")
         if os.path.exists(ready):
             os.unlink(ready)
+
+
+class Target:
+    """One process for every address of the range: it listens on all of them."""
+
+    def __init__(self, tools, folder, port, cpus):
+        self.process = Process([tools.program("hawser-target"), f"tcp:0.0.0.0:{port}"], cpus,
+                               os.path.join(folder, "target.log"))
+        self.process.wait_listening(f"tcp:127.0.0.1:{port}")
+
+    def credentials(self):
+        return {}
+
+    def counters(self):
+        self.process.check_alive()
+        return None
+
+    def stop(self):
+        self.process.stop()

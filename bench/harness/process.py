@@ -13,17 +13,15 @@ class Failure(Exception):
     """Something of a run did not work; the text says what. The row of the table says it too."""
 
 
-def _child_setup(cpus):
-    def setup():
-        os.sched_setaffinity(0, cpus)
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        for want in (1 << 17, hard):  # raising the hard limit needs a privilege; take what there is
-            try:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (max(want, hard), max(want, hard)))
-                return
-            except (ValueError, OSError):
-                continue
-    return setup
+def raise_descriptors():
+    """For this process and all that it starts. Raising the hard limit needs a privilege; takes what there is."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    for want in (1 << 17, hard):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(want, hard), max(want, hard)))
+            return
+        except (ValueError, OSError):
+            continue
 
 
 class Process:
@@ -35,7 +33,7 @@ class Process:
         environment = dict(os.environ, **(env or {}))
         with open(log_path, "ab") as log:
             self.popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
-                                          preexec_fn=_child_setup(cpus), start_new_session=True)
+                                          preexec_fn=lambda: os.sched_setaffinity(0, cpus), start_new_session=True)
 
     def log_tail(self):
         with open(self.log_path, errors="replace") as log:
@@ -134,7 +132,8 @@ def cpu_between(before, after):
 
 
 def machine_sample():
-    """Seconds of all processors together: busy and stolen; and the pages of TCP's socket buffers."""
+    """Seconds of all processors together: busy and stolen; the pages of TCP's socket buffers; the kernel's own objects
+    (sockets, files, what io_uring keeps of an operation)."""
     with open("/proc/stat") as f:
         v = [int(x) / TICK for x in f.readline().split()[1:]]
     pages = 0
@@ -142,5 +141,7 @@ def machine_sample():
         for line in f:
             if line.startswith("TCP:"):
                 pages = int(line.split()[line.split().index("mem") + 1])
-    return {"busy_s": v[0] + v[1] + v[2] + v[5] + v[6], "steal_s": v[7], "time": time.monotonic(),
+    with open("/proc/meminfo") as f:
+        slab = next(int(line.split()[1]) for line in f if line.startswith("Slab:"))
+    return {"slab_kb": slab, "busy_s": v[0] + v[1] + v[2] + v[5] + v[6], "steal_s": v[7], "time": time.monotonic(),
             "tcp_kb": pages * os.sysconf("SC_PAGE_SIZE") // 1024}

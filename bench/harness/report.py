@@ -8,8 +8,15 @@ TITLES = {
     "W1": ("steady pooled, 1 KiB answers, one worker", "CPU us/request"),
     "W1x2": ("steady pooled, two workers", "CPU us/request"),
     "W2": ("sparse touch, every request dials", "CPU us/request"),
+    "W3-unix": ("tunnel churn over a Unix socket", "CPU us/tunnel"),
+    "W3-tcp": ("tunnel churn over TCP", "CPU us/tunnel"),
+    "W4": ("memory per tunnel, one in a hundred in use", "RSS KiB/tunnel"),
     "W5-down": ("bulk bodies over TLS, downloads", "CPU s/GiB"),
     "W5-up": ("bulk bodies over TLS, uploads", "CPU s/GiB"),
+    "W5o-down-unix": ("opaque bulk through tunnels over a Unix socket, down", "CPU s/GiB"),
+    "W5o-up-unix": ("opaque bulk through tunnels over a Unix socket, up", "CPU s/GiB"),
+    "W5o-down-tcp": ("opaque bulk through tunnels over TCP, down", "CPU s/GiB"),
+    "W5o-up-tcp": ("opaque bulk through tunnels over TCP, up", "CPU s/GiB"),
     "MEM": ("memory per idle pooled TLS connection", "RSS KiB/connection"),
 }
 
@@ -27,9 +34,24 @@ def summarise(rows):
     for workload, variants in out.items():
         for entry in variants.values():
             _summarise_variant(entry)
+        base = _base(workload, variants)
         for entry in variants.values():
-            entry["ratio"] = _ratio(entry, variants.get("haproxy"))
+            entry["base"] = base
+            entry["ratio"] = _ratio(entry, variants.get(base))
     return out
+
+
+def _base(workload, variants):
+    """Whom the others are put beside: HAProxy; in bulk tunnels the bare relay on Hawser's own rings; in the other
+    workloads of tunnels the best peer of the run, as a name, or None."""
+    if workload.startswith("W5o"):
+        return "relay-rings"
+    if not workload.startswith(("W3", "W4")):
+        return "haproxy"
+    peers = {name: entry["figure"]["median"] for name, entry in variants.items()
+             if entry["state"] == "measured" and entry["figure"] and not entry["rows"][0]["floor"]
+             and entry["rows"][0]["peer"] != "hawser"}
+    return min(peers, key=peers.get) if peers else None
 
 
 def _summarise_variant(entry):
@@ -56,12 +78,19 @@ def _summarise_variant(entry):
         "p50": lambda r: r["load"]["latency_us"]["p50"],
         "p99": lambda r: r["load"]["latency_us"]["p99"],
         "p999": lambda r: r["load"]["latency_us"]["p999"],
+        "setup_p50": lambda r: _of_tunnels(r, "setup_us", "p50"),
+        "setup_p99": lambda r: _of_tunnels(r, "setup_us", "p99"),
+        "exchange_p50": lambda r: _of_tunnels(r, "exchange_us", "p50"),
+        "exchange_p99": lambda r: _of_tunnels(r, "exchange_us", "p99"),
         "reuse": lambda r: r.get("reuse"),
         "resumed": lambda r: r.get("resumed"),
         "pss_mb": lambda r: r["pss_kb"] / 1024 if "pss_kb" in r else None,
         "gib_per_s": lambda r: r.get("gib_per_s"),
         "pss_per_connection": lambda r: r.get("pss_per_connection_kb"),
         "tcp_per_connection": lambda r: r.get("tcp_per_connection_kb"),
+        "slab_per_connection": lambda r: r.get("slab_per_connection_kb"),
+        "holding": lambda r: r.get("holding_cpu"),
+        "open_tunnels": lambda r: r.get("open_tunnels"),
         "base_pss_mb": lambda r: r["base_pss_kb"] / 1024 if "base_pss_kb" in r else None,
         "open": lambda r: r["kubelets"]["connections_open"] if "kubelets" in r else None,
     }.items():
@@ -69,8 +98,13 @@ def _summarise_variant(entry):
         entry[name] = spread(values)
 
 
+def _of_tunnels(row, histogram, quantile):
+    """A floor's tunnels are not asked for, so they have no setup."""
+    return None if row["floor"] else row["load"].get(histogram, {}).get(quantile)
+
+
 def _ratio(entry, base):
-    """Pairwise: each run beside HAProxy's run of the same repeat."""
+    """Pairwise: each run beside the base's run of the same repeat."""
     if not base or entry["state"] != "measured" or base["state"] != "measured":
         return None
     figures = {row["repeat"]: row["figure"] for row in base["rows"] if "figure" in row and not row.get("void")}
@@ -95,8 +129,16 @@ COLUMNS = {
     "W1": ["busy", "user", "p50", "p99", "p999", "reuse", "resumed", "open", "pss_mb"],
     "W1x2": ["busy", "user", "p50", "p99", "p999", "reuse", "resumed", "open", "pss_mb"],
     "W2": ["user", "p50", "p99", "p999", "reuse", "resumed"],
+    "W3-unix": ["busy", "user", "setup_p50", "setup_p99", "exchange_p50", "exchange_p99", "pss_mb"],
+    "W3-tcp": ["busy", "user", "setup_p50", "setup_p99", "exchange_p50", "exchange_p99", "pss_mb"],
+    "W4": ["pss_per_connection", "tcp_per_connection", "slab_per_connection", "open_tunnels", "base_pss_mb",
+           "holding", "exchange_p99"],
     "W5-down": ["user", "gib_per_s"],
     "W5-up": ["user", "gib_per_s"],
+    "W5o-down-unix": ["user", "gib_per_s"],
+    "W5o-up-unix": ["user", "gib_per_s"],
+    "W5o-down-tcp": ["user", "gib_per_s"],
+    "W5o-up-tcp": ["user", "gib_per_s"],
     "MEM": ["pss_per_connection", "tcp_per_connection", "open", "base_pss_mb", "resumed"],
 }
 HEADS = {
@@ -104,8 +146,14 @@ HEADS = {
     "user": "user part", "p50": "p50 us", "p99": "p99 us", "p999": "p99.9 us", "reuse": "reuse", "resumed": "resumed",
     "open": "open conns", "pss_mb": "PSS MiB", "gib_per_s": "GiB/s", "pss_per_connection": "PSS KiB/conn",
     "tcp_per_connection": "TCP buffers KiB/conn", "base_pss_mb": "PSS before MiB",
+    "slab_per_connection": "kernel slab KiB/conn", "holding": "CPUs while held", "open_tunnels": "tunnels",
+    "setup_p50": "setup p50 us", "setup_p99": "setup p99 us", "exchange_p50": "exchange p50 us",
+    "exchange_p99": "exchange p99 us",
 }
-FORMS = {"p50": "{:.0f}", "p99": "{:.0f}", "p999": "{:.0f}", "open": "{:.0f}", "gib_per_s": "{:.2f}"}
+FORMS = {"p50": "{:.0f}", "p99": "{:.0f}", "p999": "{:.0f}", "open": "{:.0f}", "gib_per_s": "{:.2f}",
+         "setup_p50": "{:.0f}", "setup_p99": "{:.0f}", "exchange_p50": "{:.0f}", "exchange_p99": "{:.0f}",
+         "open_tunnels": "{:.0f}", "holding": "{:.3f}"}
+BASE_NAMES = {"haproxy": "HAProxy", None: "best peer"}
 
 
 def table(summary):
@@ -113,7 +161,8 @@ def table(summary):
     for workload, variants in summary.items():
         title, unit = TITLES[workload]
         lines += ["", f"{workload}: {title}"]
-        heads = ["", unit, "x HAProxy"] + [HEADS[c] for c in COLUMNS[workload]] + [""]
+        base = next(iter(variants.values()))["base"]
+        heads = ["", unit, f"x {BASE_NAMES.get(base, base)}"] + [HEADS[c] for c in COLUMNS[workload]] + [""]
         grid = [heads]
         for name, entry in variants.items():
             grid.append([name] + _table_row(workload, entry))
@@ -147,6 +196,12 @@ def bars(summary):
     def over(a, b):
         return a / b if a is not None and b else None
 
+    def of_best(workload, name):
+        """Hawser's, of the lowest of the peers'."""
+        peers = [median(workload, variant, name) for variant, entry in summary.get(workload, {}).items()
+                 if variant != "hawser" and not entry["rows"][0].get("floor")]
+        return over(median(workload, "hawser", name), min((p for p in peers if p is not None), default=None))
+
     w1 = median("W1", "hawser", "figure")
     checks = [
         ("W1 CPU per request, of HAProxy's", "<=", 1.0, median("W1", "hawser", "ratio")),
@@ -155,12 +210,20 @@ def bars(summary):
         ("W2 resumed", ">=", 0.99, median("W2", "hawser", "resumed")),
         ("W2 CPU per request, of resumption off", "<=", 0.6,
          over(median("W2", "hawser", "figure"), median("W2", "hawser-no-resume", "figure"))),
+        ("W3 Unix CPU per tunnel, of the best peer's", "<=", 0.5, median("W3-unix", "hawser", "ratio")),
+        ("W3 Unix setup p99, of the best peer's", "<", 1.0, of_best("W3-unix", "setup_p99")),
+        ("W3 TCP CPU per tunnel, of the best peer's", "<=", 0.5, median("W3-tcp", "hawser", "ratio")),
+        ("W3 TCP setup p99, of the best peer's", "<", 1.0, of_best("W3-tcp", "setup_p99")),
+        ("W4 RSS KiB per tunnel", "<=", 4.0, median("W4", "hawser", "figure")),
         ("W5 down CPU s/GiB, of HAProxy's", "<=", 0.7, median("W5-down", "hawser", "ratio")),
         ("W5 up CPU s/GiB, of HAProxy's", "<=", 0.7, median("W5-up", "hawser", "ratio")),
+        ("W5o down CPU s/GiB, of the ring relay's", "<=", 1.1, median("W5o-down-unix", "hawser", "ratio")),
+        ("W5o up CPU s/GiB, of the ring relay's", "<=", 1.1, median("W5o-up-unix", "hawser", "ratio")),
     ]
+    compare = {"<=": lambda a, b: a <= b, ">=": lambda a, b: a >= b, "<": lambda a, b: a < b}
     out = []
     for name, relation, limit, found in checks:
-        met = None if found is None else found <= limit if relation == "<=" else found >= limit
+        met = None if found is None else compare[relation](found, limit)
         out.append({"name": name, "relation": relation, "limit": limit, "found": found, "met": met})
     return out
 
@@ -170,7 +233,7 @@ def bars_text(checks):
     for bar in checks:
         state = {None: "not measured", True: "met", False: "MISSED"}[bar["met"]]
         found = "-" if bar["found"] is None else f"{bar['found']:.4g}"
-        lines.append(f"  {bar['name']:<40} {bar['relation']} {bar['limit']:<6} found {found:<8} {state}")
+        lines.append(f"  {bar['name']:<42} {bar['relation']:<2} {bar['limit']:<6} found {found:<8} {state}")
     return "\n".join(lines)
 
 

@@ -17,19 +17,25 @@ class Trial:
         folder = os.path.join(context.folder, label)
         os.makedirs(folder, exist_ok=True)
         self.log = os.path.join(folder, "output.log")
-        self.listen = os.path.join(context.sockets, f"{peer.name}.sock")
-        self.responder = None
-        self.process = None
-        argv, env = peer.write(folder, setup, self.listen)
-        if peer.floor:
-            address = responder(setup)
-            self.responder = Process([context.tools.program("hawser-responder"), address, "1024"], LOAD_CPU, self.log)
-            self.responder.wait_listening(address)
+        self.socket = os.path.join(context.sockets, f"{peer.name}.sock")
+        self.listen = f"tcp:127.0.0.1:{setup.port + 3}" if setup.transport == "tcp" else "unix:" + self.socket
+        self.process, self.beside = None, []
+        # The floors of requests have a responder of their own and leave the kubelets alone.
+        self.backend = context.backend if setup.tunnels or not peer.floor else None
+        argv, env = peer.write_tunnels(folder, setup, self.listen) if setup.tunnels else \
+            peer.write(folder, setup, self.socket)
         try:
+            if not self.backend:
+                address = responder(setup)
+                self._start_beside([context.tools.program("hawser-responder"), address, "1024"]).wait_listening(address)
             if argv:
                 cpus = {0} if setup.workers == 1 else set(range(setup.workers))
                 self.process = Process(argv, cpus, self.log, env)
-                self.process.wait_listening("unix:" + self.listen, 180)
+                self.process.wait_listening(self.listen, 180)
+            for companion in peer.companions(folder, setup):
+                self._start_beside(companion)
+            if setup.tunnels:
+                self._wait_tunnel()
         except BaseException:
             self.stop()
             raise
@@ -40,22 +46,43 @@ class Trial:
     def __exit__(self, *_):
         self.stop()
 
+    def _start_beside(self, argv):
+        self.beside.append(Process(argv, LOAD_CPU, self.log))
+        return self.beside[-1]
+
+    def _wait_tunnel(self):
+        """A proxy may listen before it can reach anything."""
+        limit = time.monotonic() + 30
+        while True:
+            result = self.load(pacing="closed", requests=1, connections=1)
+            if result["completed"]:
+                return
+            if time.monotonic() > limit:
+                raise Failure(f"no tunnel after 30 s: {result['first_failure']}; {self.process.log_tail()}")
+            time.sleep(0.2)
+
     def stop(self):
-        for process in (self.process, self.responder):
+        for process in [self.process] + self.beside:
             if process:
                 process.stop()
-        if os.path.exists(self.listen):
-            os.unlink(self.listen)
+        if os.path.exists(self.socket):
+            os.unlink(self.socket)
+
+    def _argv(self, options):
+        address = self.listen if self.process else responder(self.setup)
+        target = self.peer.tunnel_target if self.setup.tunnels else self.peer.target
+        count = 1 if target == "bare" else self.setup.count  # a relay dials one address
+        argv = [self.context.tools.program("hawser-load"), "--connect", address, "--target", target,
+                "--base", self.setup.base, "--count", str(count), "--port", str(self.setup.port)]
+        for name, value in options.items():
+            argv += ["--" + name] + ([] if value is True else [str(value)])
+        return argv
 
     def load(self, seconds_max=600, **options):
         """Runs hawser-load once with --name value for each option; returns its JSON."""
-        address = "unix:" + self.listen if self.process else responder(self.setup)
-        argv = [self.context.tools.program("hawser-load"), "--connect", address, "--target", self.peer.target,
-                "--base", self.setup.base, "--count", str(self.setup.count), "--port", str(self.setup.port)]
-        for name, value in options.items():
-            argv += ["--" + name] + ([] if value is True else [str(value)])
-        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=seconds_max,
-                              check=False, preexec_fn=_be_fair if options.get("pacing") == "closed" else _be_on_time)
+        done = subprocess.run(self._argv(options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              timeout=seconds_max, check=False,
+                              preexec_fn=_be_fair if options.get("pacing") == "closed" else _be_on_time)
         if self.process:
             self.process.check_alive()
         if done.returncode != 0:
@@ -69,11 +96,34 @@ class Trial:
             raise Failure(f"{result['failures']['total']} of {result['scheduled']} warm-up requests failed: "
                           f"{result['first_failure']}; {self.process.log_tail() if self.process else ''}")
 
-    def measure(self, **options):
-        """A load between two samples of everything."""
-        before = self._samples()
+    def measure(self, rest=0.0, **options):
+        """A load between two samples of everything; `rest` seconds later what it left to be done is done, too."""
+        before = self.samples()
         load = self.load(**options)
-        after = self._samples()
+        time.sleep(rest)
+        return self.row(before, self.samples(), load)
+
+    def crowd(self, count, active, seconds, **options):
+        """Tunnels held open: weighs the proxy without them and with them, then watches it hold them for a while.
+        Returns its row, and the samples (before, held)."""
+        before = self.samples()
+        argv = self._argv(dict(options, crowd=count, active=active))
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              preexec_fn=_be_on_time) as crowd:
+            line = crowd.stdout.readline()
+            time.sleep(2)
+            held = self.samples()
+            time.sleep(seconds)
+            after = self.samples()
+            out, err = crowd.communicate(timeout=120)
+        self.process.check_alive()
+        if crowd.returncode != 0 or not line:
+            raise Failure(f"hawser-load: {err.strip()[-300:]}")
+        row = self.row(held, after, json.loads(out))
+        row["opened"] = json.loads(line)["open"]
+        return row, before, held
+
+    def row(self, before, after, load):
         row = {"peer": self.peer.name, "label": self.label, "load": load, "remarks": []}
         elapsed = after["machine"]["time"] - before["machine"]["time"]
         steal = (after["machine"]["steal_s"] - before["machine"]["steal_s"]) / (elapsed * os.cpu_count())
@@ -85,22 +135,26 @@ class Trial:
             row["cpu_s"], row["user_s"], row["system_s"] = total, user, system
             row["rss_kb"], row["pss_kb"] = after["proxy"]["rss_kb"], after["proxy"]["pss_kb"]
             row["foreign_cpu"] -= total
-        if not self.peer.floor:
-            row["kubelets"] = {key: after["backend"][key] - before["backend"][key] for key in before["backend"]}
-            row["kubelets"]["connections_open"] = after["backend"]["connections_open"]
-            row["foreign_cpu"] -= cpu_between(before["kubelets"], after["kubelets"])[0]
+        row["beside_cpu_s"] = sum(cpu_between(b, a)[0] for b, a in zip(before["beside"], after["beside"]))
+        row["foreign_cpu"] -= row["beside_cpu_s"]
+        if self.backend:
+            row["foreign_cpu"] -= cpu_between(before["far"], after["far"])[0]
+        if before["counters"]:
+            row["kubelets"] = {key: after["counters"][key] - before["counters"][key] for key in before["counters"]}
+            row["kubelets"]["connections_open"] = after["counters"]["connections_open"]
             self._reuse(row)
         row["foreign_cpu"] = max(0.0, row["foreign_cpu"] / elapsed)
         self._judge(row)
         return row
 
-    def _samples(self):
-        sample = {"machine": machine_sample()}
+    def samples(self):
+        sample = {"machine": machine_sample(), "counters": None}
         if self.process:
             sample["proxy"] = self.process.sample()
-        if not self.peer.floor:
-            sample["backend"] = self.context.backend.counters()
-            sample["kubelets"] = self.context.backend.process.sample()
+        sample["beside"] = [process.sample() for process in self.beside]
+        if self.backend:
+            sample["counters"] = self.backend.counters()
+            sample["far"] = self.backend.process.sample()
         return sample
 
     @staticmethod
@@ -111,7 +165,8 @@ class Trial:
         row["reuse"] = max(0.0, 1.0 - handshakes / requests)
         row["resumed"] = seen["handshakes_resumed"] / handshakes if handshakes else None
 
-    def _judge(self, row):
+    @staticmethod
+    def _judge(row):
         """What makes a figure worth less, or nothing; `void` is set where it must not be compared."""
         load = row["load"]
         row["void"] = None
@@ -121,7 +176,7 @@ class Trial:
                 row["void"] = "failures"
         if not load["generator_in_time"]:
             row["void"] = f"generator late (p99 {load['lag_us']['p99'] / 1000:.1f} ms)"
-        if not self.peer.floor and row["kubelets"]["requests"] < load["completed"]:
+        if "kubelets" in row and row["kubelets"]["requests"] < load["completed"]:
             row["void"] = "the kubelets saw fewer requests than were answered"
         if row["steal"] > 0.01:
             row["remarks"].append(f"noisy: {row['steal']:.1%} of the machine stolen")

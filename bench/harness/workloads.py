@@ -1,60 +1,15 @@
-"""The workloads: what is asked, of how many kubelets, and which number of a trial is the figure.
-
-Each is a function of a context and yields rows. Proxies are interleaved (A B C, then B C A, …) so that a machine that
-warms up or is shared treats them alike."""
+"""The workloads of requests: what is asked, of how many kubelets, and which number of a trial is the figure. Those of
+tunnels are in tunnels.py. Each is a function of a context and yields rows."""
 import dataclasses
 import os
 import subprocess
 
-from harness.prepare import say
 from harness.process import Failure
 from harness.trial import REUSE_MIN, Trial, settle
+from harness.turns import trials
+from harness.tunnels import per_gib, w3, w4, w5o
 
 RESUMED_MIN = 0.99
-
-
-@dataclasses.dataclass
-class Scale:
-    """What --quick makes small. Seconds, kubelets and bytes."""
-    w1_count: int = 500
-    w1_rate: float = 2000
-    w1_seconds: float = 20
-    w1_settle: float = 3
-    w1_busy_seconds: float = 3
-    w2_count: int = 400
-    w2_period: float = 4
-    w2_rounds: float = 5
-    w5_bytes: int = 256 << 20
-    w5_bodies: int = 8
-    w5_parallel: int = 4
-    mem_count: int = 10000
-
-
-QUICK = Scale(w1_count=50, w1_seconds=3, w1_settle=1, w1_busy_seconds=1, w2_count=40, w2_rounds=2,
-              w5_bytes=64 << 20, w5_bodies=2, w5_parallel=2, mem_count=500)
-
-
-def rotated(items, turn):
-    shift = turn % len(items)
-    return items[shift:] + items[:shift]
-
-
-def trials(context, workload, variants, body):
-    """Runs `body(trial)` for each variant (peer, setup, name), over all repeats; yields its rows, failures included."""
-    for repeat in range(context.repeat):
-        for peer, setup, name in rotated(variants, repeat):
-            missing = peer.missing()
-            row = {"peer": peer.name, "missing": missing}
-            if not missing:
-                say(f"{workload} {name} ({repeat + 1}/{context.repeat})")
-                try:
-                    with Trial(context, peer, setup, f"{workload}-{name}") as trial:
-                        row = body(trial, context.seed + repeat)
-                except (Failure, OSError) as error:
-                    say(f"{workload} {name} FAILED: {error}")
-                    row = {"peer": peer.name, "failed": str(error)}
-            row.update(workload=workload, variant=name, repeat=repeat)
-            yield row
 
 
 def _w1(context, workload, workers):
@@ -135,12 +90,12 @@ def w5(context):
 
     def down(trial, seed):
         trial.warm(**shared, requests=scale.w5_parallel)
-        return _per_gib(trial.measure(**shared, seed=seed, requests=scale.w5_bodies,
+        return per_gib(trial.measure(**shared, seed=seed, requests=scale.w5_bodies,
                                       path=f"/bytes/{scale.w5_bytes}", expect=scale.w5_bytes))
 
     def up(trial, seed):
         trial.warm(**shared, requests=scale.w5_parallel)
-        return _per_gib(trial.measure(**shared, seed=seed, requests=scale.w5_bodies, path="/sink",
+        return per_gib(trial.measure(**shared, seed=seed, requests=scale.w5_bodies, path="/sink",
                                       upload=scale.w5_bytes, expect="count"))
 
     variants = [(peer, setup, peer.name) for peer in context.peers]
@@ -148,13 +103,6 @@ def w5(context):
                  if peer.name == "haproxy"]
     yield from trials(context, "W5-down", variants, down)
     yield from trials(context, "W5-up", variants, up)
-
-
-def _per_gib(row):
-    moved = row["load"]["body_bytes_in"] + row["load"]["body_bytes_out"]
-    row["figure"] = row["cpu_s"] / max(1, moved) * (1 << 30)
-    row["gib_per_s"] = moved / (1 << 30) / row["load"]["elapsed_s"] if row["load"]["elapsed_s"] else 0.0
-    return row
 
 
 def mem(context):
@@ -207,4 +155,5 @@ def proof(context):
     return found
 
 
-WORKLOADS = {"W1": w1, "W1x2": w1x2, "W2": w2, "W5": w5, "MEM": mem}
+OF_TUNNELS = ("W3", "W4", "W5o")  # which know no kubelets
+WORKLOADS = {"W1": w1, "W1x2": w1x2, "W2": w2, "W3": w3, "W4": w4, "W5": w5, "W5o": w5o, "MEM": mem}

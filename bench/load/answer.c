@@ -32,6 +32,13 @@ void answer_reset(struct answer *a)
     a->body_start[0] = '\0';
 }
 
+void answer_expect_bytes(struct answer *a, uint64_t count)
+{
+    answer_reset(a);
+    a->in_body = true;
+    a->length = count;
+}
+
 static bool parse_length(const char *value, uint64_t *ret_length)
 {
     char *end;
@@ -60,6 +67,8 @@ static enum answer_result parse_head(struct answer *a)
             return ANSWER_BAD_HEAD;
         size_t name = (size_t)(colon - line);
         const char *value = colon + 1 + strspn(colon + 1, " \t");
+        if (a->to_connect)
+            continue;
         if (name == 14 && strncasecmp(line, "content-length", name) == 0) {
             if (!parse_length(value, &a->length))
                 return ANSWER_BAD_FRAMING;
@@ -72,7 +81,7 @@ static enum answer_result parse_head(struct answer *a)
     }
     if (a->status < 200)
         return lengths == 0 ? ANSWER_DONE : ANSWER_BAD_FRAMING;
-    return lengths == 1 ? ANSWER_DONE : ANSWER_BAD_FRAMING;
+    return lengths == 1 || a->to_connect ? ANSWER_DONE : ANSWER_BAD_FRAMING;
 }
 
 /* Takes head bytes up to and including the empty line; *ret_taken tells how many of `bytes` those were. */

@@ -25,6 +25,7 @@ enum answer_result {
 struct answer {
     char head[ANSWER_HEAD_MAX];
     size_t head_bytes;
+    bool to_connect; /* the caller's, kept: the answer to CONNECT has neither framing nor body */
     bool in_body;
     bool close_after;
     int status;
@@ -34,6 +35,8 @@ struct answer {
 };
 
 void answer_reset(struct answer *);
+void answer_expect_bytes(struct answer *, uint64_t count);
+/* Of a tunnel: no head, `count` bytes. */
 enum answer_result answer_feed(struct answer *, const char *bytes, size_t count);
 /* Chunked answers are BAD_FRAMING on purpose: all peers pass Content-Length on, so chunks mean a rewriting
  * proxy. */

@@ -5,6 +5,8 @@
  * from and to static memory and are never looked at. */
 #include "bench/load/link.h"
 
+#include "bench/load/tunnel.h"
+
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
@@ -70,6 +72,7 @@ void link_close(struct link *l)
         return;
     close(l->fd);
     l->fd = -1;
+    l->tunnelled = false;
     l->state = LINK_CLOSED;
 }
 
@@ -84,6 +87,8 @@ static void write_head(struct link *l)
     case TARGET_HOST_HEADER: break;
     case TARGET_HEADER: snprintf(extra, sizeof(extra), "X-Target: %s\r\n", ip); break;
     case TARGET_PATH: snprintf(target, sizeof(target), "/%s", ip); break;
+    case TARGET_CONNECT:
+    case TARGET_BARE: abort(); /* tunnel.c's */
     }
     if (o->upload_bytes)
         snprintf(framing, sizeof(framing), "Content-Length: %" PRIu64 "\r\n", o->upload_bytes);
@@ -123,17 +128,33 @@ static enum link_verdict send_request(struct link *l)
         if (n == 0)
             return want(l, EPOLLIN | EPOLLOUT) < 0 ? fail_errno(l, "epoll") : LINK_PENDING;
     }
-    l->state = LINK_WAITING;
+    if (l->state == LINK_SENDING)
+        l->state = LINK_WAITING;
     return want(l, EPOLLIN) < 0 ? fail_errno(l, "epoll") : LINK_PENDING;
+}
+
+static enum link_verdict start_exchange(struct link *l)
+{
+    l->connected_ns = net_clock_ns();
+    answer_expect_bytes(&l->answer, l->options->expected_bytes);
+    tunnel_write_order(l);
+    l->state = LINK_SENDING;
+    return send_request(l);
 }
 
 enum link_verdict link_start(struct link *l, const struct request *request)
 {
     assert(l->state == LINK_IDLE);
     l->request = *request;
+    l->answer.to_connect = l->options->target == TARGET_CONNECT;
+    if (l->options->target == TARGET_BARE || l->tunnelled)
+        return start_exchange(l);
     answer_reset(&l->answer);
-    write_head(l);
-    l->state = LINK_SENDING;
+    if (l->options->target == TARGET_CONNECT)
+        tunnel_write_connect(l);
+    else
+        write_head(l);
+    l->state = l->options->target == TARGET_CONNECT ? LINK_ASKING : LINK_SENDING;
     return send_request(l);
 }
 
@@ -143,16 +164,32 @@ static uint64_t counted_in(const char *body_start)
     return strtoull(body_start + strcspn(body_start, "0123456789"), NULL, 10);
 }
 
+static enum link_verdict fail_status(struct link *l)
+{
+    char note[160];
+    const char *line_end = strstr(l->answer.head, "\r\n");
+    snprintf(note, sizeof(note), "endpoint %u: %.*s", l->request.endpoint, (int)(line_end - l->answer.head),
+             l->answer.head);
+    return fail(l, FAIL_STATUS, note);
+}
+
+static enum link_verdict judge_exchange(struct link *l)
+{
+    char note[160];
+    if (l->state == LINK_SENDING)
+        return fail(l, FAIL_GARBLED, "answered before the body was sent");
+    if (!tunnel_judge(l, note, sizeof(note)))
+        return fail(l, FAIL_LENGTH, note);
+    l->state = LINK_IDLE;
+    return l->options->crowd ? LINK_ANSWERED : LINK_LAST;
+}
+
 static enum link_verdict judge(struct link *l)
 {
     const struct answer *a = &l->answer;
     char note[160];
-    if (a->status != 200) {
-        const char *line_end = strstr(a->head, "\r\n");
-        snprintf(note, sizeof(note), "endpoint %u: %.*s", l->request.endpoint, (int)(line_end - a->head),
-                 a->head);
-        return fail(l, FAIL_STATUS, note);
-    }
+    if (a->status != 200)
+        return fail_status(l);
     if (l->options->expect_count && counted_in(a->body_start) != l->options->upload_bytes) {
         snprintf(note, sizeof(note), "endpoint %u: counted %s bytes of the upload", l->request.endpoint,
                  a->body_start);
@@ -168,6 +205,17 @@ static enum link_verdict judge(struct link *l)
     return a->close_after ? LINK_LAST : LINK_ANSWERED;
 }
 
+/* The target speaks nothing unasked, so nothing may stand behind the 200. */
+static enum link_verdict judge_connect(struct link *l, enum answer_result r)
+{
+    if (l->answer.in_body && l->answer.status != 200)
+        return fail_status(l);
+    if (r != ANSWER_DONE)
+        return fail(l, FAIL_GARBLED, answer_result_text(r));
+    l->tunnelled = true;
+    return start_exchange(l);
+}
+
 static enum link_verdict receive(struct link *l)
 {
     ssize_t n = recv(l->fd, chunk_in, sizeof(chunk_in), 0);
@@ -180,9 +228,11 @@ static enum link_verdict receive(struct link *l)
     if (n == 0)
         return fail(l, l->answer.in_body ? FAIL_LENGTH : FAIL_RESET, "closed before the answer was complete");
     enum answer_result r = answer_feed(&l->answer, chunk_in, (size_t)n);
+    if (l->state == LINK_ASKING)
+        return r == ANSWER_MORE ? LINK_PENDING : judge_connect(l, r);
     switch (r) {
     case ANSWER_MORE: return LINK_PENDING;
-    case ANSWER_DONE: return judge(l);
+    case ANSWER_DONE: return options_tunnels(l->options) ? judge_exchange(l) : judge(l);
     case ANSWER_BAD_HEAD:
     case ANSWER_BAD_FRAMING:
     case ANSWER_SURPLUS: return fail(l, FAIL_GARBLED, answer_result_text(r));
@@ -192,7 +242,7 @@ static enum link_verdict receive(struct link *l)
 
 enum link_verdict link_on_event(struct link *l, uint32_t events)
 {
-    if (l->state == LINK_SENDING && (events & EPOLLOUT)) {
+    if ((l->state == LINK_SENDING || l->state == LINK_ASKING) && (events & EPOLLOUT)) {
         enum link_verdict verdict = send_request(l);
         if (verdict != LINK_PENDING)
             return verdict;

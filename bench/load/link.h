@@ -1,4 +1,4 @@
-/* bench/load/link.h — one keep-alive connection to the proxy, and the request it carries.
+/* bench/load/link.h — one connection to the proxy, and the request or the tunnel's exchange that it carries.
  * Owned by the run (load.c), which decides what it carries next. One thread. */
 #pragma once
 
@@ -11,6 +11,7 @@
 enum link_state {
     LINK_CLOSED,
     LINK_IDLE,    /* open (or still connecting), nothing asked */
+    LINK_ASKING,  /* for a tunnel; its 200 is not here */
     LINK_SENDING, /* some of the request is not sent yet; an early answer may come all the same */
     LINK_WAITING, /* all sent */
 };
@@ -40,6 +41,8 @@ struct link {
     size_t head_bytes;
     size_t head_sent;
     uint64_t body_left;
+    bool tunnelled;        /* CONNECT was answered with 200 ... */
+    uint64_t connected_ns; /* ... at this time; without a CONNECT the time of the order */
     enum load_failure failure;
     char failure_note[200];
     struct answer answer;
@@ -49,4 +52,5 @@ int link_open(struct link *);
 /* CLOSED to IDLE, or -errno of the dial. The first send waits for the connect by itself. */
 void link_close(struct link *);
 enum link_verdict link_start(struct link *, const struct request *);
+/* An idle one. A tunnel that is not one yet is asked for first. */
 enum link_verdict link_on_event(struct link *, uint32_t events);

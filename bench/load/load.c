@@ -8,7 +8,9 @@
  * not lag but latency.
  *
  * Closed loop: each connection asks again when it has been answered; for capacity, bulk bodies and warming
- * up. */
+ * up.
+ *
+ * A tunnel is a connection that is opened for one request and closed behind it. */
 #include "bench/load/load.h"
 
 #include "bench/load/link.h"
@@ -49,6 +51,8 @@ static void count_failure(struct run *r, enum load_failure failure, const char *
 {
     r->result->failures[failure]++;
     histogram_add(&r->result->latency, r->options->deadline_ns);
+    if (options_tunnels(r->options))
+        histogram_add(&r->result->setup, r->options->deadline_ns);
     if (r->result->first_failure[0] == '\0')
         snprintf(r->result->first_failure, sizeof(r->result->first_failure), "%s", note);
 }
@@ -63,6 +67,10 @@ static void count_answer(struct run *r, struct link *l)
 {
     uint64_t now = net_clock_ns();
     histogram_add(&r->result->latency, now - l->request.intended_ns);
+    if (options_tunnels(r->options)) {
+        histogram_add(&r->result->setup, l->connected_ns - l->request.intended_ns);
+        histogram_add(&r->result->exchange, now - l->connected_ns);
+    }
     r->result->completed++;
     r->result->body_bytes_in += l->answer.body_bytes;
     r->result->body_bytes_out += r->options->upload_bytes;
@@ -165,10 +173,11 @@ static void admit_due(struct run *r)
 }
 
 /* Closed loop: every idle connection asks at once. Closed ones are opened again only on a tick, so that a
- * proxy which is down is not hammered. */
+ * proxy which is down is not hammered; but tunnels are opened as they are closed. */
 static void admit_closed_loop(struct run *r, bool tick)
 {
-    while (schedule_open(r, net_clock_ns()) && (!TAILQ_EMPTY(&r->idle) || tick)) {
+    bool may_open = tick || options_tunnels(r->options);
+    while (schedule_open(r, net_clock_ns()) && (!TAILQ_EMPTY(&r->idle) || may_open)) {
         if (TAILQ_EMPTY(&r->idle) && TAILQ_EMPTY(&r->closed))
             return;
         struct request request = {net_clock_ns(), arrivals_next_endpoint(&r->arrivals)};
@@ -185,8 +194,7 @@ static void expire(struct run *r)
     uint64_t now = net_clock_ns(), deadline = r->options->deadline_ns;
     for (uint32_t i = 0; i < r->options->connections_max; i++) {
         struct link *l = &r->links[i];
-        if ((l->state == LINK_SENDING || l->state == LINK_WAITING) &&
-            now - l->request.intended_ns >= deadline) {
+        if (l->state != LINK_CLOSED && l->state != LINK_IDLE && now - l->request.intended_ns >= deadline) {
             l->failure = FAIL_DEADLINE;
             snprintf(l->failure_note, sizeof(l->failure_note), "endpoint %u: not answered in time",
                      l->request.endpoint);
@@ -285,7 +293,7 @@ int load_run(const struct load_options *options, struct load_result *ret_result)
     (void)prctl(PR_SET_TIMERSLACK, 1UL); /* the default of 50 us would be lag */
     int error = run_init(&r);
     if (error == 0) {
-        while (!TAILQ_EMPTY(&r.closed) && open_link(&r, TAILQ_FIRST(&r.closed)))
+        while (!options_tunnels(options) && !TAILQ_EMPTY(&r.closed) && open_link(&r, TAILQ_FIRST(&r.closed)))
             ;
         r.start_ns = net_clock_ns();
         r.last_answer_ns = r.start_ns;

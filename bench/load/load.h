@@ -1,4 +1,5 @@
-/* bench/load/load.h — one run of offered load over keep-alive connections to one proxy. One thread, epoll. */
+/* bench/load/load.h — one run of offered load to one proxy: requests over keep-alive connections, or tunnels
+ * that are opened, used once and closed. One thread, epoll. */
 #pragma once
 
 #include "bench/load/histogram.h"
@@ -25,6 +26,8 @@ enum load_failure {
 struct load_result {
     struct histogram latency; /* from the intended time; failures stand at the deadline */
     struct histogram lag;     /* how late the generator itself was */
+    struct histogram setup;   /* tunnels: from the intended time to the 200; failures stand at the deadline */
+    struct histogram exchange; /* tunnels: from the 200 to the last byte of the answer */
     uint64_t scheduled;
     uint64_t completed;
     uint64_t failures[LOAD_FAILURES_COUNT];

@@ -1,6 +1,7 @@
 /* bench/load/main.c — hawser-load: offers load to a forward proxy and measures what comes back.
  * Exit code 0 when the run took place (failures of the proxy are in the JSON), 1 when it could not, 2 on bad
  * usage. */
+#include "bench/load/crowd.h"
 #include "bench/load/load.h"
 #include "bench/load/options.h"
 #include "bench/load/report.h"
@@ -23,7 +24,8 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     net_raise_nofile();
     struct load_result *result = calloc(1, sizeof(*result)); /* histograms: too large for the stack */
-    int error = result ? load_run(&options, result) : -ENOMEM;
+    int (*run)(const struct load_options *, struct load_result *) = options.crowd ? crowd_run : load_run;
+    int error = result ? run(&options, result) : -ENOMEM;
     if (error < 0)
         fprintf(stderr, "hawser-load: %s\n", strerror(-error));
     else

@@ -1,6 +1,8 @@
 /* bench/load/options.c — one row per option; the help is printed from the same rows. */
 #include "bench/load/options.h"
 
+#include "bench/target.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
@@ -36,10 +38,8 @@ static bool set_base(struct load_options *o, const char *v)
 static bool set_target(struct load_options *o, const char *v)
 {
     static const char *const names[] = {
-        [TARGET_ABSOLUTE] = "absolute",
-        [TARGET_HOST_HEADER] = "host",
-        [TARGET_HEADER] = "header",
-        [TARGET_PATH] = "path",
+        [TARGET_ABSOLUTE] = "absolute", [TARGET_HOST_HEADER] = "host", [TARGET_HEADER] = "header",
+        [TARGET_PATH] = "path",         [TARGET_CONNECT] = "connect",  [TARGET_BARE] = "bare",
     };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(v, names[i]) == 0) {
@@ -105,29 +105,33 @@ NUMBER(duration, 0.01, 1e6, o->duration_ns = (uint64_t)(v * 1e9))
 NUMBER(requests, 1, 1e15, o->requests_max = (uint64_t)v)
 NUMBER(deadline, 1, 1e6, o->deadline_ns = (uint64_t)(v * 1e6))
 NUMBER(upload, 1, 1e15, o->upload_bytes = (uint64_t)v)
+NUMBER(crowd, 1, 1 << 20, o->crowd = (uint32_t)v)
+NUMBER(active, 1, 1 << 20, o->crowd_active = (uint32_t)v)
 
 static const struct option_row {
     const char *name;
     bool (*set)(struct load_options *, const char *value);
     const char *help;
 } rows[] = {
-    {"--connect",     set_connect,     "unix:PATH or tcp:IPV4:PORT of the proxy's listener (required)"       },
-    {"--target",      set_target,      "absolute (default), host, header or path: how a request names a node"},
-    {"--base",        set_base,        "first kubelet address; default 127.16.0.1"                           },
-    {"--count",       set_count,       "number of kubelets, on consecutive addresses; default 1"             },
-    {"--port",        set_port,        "their port; default 10250"                                           },
-    {"--path",        set_path,        "path to ask for; default /bytes/1024"                                },
-    {"--expect",      set_expect,      "bytes in each answer's body, or any; default 1024"                   },
-    {"--upload",      set_upload,      "send POST with a body of this many bytes"                            },
-    {"--pacing",      set_pacing,      "poisson (default), even: open loop; closed: capacity"                },
-    {"--rate",        set_rate,        "requests offered per second, open loop; default 100"                 },
-    {"--order",       set_order,       "uniform (default): any kubelet; sweep: each in turn, shuffled once"  },
-    {"--burst",       set_burst,       "with sweep, ask each kubelet this many times in a row; default 1"    },
-    {"--connections", set_connections, "keep-alive connections to the proxy; default 32"                     },
-    {"--duration",    set_duration,    "seconds to offer load; default 10"                                   },
-    {"--requests",    set_requests,    "stop after this many requests instead"                               },
-    {"--deadline",    set_deadline,    "milliseconds from the intended time to a failure; default 5000"      },
-    {"--seed",        set_seed,        "of arrivals and choice; default 1"                                   },
+    {"--connect",     set_connect,     "unix:PATH or tcp:IPV4:PORT of the proxy's listener (required)"      },
+    {"--target",      set_target,      "absolute (default), host, header, path: GET; connect, bare: tunnels"},
+    {"--base",        set_base,        "first kubelet address; default 127.16.0.1"                          },
+    {"--count",       set_count,       "number of kubelets, on consecutive addresses; default 1"            },
+    {"--port",        set_port,        "their port; default 10250"                                          },
+    {"--path",        set_path,        "path to ask for; default /bytes/1024"                               },
+    {"--expect",      set_expect,      "bytes in each answer's body, or any; default 1024"                  },
+    {"--upload",      set_upload,      "send POST with a body of this many bytes; tunnels: this many"       },
+    {"--crowd",       set_crowd,       "hold this many tunnels until stdin ends, then report"               },
+    {"--active",      set_active,      "of these, exchange at --rate over so many; default 1"               },
+    {"--pacing",      set_pacing,      "poisson (default), even: open loop; closed: capacity"               },
+    {"--rate",        set_rate,        "requests offered per second, open loop; default 100"                },
+    {"--order",       set_order,       "uniform (default): any kubelet; sweep: each in turn, shuffled once" },
+    {"--burst",       set_burst,       "with sweep, ask each kubelet this many times in a row; default 1"   },
+    {"--connections", set_connections, "keep-alive connections to the proxy; default 32"                    },
+    {"--duration",    set_duration,    "seconds to offer load; default 10"                                  },
+    {"--requests",    set_requests,    "stop after this many requests instead"                              },
+    {"--deadline",    set_deadline,    "milliseconds from the intended time to a failure; default 5000"     },
+    {"--seed",        set_seed,        "of arrivals and choice; default 1"                                  },
 };
 
 static bool usage(const char *why, const char *what)
@@ -162,6 +166,7 @@ bool options_parse(int argc, char **argv, struct load_options *ret_options)
         .duration_ns = UINT64_C(10000000000),
         .deadline_ns = UINT64_C(5000000000),
         .expected_bytes = 1024,
+        .crowd_active = 1,
     };
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--self-check") == 0) {
@@ -181,6 +186,10 @@ bool options_parse(int argc, char **argv, struct load_options *ret_options)
     }
     if (!o.self_check && o.proxy.length == 0)
         return usage("missing", "--connect");
+    if (options_tunnels(&o) && (o.expect_count || o.expected_bytes < sizeof(struct target_answer)))
+        return usage("too few bytes for the target's answer", "--expect");
+    if (o.crowd && (!options_tunnels(&o) || o.crowd_active > o.crowd || o.arrivals.pacing == PACING_CLOSED))
+        return usage("needs tunnels, no more active ones than there are, and a rate", "--crowd");
     *ret_options = o;
     return true;
 }

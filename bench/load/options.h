@@ -13,6 +13,8 @@ enum target_style {
     TARGET_HOST_HEADER, /* GET /path, Host: IP:PORT */
     TARGET_HEADER,      /* the same, and X-Target: IP */
     TARGET_PATH,        /* GET /IP/path */
+    TARGET_CONNECT,     /* CONNECT IP:PORT, then an exchange with hawser-target: a tunnel each */
+    TARGET_BARE,        /* the exchange alone, through a relay that dials by itself */
 };
 
 struct load_options {
@@ -26,12 +28,19 @@ struct load_options {
     uint64_t duration_ns;
     uint64_t requests_max; /* 0: until the duration is over */
     uint64_t deadline_ns;
-    uint64_t upload_bytes;   /* 0: GET */
+    uint64_t upload_bytes;   /* 0: GET; of a tunnel: behind the order */
     uint64_t expected_bytes; /* of each answer's body */
     bool expect_count;       /* uploads: the answer's body is the number of bytes that arrived */
+    uint32_t crowd;          /* tunnels to hold open; 0: a run of requests */
+    uint32_t crowd_active;   /* of these, how many carry exchanges */
     bool buckets;
     bool self_check;
 };
 
 bool options_parse(int argc, char **argv, struct load_options *ret_options);
 /* On false the reason has been printed to stderr. */
+
+static inline bool options_tunnels(const struct load_options *o)
+{
+    return o->target == TARGET_CONNECT || o->target == TARGET_BARE;
+}

@@ -85,6 +85,10 @@ void report_print(const struct load_options *o, const struct load_result *r)
            r->body_bytes_in, r->body_bytes_out, cpu_s);
     print_histogram("latency_us", &r->latency, o->buckets);
     print_histogram("lag_us", &r->lag, false);
+    if (options_tunnels(o)) {
+        print_histogram("setup_us", &r->setup, o->buckets);
+        print_histogram("exchange_us", &r->exchange, o->buckets);
+    }
     print_failures(r);
     printf(" \"generator_in_time\": %s}\n", lag_ok ? "true" : "false");
 }

@@ -1,10 +1,13 @@
-/* bench/load/self_check.c — properties of the histogram, of the arrivals and of the answer reader.
- * Run by CTest as `hawser-load --self-check`; fixed seeds, no clock, no socket. */
+/* bench/load/self_check.c — properties of the histogram, of the arrivals, of the answer reader and of
+ * tunnels. Run by CTest as `hawser-load --self-check`; fixed seeds, no clock, no socket. */
 #include "bench/load/self_check.h"
 
 #include "bench/load/answer.h"
 #include "bench/load/arrivals.h"
 #include "bench/load/histogram.h"
+#include "bench/load/link.h"
+#include "bench/load/tunnel.h"
+#include "bench/target.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -169,6 +172,79 @@ static void wrong_answers_are_refused(void)
     }
 }
 
+/* What stands behind the head is surplus: nobody has ordered anything yet. */
+static void the_answer_to_connect_has_no_body(void)
+{
+    static const struct {
+        const char *text;
+        enum answer_result want;
+    } rows[] = {
+        {"HTTP/1.1 200 Connection established\r\n\r\n",           ANSWER_DONE    },
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", ANSWER_DONE    },
+        {"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n",          ANSWER_DONE    },
+        {"HTTP/1.1 200 OK\r\n\r\nhello",                          ANSWER_SURPLUS },
+        {"HTTP/1.1 200 OK\r\n",                                   ANSWER_MORE    },
+        {"SSH-2.0-OpenSSH\r\n\r\n",                               ANSWER_BAD_HEAD},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct answer a = {.to_connect = true};
+        CHECK(answer_feed(&a, rows[i].text, strlen(rows[i].text)) == rows[i].want);
+    }
+}
+
+static void an_order_says_what_follows_and_goes_with_it_if_small(void)
+{
+    const uint64_t uploads[] = {0, 1, 232, 1000, 1001, 1 << 20};
+    for (size_t i = 0; i < sizeof(uploads) / sizeof(uploads[0]); i++) {
+        const struct load_options o = {
+            .target = TARGET_CONNECT, .upload_bytes = uploads[i], .expected_bytes = 1024};
+        struct link *l = calloc(1, sizeof(*l));
+        CHECK(l != NULL);
+        if (!l)
+            return;
+        l->options = &o;
+        tunnel_write_order(l);
+        struct target_order order;
+        memcpy(&order, l->head, sizeof(order));
+        CHECK(order.magic == TARGET_MAGIC && order.up_bytes == uploads[i] && order.down_bytes == 1024);
+        CHECK(l->head_bytes + l->body_left == sizeof(order) + uploads[i]);
+        CHECK(l->head_bytes <= sizeof(l->head));
+        CHECK(uploads[i] > 1000 || l->body_left == 0);
+        free(l);
+    }
+}
+
+static void a_crossed_or_lossy_tunnel_is_told(void)
+{
+    static const struct {
+        struct target_answer said;
+        bool good;
+    } rows[] = {
+        {{0x7f400004, 1, 232}, true },
+        {{0x7f400005, 1, 232}, false},
+        {{0x7f400004, 1, 231}, false},
+        {{0x7f400004, 1, 233}, false},
+    };
+    const struct load_options o = {
+        .target = TARGET_CONNECT, .base_ipv4 = 0x7f400001, .port = 10250, .upload_bytes = 232};
+    struct link *l = calloc(1, sizeof(*l));
+    CHECK(l != NULL);
+    if (!l)
+        return;
+    l->options = &o;
+    l->request.endpoint = 3;
+    tunnel_write_connect(l);
+    l->head[l->head_bytes] = '\0';
+    CHECK(strcmp(l->head, "CONNECT 127.64.0.4:10250 HTTP/1.1\r\nHost: 127.64.0.4:10250\r\n\r\n") == 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char note[100];
+        answer_expect_bytes(&l->answer, sizeof(rows[i].said));
+        CHECK(answer_feed(&l->answer, (const char *)&rows[i].said, sizeof(rows[i].said)) == ANSWER_DONE);
+        CHECK(tunnel_judge(l, note, sizeof(note)) == rows[i].good);
+    }
+    free(l);
+}
+
 int self_check(void)
 {
     buckets_contain_their_values_and_stay_narrow();
@@ -178,6 +254,9 @@ int self_check(void)
     a_sweep_visits_every_endpoint_equally();
     answers_are_read_across_every_split();
     wrong_answers_are_refused();
+    the_answer_to_connect_has_no_body();
+    an_order_says_what_follows_and_goes_with_it_if_small();
+    a_crossed_or_lossy_tunnel_is_told();
     if (failures == 0)
         puts("hawser-load: self-check: all properties hold");
     return failures;

@@ -1,5 +1,5 @@
 """The floors: what the same requests cost without a proxy's work. They speak no TLS and stand before
-hawser-responder instead of the simulated kubelets.
+hawser-responder instead of the simulated kubelets; for tunnels before hawser-target, without any CONNECT.
 
 - relay-epoll: bytes between one Unix and one TCP connection by epoll; every proxy makes at least these calls.
 - relay-rings: the same on Hawser's own engine; what Hawser costs above it is the broker, not its rings.
@@ -15,6 +15,8 @@ def responder(setup):
 class Relay(Peer):
     floor = True
     program = ""
+    transports = ("unix", "tcp")
+    tunnel_target = "bare"
 
     def missing(self):
         return None
@@ -25,8 +27,14 @@ class Relay(Peer):
     def write(self, folder, setup, listen):
         return [self.tools.program(self.program), f"unix:{listen}", self.to(setup)], {}
 
+    def write_tunnels(self, folder, setup, listen):
+        return [self.tools.program(self.program), self.spell(listen), self.spell(f"tcp:{setup.base}:{setup.port}")], {}
+
     def to(self, setup):
-        return responder(setup)
+        return self.spell(responder(setup))
+
+    def spell(self, address):
+        return address
 
 
 class RelayEpoll(Relay):
@@ -38,8 +46,8 @@ class RelayRings(Relay):
     name = "relay-rings"
     program = "hawser-ring-relay"
 
-    def to(self, setup):
-        return responder(setup).removeprefix("tcp:")  # the broker's own spelling of an address
+    def spell(self, address):
+        return address.removeprefix("tcp:")  # the broker's own spelling
 
 
 class Direct(Peer):

@@ -22,6 +22,8 @@ class Setup:
     client_cert: str = ""
     client_key: str = ""
     node_name: str = "node-{:05d}"  # of kubelet 1, 2, …; its certificate has CN system:node:NAME and DNS SAN NAME
+    transport: str = "unix"    # of the proxy's listener; tunnels are also measured over "tcp"
+    tunnels: bool = False      # CONNECT to hawser-target instead of requests to kubelets
     nofile: int = dataclasses.field(default_factory=lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 
     def endpoints(self):
@@ -35,6 +37,9 @@ class Peer:
     name = ""
     target = "absolute"  # hawser-load --target
     floor = False        # a floor is shown beside the proxies and is no proxy: it speaks no TLS
+    requests = True      # takes part in the workloads of requests ...
+    transports = ()      # ... and over these in those of tunnels
+    tunnel_target = "connect"
 
     def __init__(self, tools):
         self.tools = tools  # paths found by prepare.py
@@ -49,6 +54,14 @@ class Peer:
     def write(self, folder, setup, listen):
         """Writes its configuration into `folder`; `listen` is the path of the Unix socket. Returns (argv, env)."""
         raise NotImplementedError
+
+    def write_tunnels(self, folder, setup, listen):
+        """The same for tunnels; `listen` is an address, unix:PATH or tcp:IPV4:PORT."""
+        raise NotImplementedError
+
+    def companions(self, folder, setup):
+        """Programs without which it does not work, each an argv; they run beside the load and are not counted."""
+        return []
 
     def first_line(self, argv):
         out = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout

@@ -17,15 +17,21 @@ enum {
     CONFIG_FILE_BYTES_MAX = 1024 * 1024, /* 15,000 inline node names are about 900 KiB */
     CONFIG_ERROR_MAX = 1024,
     CONFIG_WARNINGS_MAX = 64,
+    CONFIG_ROUTES_MAX = 1024,
+    CONFIG_WORKERS_MAX = 64,      /* as io/worker.h has it */
     CONFIG_NAME_MAX = 63,         /* of a listener, profile or route: an RFC 1123 label */
     CONFIG_ID_UNSET = 0xffffffff, /* owner or group not given: leave as the kernel made it */
 };
 
 enum config_engine { CONFIG_ENGINE_AUTO, CONFIG_ENGINE_URING };
 enum config_action { CONFIG_ALLOW, CONFIG_REFUSE };
-enum config_scheme { CONFIG_SCHEME_HTTP = 1, CONFIG_SCHEME_HTTPS = 2 }; /* bits of a set */
+enum config_scheme { /* bits of a set */
+                     CONFIG_SCHEME_HTTP = 1,
+                     CONFIG_SCHEME_HTTPS = 2,
+                     CONFIG_SCHEME_TUNNEL = 4, /* CONNECT */
+};
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
-enum config_alpn { CONFIG_ALPN_HTTP1, CONFIG_ALPN_NONE };
+enum config_alpn { CONFIG_ALPN_HTTP1, CONFIG_ALPN_H2, CONFIG_ALPN_NONE };
 enum config_log_format { CONFIG_LOG_KEYVALUE, CONFIG_LOG_JSON };
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARN, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
 
@@ -80,14 +86,24 @@ struct config_node_name {
 };
 
 struct config_match {
-    char **hosts, **cidrs, **ports, **listeners;
-    uint32_t host_count, cidr_count, port_count, listener_count;
+    char **hosts, **cidrs, **ports, **listeners, **clients;
+    uint32_t host_count, cidr_count, port_count, listener_count, client_count;
     uint32_t schemes; /* set of enum config_scheme */
 };
 
 /* After loading these are the values in force, inherited ones filled in. 0: no limit. */
 struct config_route_timeouts {
     uint32_t connect_ms, tls_ms, first_byte_ms, queue_ms;
+};
+
+/* TLS inside a tunnel is ended here, with certificates minted by this issuer. */
+struct config_bridge {
+    char *issuer_certificate_file, *issuer_key_file, *client_ca_file;
+    bool key_group_readable;
+    char **allowed_names;
+    uint32_t allowed_name_count;
+    uint32_t certificate_life_ms;
+    enum config_tls_version min_version;
 };
 
 struct config_route {
@@ -99,6 +115,7 @@ struct config_route {
     struct config_node_name *node_names;
     uint32_t node_name_count;
     char *node_name_file;
+    struct config_bridge *bridge; /* NULL: tunnels are opaque */
     struct config_route_timeouts timeouts;
     const struct config_tls_profile *profile; /* tls_profile resolved; NULL when none is named */
     struct config_node_name *file_node_names; /* read from node_name_file */
@@ -113,13 +130,15 @@ struct config_pool {
     uint32_t connections_per_endpoint_max, waiters_per_endpoint_max;
     uint32_t wait_timeout_ms, idle_timeout_ms, age_max_ms, age_jitter_percent;
     uint32_t endpoints_max, dials_in_flight_max, tickets_per_endpoint_max;
+    uint32_t warm_spares;
     struct config_breaker breaker;
 };
 
 struct config_limits {
     uint32_t head_bytes_max, connect_head_bytes_max, response_head_bytes_max, fields_max;
     uint32_t head_timeout_ms, client_idle_timeout_ms;
-    uint32_t connections_max, requests_in_flight_max; /* connections 0: from the descriptor limit */
+    uint32_t connections_max, requests_in_flight_max,
+        tunnels_max; /* connections 0: from the descriptor limit */
     uint32_t body_buffer_bytes;
     uint64_t memory_bytes_max; /* 0: from the memory found at start */
 };
@@ -127,6 +146,11 @@ struct config_limits {
 struct config_timeouts {
     uint32_t resolve_ms, connect_ms, tls_ms, dial_ms, first_byte_ms, drain_ms;
     uint32_t keepalive_ms, tcp_user_timeout_ms;
+    uint32_t tunnel_answer_ms, tunnel_idle_ms, tunnel_speak_first_ms; /* idle 0: no limit */
+};
+
+struct config_http2 {
+    uint32_t streams_max, ping_ms, ping_timeout_ms;
 };
 
 struct config_admin {
@@ -138,7 +162,8 @@ struct config_log {
     enum config_log_format format;
     enum config_log_level level;
     bool access_log;
-    char *file; /* "stderr" or a path */
+    char *file;       /* "stderr" or a path */
+    char *audit_file; /* likewise, or NULL: no audit lines */
 };
 
 struct config {
@@ -152,6 +177,7 @@ struct config {
     struct config_pool pool;
     struct config_limits limits;
     struct config_timeouts timeouts;
+    struct config_http2 http2;
     struct config_admin admin;
     struct config_log log;
 
@@ -192,5 +218,7 @@ void config_print_summary(const struct config *, FILE *);
 /* A few lines for people: listeners, profiles, routes, what is insecure, warnings. */
 void config_dump(const struct config *, FILE *);
 /* The values in force as YAML that loads again. File names only, never their contents. */
+void config_print_text(const char *text, FILE *);
+/* In double quotes and with escapes, which is right for any text in YAML. */
 void config_print_docs(FILE *);
 /* docs/configuration.md, from the table of settings. */

@@ -8,7 +8,6 @@
 
 #include "broker/cidr.h"
 #include "broker/config/config.h"
-#include "broker/config/config_nodes.h"
 #include "broker/config/config_table.h"
 #include "broker/policy.h"
 #include "io/host.h"
@@ -45,8 +44,7 @@ void config_check_warn(struct config_check *check, const char *path, const char 
         config->warnings[config->warning_count++] = copy;
 }
 
-/* Names of listeners, profiles and routes: no two alike. `first` is the name in the first struct. */
-static bool check_names(struct config_check *check, const char *list, char *const *first, size_t stride,
+bool config_check_names(struct config_check *check, const char *list, char *const *first, size_t stride,
                         uint32_t count)
 {
     char path[CONFIG_PATH_MAX];
@@ -155,7 +153,8 @@ static bool check_overlap(struct config_check *check, uint32_t i, uint32_t k)
 static bool check_listeners(struct config_check *check)
 {
     struct config *c = check->config;
-    if (!check_names(check, "listeners", &c->listeners->name, sizeof(*c->listeners), c->listener_count))
+    if (!config_check_names(check, "listeners", &c->listeners->name, sizeof(*c->listeners),
+                            c->listener_count))
         return false;
     for (uint32_t i = 0; i < c->listener_count; i++) {
         if (!check_listener(check, &c->listeners[i], i))
@@ -189,80 +188,12 @@ static bool check_profiles(struct config_check *check)
     struct config *c = check->config;
     if (c->tls_profile_count == 0)
         return true;
-    if (!check_names(check, "tlsProfiles", &c->tls_profiles->name, sizeof(*c->tls_profiles),
-                     c->tls_profile_count))
+    if (!config_check_names(check, "tlsProfiles", &c->tls_profiles->name, sizeof(*c->tls_profiles),
+                            c->tls_profile_count))
         return false;
     for (uint32_t i = 0; i < c->tls_profile_count; i++)
         if (!check_profile(check, &c->tls_profiles[i], i))
             return false;
-    return true;
-}
-
-static bool check_route_profile(struct config_check *check, struct config_route *r, uint32_t index)
-{
-    char path[CONFIG_PATH_MAX];
-    bool https = r->action == CONFIG_ALLOW && (r->match.schemes & CONFIG_SCHEME_HTTPS);
-    snprintf(path, sizeof(path), "routes[%u].tlsProfile", index);
-    if (r->tls_profile) {
-        r->profile = config_profile(check->config, r->tls_profile);
-        if (!r->profile)
-            return config_check_fail(check, path, "found \"%s\", expected the name of one of tlsProfiles",
-                                     r->tls_profile);
-    }
-    if (https && !r->profile)
-        return config_check_fail(check, path,
-                                 "found nothing, expected the name of one of tlsProfiles for https "
-                                 "(or match.schemes: [http])");
-    if (https && !r->insecure && !r->profile->ca_file)
-        return config_check_fail(check, path,
-                                 "found \"%s\" without caFile, expected a profile that has it "
-                                 "(or insecure: true on this route)",
-                                 r->tls_profile);
-    if (https && r->insecure) {
-        snprintf(path, sizeof(path), "routes[%u].insecure", index);
-        config_check_warn(check, path, "found true: nobody is verified on route \"%s\"", r->name);
-    }
-    return true;
-}
-
-static bool check_route_listeners(struct config_check *check, const struct config_route *r, uint32_t index)
-{
-    char path[CONFIG_PATH_MAX];
-    for (uint32_t i = 0; i < r->match.listener_count; i++) {
-        uint32_t k = 0;
-        while (k < check->config->listener_count &&
-               strcmp(check->config->listeners[k].name, r->match.listeners[i]) != 0)
-            k++;
-        if (k < check->config->listener_count)
-            continue;
-        snprintf(path, sizeof(path), "routes[%u].match.listeners[%u]", index, i);
-        return config_check_fail(check, path, "found \"%s\", expected the name of one of listeners",
-                                 r->match.listeners[i]);
-    }
-    return true;
-}
-
-static void inherit(uint32_t *value, uint32_t from)
-{
-    if (*value == CONFIG_INHERIT)
-        *value = from;
-}
-
-static bool check_routes(struct config_check *check)
-{
-    struct config *c = check->config;
-    if (!check_names(check, "routes", &c->routes->name, sizeof(*c->routes), c->route_count))
-        return false;
-    for (uint32_t i = 0; i < c->route_count; i++) {
-        struct config_route *r = &c->routes[i];
-        if (!check_route_profile(check, r, i) || !check_route_listeners(check, r, i) ||
-            !config_nodes_check(check, i))
-            return false;
-        inherit(&r->timeouts.connect_ms, c->timeouts.connect_ms);
-        inherit(&r->timeouts.tls_ms, c->timeouts.tls_ms);
-        inherit(&r->timeouts.first_byte_ms, c->timeouts.first_byte_ms);
-        inherit(&r->timeouts.queue_ms, c->pool.wait_timeout_ms);
-    }
     return true;
 }
 
@@ -312,8 +243,10 @@ static bool check_admin(struct config_check *check)
 
 bool config_check(struct config_check *check)
 {
-    if (check->config->workers == 0)
-        check->config->workers = host_cpus();
-    return check_listeners(check) && check_profiles(check) && check_routes(check) && check_numbers(check) &&
-           check_admin(check) && !check->report->no_memory;
+    if (check->config->workers == 0) {
+        uint32_t cpus = host_cpus();
+        check->config->workers = cpus < CONFIG_WORKERS_MAX ? cpus : CONFIG_WORKERS_MAX;
+    }
+    return check_listeners(check) && check_profiles(check) && config_check_routes(check) &&
+           check_numbers(check) && check_admin(check) && !check->report->no_memory;
 }

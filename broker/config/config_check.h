@@ -16,9 +16,14 @@ struct config_check {
 
 bool config_check(struct config_check *);
 /* Resolves references and inherited values in the configuration on the way; opens no socket. */
+bool config_check_routes(struct config_check *);
+/* The part of it about routes: after listeners and profiles. */
 bool config_check_files(struct config_check *);
 /* Certificates, keys, tokens, node names; users and groups. */
 
+bool config_check_names(struct config_check *, const char *list, char *const *first, size_t stride,
+                        uint32_t count);
+/* Of listeners, profiles and routes: no two alike. `first` is the name in the first struct. */
 PRINTF(3, 4) bool config_check_fail(struct config_check *, const char *path, const char *format, ...);
 /* "found X, expected Y" about the value at `path`. Always false. */
 PRINTF(3, 4) void config_check_warn(struct config_check *, const char *path, const char *format, ...);

@@ -103,6 +103,15 @@ static bool check_profile(struct config_check *check, const struct config_tls_pr
                  tls_file_check_token(p->bearer_token_file, p->key_group_readable, &finding), &finding);
 }
 
+static bool check_bridge(struct config_check *check, const struct config_bridge *b, uint32_t i)
+{
+    return check_certificate(check, at("routes[%u].bridge.issuerCertificateFile", i),
+                             b->issuer_certificate_file, TLS_FILE_ISSUER) &&
+           check_key(check, at("routes[%u].bridge.issuerKeyFile", i), b->issuer_key_file,
+                     b->issuer_certificate_file, b->key_group_readable) &&
+           check_ca(check, at("routes[%u].bridge.clientCaFile", i), b->client_ca_file);
+}
+
 bool config_check_files(struct config_check *check)
 {
     struct config *c = check->config;
@@ -112,8 +121,10 @@ bool config_check_files(struct config_check *check)
     for (uint32_t i = 0; i < c->tls_profile_count; i++)
         if (!check_profile(check, &c->tls_profiles[i], i))
             return false;
-    for (uint32_t i = 0; i < c->route_count; i++)
-        if (!config_nodes_read(check, i))
+    for (uint32_t i = 0; i < c->route_count; i++) {
+        const struct config_bridge *bridge = c->routes[i].bridge;
+        if ((bridge && !check_bridge(check, bridge, i)) || !config_nodes_read(check, i))
             return false;
+    }
     return !check->report->no_memory;
 }

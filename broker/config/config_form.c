@@ -6,6 +6,7 @@
 #include <sys/un.h>
 
 #include "broker/cidr.h"
+#include "broker/client.h"
 #include "broker/host_pattern.h"
 
 #define LOWER  "abcdefghijklmnopqrstuvwxyz"
@@ -79,6 +80,7 @@ bool config_form_matches(enum config_form form, const char *text)
     struct cidr cidr;
     struct port_range range;
     struct host_pattern pattern;
+    struct client_pattern client;
     switch (form) {
     case FORM_ANY: return true;
     case FORM_NAME: return is_name(text);
@@ -93,6 +95,8 @@ bool config_form_matches(enum config_form form, const char *text)
     case FORM_HOST: return ip_parse(text, &ip) || host_name_is_valid(text);
     case FORM_NODE_NAME: return is_node_name(text);
     case FORM_CLIENT_NAME: return is_client_name(text);
+    case FORM_CLIENT:
+        return client_pattern_parse(text, &client) && (client.kind != CLIENT_BY_NAME || is_client_name(text));
     case FORM_LOG_FILE: return strcmp(text, "stderr") == 0 || (text[0] == '/' && is_file(text));
     }
     ASSERT(false && "a form of the table");

@@ -17,6 +17,7 @@
     X(HOST, "a host name or an address")                                                                     \
     X(NODE_NAME, "a node's name: lower-case letters, digits, '-' and '.'")                                   \
     X(CLIENT_NAME, "a common name, a DNS name or '*.domain'")                                                \
+    X(CLIENT, "a common name, a DNS name, '*.domain', uid:N or gid:N")                                       \
     X(LOG_FILE, "stderr or an absolute path")
 
 enum config_form {

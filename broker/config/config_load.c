@@ -110,6 +110,7 @@ const char *config_alpn_text(enum config_alpn alpn)
 {
     switch (alpn) {
     case CONFIG_ALPN_HTTP1: return "http/1.1";
+    case CONFIG_ALPN_H2: return "h2,http/1.1";
     case CONFIG_ALPN_NONE: return NULL;
     }
     ASSERT(false && "an ALPN choice");

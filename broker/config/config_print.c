@@ -8,8 +8,7 @@
 #include "broker/config/config.h"
 #include "broker/config/config_table.h"
 
-/* Double quotes and escapes are right for any text in YAML. */
-static void print_text(const char *text, FILE *out)
+void config_print_text(const char *text, FILE *out)
 {
     fputc('"', out);
     for (; *text; text++) {
@@ -59,7 +58,7 @@ static void print_sequence(const struct config_row *row, const char *data, unsig
         print_indent(depth + 1, out);
         fputs("- ", out);
         if (row->entry == CONFIG_STRING)
-            print_text(*(char *const *)(const void *)entry, out);
+            config_print_text(*(char *const *)(const void *)entry, out);
         else if (row->entry == CONFIG_UINT)
             fprintf(out, "%" PRIu32, *(const uint32_t *)(const void *)entry);
         else
@@ -96,12 +95,12 @@ static void print_value(const struct config_row *row, const char *data, unsigned
     case CONFIG_BOOL: fprintf(out, " %s\n", *(const bool *)member ? "true" : "false"); return;
     case CONFIG_STRING:
         fputc(' ', out);
-        print_text(pointer(member), out);
+        config_print_text(pointer(member), out);
         fputc('\n', out);
         return;
     case CONFIG_ENUM:
         fputc(' ', out);
-        print_text(config_word_text(row->words, (uint32_t)number(row, member)), out);
+        config_print_text(config_word_text(row->words, (uint32_t)number(row, member)), out);
         fputc('\n', out);
         return;
     case CONFIG_SET:
@@ -175,17 +174,22 @@ static void summarise_route(const struct config_route *r, FILE *out)
     fprintf(out, "  route %s: %s ", r->name, r->action == CONFIG_ALLOW ? "allow" : "refuse");
     print_set(
         (const struct config_word[]){
-            {"http",  CONFIG_SCHEME_HTTP },
-            {"https", CONFIG_SCHEME_HTTPS},
-            {NULL,    0                  }
+            {"http",   CONFIG_SCHEME_HTTP  },
+            {"https",  CONFIG_SCHEME_HTTPS },
+            {"tunnel", CONFIG_SCHEME_TUNNEL},
+            {NULL,     0                   }
     },
         m->schemes, out);
     if (m->host_count + m->cidr_count == 0)
         fputs(" to anywhere", out);
     else
         fprintf(out, " to %" PRIu32 " host pattern(s), %" PRIu32 " block(s)", m->host_count, m->cidr_count);
+    if (m->client_count > 0)
+        fprintf(out, ", for %" PRIu32 " client pattern(s)", m->client_count);
     if (r->profile)
         fprintf(out, ", profile %s", r->profile->name);
+    if (r->bridge)
+        fprintf(out, ", BRIDGE: TLS in tunnels ends here, issuer %s", r->bridge->issuer_certificate_file);
     if (r->node_name_count + r->file_node_name_count > 0)
         fprintf(out, ", %" PRIu32 " node name(s)", r->node_name_count + r->file_node_name_count);
     fputs(r->insecure ? ", INSECURE: nobody is verified\n" : "\n", out);

@@ -67,9 +67,10 @@ static const struct config_word actions[] = {
     {NULL,     0            }
 };
 static const struct config_word schemes[] = {
-    {"http",  CONFIG_SCHEME_HTTP },
-    {"https", CONFIG_SCHEME_HTTPS},
-    {NULL,    0                  }
+    {"http",   CONFIG_SCHEME_HTTP  },
+    {"https",  CONFIG_SCHEME_HTTPS },
+    {"tunnel", CONFIG_SCHEME_TUNNEL},
+    {NULL,     0                   }
 };
 static const struct config_word tls_versions[] = {
     {"1.2", CONFIG_TLS_1_2},
@@ -78,6 +79,7 @@ static const struct config_word tls_versions[] = {
 };
 static const struct config_word alpns[] = {
     {"http/1.1", CONFIG_ALPN_HTTP1},
+    {"h2",       CONFIG_ALPN_H2   },
     {"none",     CONFIG_ALPN_NONE },
     {NULL,       0                }
 };
@@ -181,7 +183,8 @@ static const struct config_row tls_profile_rows[] = {
     ROW(ENUM(config_tls_profile, min_version, "minVersion", tls_versions), .value = CONFIG_TLS_1_2,
         .help = "Oldest TLS version offered.", .source = "kubelet default"),
     ROW(ENUM(config_tls_profile, alpn, "alpn", alpns), .value = CONFIG_ALPN_HTTP1,
-        .help = "Protocol offered in ALPN.", .source = "kubelets choose HTTP/2 if they may"),
+        .help = "What is offered in ALPN; h2: HTTP/2 where the destination speaks it, else HTTP/1.1.",
+        .source = "kubelets choose HTTP/2 if they may"),
     ROW(BOOL(config_tls_profile, resumption, "resumption"), .value = 1,
         .help =
             "Take session tickets and offer them again. A resumed connection is verified like a new one."),
@@ -199,10 +202,17 @@ static const struct config_row match_rows[] = {
                 "addresses when they lie inside those."),
     ROW(SEQUENCE(config_match, ports, port_count, "ports", CONFIG_STRING), .form = FORM_PORTS, .max = 64,
         .help = "Ports and ranges of ports; absent: all."),
-    ROW(SET(config_match, schemes, "schemes", schemes), .value = CONFIG_SCHEME_HTTPS, .max = 2,
-        .help = "Schemes of requests.", .source = "plain HTTP leaves only where it is named"),
+    ROW(SET(config_match, schemes, "schemes", schemes), .value = CONFIG_SCHEME_HTTPS, .max = 3,
+        .help = "Schemes of requests; tunnel: CONNECT.",
+        .source = "plain HTTP and tunnels leave only where they are named"),
     ROW(SEQUENCE(config_match, listeners, listener_count, "listeners", CONFIG_STRING), .form = FORM_NAME,
         .max = 64, .help = "Names of listeners the request came in on; absent: all."),
+    ROW(SEQUENCE(config_match, clients, client_count, "clients", CONFIG_STRING), .form = FORM_CLIENT,
+        .min = 1, .max = 256,
+        .help =
+            "Clients that may take the route: a common name or DNS name of the client's certificate, as in "
+            "allowedNames, or uid:N and gid:N of a process at a Unix socket; absent: all that may use "
+            "the listener."),
     END,
 };
 
@@ -227,6 +237,32 @@ static const struct config_row route_timeout_rows[] = {
     END,
 };
 
+static const struct config_row bridge_rows[] = {
+    ROW(STRING(config_bridge, issuer_certificate_file, "issuerCertificateFile"), .form = FORM_FILE,
+        .required = true,
+        .help = "CA certificate and its chain, PEM, issuer first, that signs a server certificate for each "
+                "destination. Clients of the bridge must trust it, nobody else should."),
+    ROW(STRING(config_bridge, issuer_key_file, "issuerKeyFile"), .form = FORM_FILE, .required = true,
+        .help = "Its private key, PEM, without passphrase; may be the same file. Refused when everybody can "
+                "read it."),
+    ROW(BOOL(config_bridge, key_group_readable, "keyGroupReadable"),
+        .help = "The group is meant to read issuerKeyFile: do not warn about it."),
+    ROW(STRING(config_bridge, client_ca_file, "clientCaFile"), .form = FORM_FILE, .required = true,
+        .help = "CA certificates that client certificates inside the tunnel must chain to. A client without "
+                "a certificate is refused."),
+    ROW(SEQUENCE(config_bridge, allowed_names, allowed_name_count, "allowedNames", CONFIG_STRING),
+        .form = FORM_CLIENT_NAME, .min = 1, .max = 256, .required = true,
+        .help = "Clients inside the tunnel that may use the bridge, by the common name or a DNS name of "
+                "their certificate. '*.domain' stands for one label before the domain."),
+    ROW(UINT(config_bridge, certificate_life_ms, "certificateLifeMs"), .min = 600000, .max = 2592000000,
+        .value = 86400000, .unit = "ms",
+        .help = "Life of a minted certificate; never longer than the issuer's.",
+        .source = "a day: clients' clocks may be off by minutes, and a lost key is of use for hours only"),
+    ROW(ENUM(config_bridge, min_version, "minVersion", tls_versions), .value = CONFIG_TLS_1_2,
+        .help = "Oldest TLS version accepted inside the tunnel.", .source = "kube-apiserver's own default"),
+    END,
+};
+
 static const struct config_row route_rows[] = {
     ROW(STRING(config_route, name, "name"), .form = FORM_NAME, .required = true,
         .help = "Name in logs and metrics; no two alike."),
@@ -235,7 +271,7 @@ static const struct config_row route_rows[] = {
     ROW(ENUM(config_route, action, "action", actions), .value = CONFIG_ALLOW,
         .help = "What happens to a request that matches. A request no route matches is refused."),
     ROW(STRING(config_route, tls_profile, "tlsProfile"), .form = FORM_NAME,
-        .help = "Name of the TLS profile for https. Required when the route allows https."),
+        .help = "Name of the TLS profile for https. Required when the route allows https or has a bridge."),
     ROW(BOOL(config_route, insecure, "insecure"), .help = "Do not verify who answers on this route, whatever "
                                                           "the profile says. Logged at start and counted."),
     ROW(SEQUENCE(config_route, node_names, node_name_count, "nodeNames", CONFIG_MAPPING),
@@ -243,6 +279,10 @@ static const struct config_row route_rows[] = {
         .source = "15,000 nodes and some air"),
     ROW(STRING(config_route, node_name_file, "nodeNameFile"), .form = FORM_FILE,
         .help = "File with lines ADDRESS NAME, in addition to nodeNames; '#' begins a comment."),
+    ROW(OPTIONAL(config_route, bridge, "bridge", bridge_rows),
+        .help = "End TLS inside tunnels here, and send the requests in them over pooled connections with "
+                "tlsProfile. Absent: tunnels of this route are opaque. Read docs/security.md first.",
+        .source = "off: the broker sees what passes only where it is asked to"),
     ROW(MAPPING(config_route, timeouts, "timeouts", route_timeout_rows), .help = "Deadlines of this route."),
     END,
 };
@@ -288,6 +328,9 @@ static const struct config_row pool_rows[] = {
         .unit = "tickets",
         .help = "Session tickets kept for an endpoint, the newest first; each is used once.",
         .source = "Go's server sends one a connection, OpenSSL's two"),
+    ROW(UINT(config_pool, warm_spares, "warmSpares"), .max = 2, .value = 0, .unit = "connections",
+        .help = "Connected sockets kept ready for tunnels to each recently used endpoint.",
+        .source = "none: a node sees connections nobody asked for"),
     ROW(MAPPING(config_pool, breaker, "breaker", breaker_rows),
         .help = "When an endpoint that fails is left alone."),
     END,
@@ -315,6 +358,10 @@ static const struct config_row limit_rows[] = {
         .value = 16384, .unit = "requests",
         .help = "Requests under way in the process; the next is refused with 503.",
         .source = "guess; a log stream of every node of a large cluster"),
+    ROW(UINT(config_limits, tunnels_max, "tunnelsMax"), .min = 1, .max = 1048576, .value = 65536,
+        .unit = "tunnels",
+        .help = "Tunnels open in the process, upgrades included; the next is refused with 503.",
+        .source = "guess; two descriptors each of the 131,072 that are asked for at start"),
     ROW(UINT(config_limits, body_buffer_bytes, "bodyBufferBytes"), .min = 16384, .max = 16777216,
         .value = 262144, .unit = "bytes", .help = "Bytes held for one direction of an exchange or tunnel.",
         .source = "plan"),
@@ -347,6 +394,29 @@ static const struct config_row timeout_rows[] = {
         .help = "A connection whose sent bytes are not acknowledged for so long is lost; 0: the kernel's 15 "
                 "minutes.",
         .source = "plan"),
+    ROW(UINT(config_timeouts, tunnel_answer_ms, "tunnelAnswerMs"), .min = 100, .max = 9500, .value = 5000,
+        .unit = "ms", .help = "From CONNECT to its answer, whatever the dial does; then 504.",
+        .source = "kube-apiserver waits for the answer without a limit; it must come in under 10 s"),
+    ROW(UINT(config_timeouts, tunnel_idle_ms, "tunnelIdleMs"), .max = 604800000, .value = 0, .unit = "ms",
+        .help = "A tunnel without a byte either way is closed; 0: no limit.",
+        .source = "exec sessions are silent for hours; TCP keepalive finds the dead ones"),
+    ROW(UINT(config_timeouts, tunnel_speak_first_ms, "tunnelSpeakFirstMs"), .max = 1000, .value = 5,
+        .unit = "ms",
+        .help = "A destination's first bytes are held back so long behind the 200, unless the client speaks "
+                "before.",
+        .source = "kube-apiserver drops a tunnel whose bytes come with the 200; a scheduling delay and some"),
+    END,
+};
+
+static const struct config_row http2_rows[] = {
+    ROW(UINT(config_http2, streams_max, "streamsMax"), .min = 1, .max = 1000, .value = 250, .unit = "streams",
+        .help = "Requests and tunnels at a time on one client connection.", .source = "Go's server"),
+    ROW(UINT(config_http2, ping_ms, "pingMs"), .min = 1000, .max = 3600000, .value = 30000, .unit = "ms",
+        .help = "An upstream connection on which nothing came for so long is asked by PING.",
+        .source = "kube-apiserver's ReadIdleTimeout"),
+    ROW(UINT(config_http2, ping_timeout_ms, "pingTimeoutMs"), .min = 100, .max = 600000, .value = 15000,
+        .unit = "ms", .help = "Without an answer to it for so long the connection is lost.",
+        .source = "kube-apiserver's PingTimeout"),
     END,
 };
 
@@ -368,6 +438,10 @@ static const struct config_row log_rows[] = {
         .help = "One line for every request and tunnel."),
     ROW(STRING(config_log, file, "file"), .form = FORM_LOG_FILE, .text = "stderr", .restart = true,
         .help = "stderr, or a file that is appended to."),
+    ROW(STRING(config_log, audit_file, "auditFile"), .form = FORM_LOG_FILE, .restart = true,
+        .help =
+            "Where one line for every tunnel, upgrade and refused request goes: stderr, or a file that is "
+            "made with mode 0600 and appended to; absent: nowhere."),
     END,
 };
 
@@ -375,8 +449,8 @@ const struct config_row config_rows[] = {
     ROW(ENUM(config, api_version, "apiVersion", api_versions), .required = true,
         .help = "Version of this format."),
     ROW(ENUM(config, kind, "kind", kinds), .required = true, .help = "What the file is."),
-    ROW(UINT(config, workers, "workers"), .max = 256, .value = 0,
-        .text = "0 (number of CPUs the process may use)", .unit = "threads", .restart = true,
+    ROW(UINT(config, workers, "workers"), .max = CONFIG_WORKERS_MAX, .value = 0,
+        .text = "0 (number of CPUs the process may use, at most 64)", .unit = "threads", .restart = true,
         .help = "Worker threads, each with a core and a ring of its own."),
     ROW(ENUM(config, engine, "engine", engines), .value = CONFIG_ENGINE_AUTO, .restart = true,
         .help = "How bytes move; auto takes the best that works here."),
@@ -386,10 +460,12 @@ const struct config_row config_rows[] = {
         .rows = tls_profile_rows, .max = 64,
         .help = "Who upstreams must prove to be, and who the broker is to them."),
     ROW(SEQUENCE(config, routes, route_count, "routes", CONFIG_MAPPING), .rows = route_rows, .min = 1,
-        .max = 1024, .required = true, .help = "Where requests may go; the first that matches decides."),
+        .max = CONFIG_ROUTES_MAX, .required = true,
+        .help = "Where requests may go; the first that matches decides."),
     ROW(MAPPING(config, pool, "pool", pool_rows), .help = "Upstream connections."),
     ROW(MAPPING(config, limits, "limits", limit_rows), .help = "What clients and upstreams may cost."),
     ROW(MAPPING(config, timeouts, "timeouts", timeout_rows), .help = "Deadlines."),
+    ROW(MAPPING(config, http2, "http2", http2_rows), .help = "HTTP/2 towards clients and upstreams."),
     ROW(MAPPING(config, admin, "admin", admin_rows), .help = "Health, metrics and status."),
     ROW(MAPPING(config, log, "log", log_rows), .help = "Logs."),
     END,

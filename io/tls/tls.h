@@ -19,6 +19,7 @@
 #include "io/stream.h"
 
 struct tls_context;
+struct tls_roots;
 struct worker;
 
 enum {
@@ -30,12 +31,25 @@ enum {
 
 enum tls_role { TLS_CLIENT, TLS_SERVER };
 
+/* Certificates and the key of the first as DER. Only lent. That they belong together is the caller's promise:
+ * to find out would cost several times what the context does; a handshake fails otherwise. */
+struct tls_own_identity {
+    const uint8_t *chain; /* one certificate behind the other, leaf first */
+    size_t chain_len;
+    const uint8_t *key; /* RSA or EC, PKCS#8 or the traditional form */
+    size_t key_len;
+};
+
 struct tls_context_options {
     enum tls_role role;
     const char *ca_file; /* client: roots; server: roots for client certificates, NULL: none is asked for */
+    struct tls_roots *roots;      /* in place of ca_file: read before, and shared with other contexts */
     const char *certificate_file; /* own chain, leaf first; with key_file or neither */
     const char *key_file;
-    const char *alpn; /* comma separated, in order of preference; NULL: no ALPN */
+    const struct tls_own_identity *own; /* in place of both files, whose names then only stand in messages */
+    /* Comma separated, in order of preference; NULL: no ALPN. A server takes a client that offers none, and
+     * refuses one that offers nothing of these. */
+    const char *alpn;
     bool allow_tls12;
     bool insecure;   /* client: accept any certificate. The caller logs and counts it. */
     bool resumption; /* client: take and offer tickets. A server issues none. */
@@ -74,7 +88,7 @@ struct tls_info {
                             < 5.7.6) */
     const char *version; /* "TLSv1.3" */
     const char *cipher;
-    char alpn[16];                 /* negotiated, or "" */
+    char alpn[16];                 /* negotiated; "": nothing was, which counts as http/1.1 */
     char peer_cn[TLS_NAME_MAX];    /* "" when the peer showed no certificate */
     char peer_names[TLS_NAME_MAX]; /* subject O and SANs as text, for logs; cut when long */
     char detail[TLS_NAME_MAX];     /* of a failure: which check, what was presented, what was expected */
@@ -88,6 +102,13 @@ struct stream *tls_connect(struct worker *, struct stream **lower, struct tls_co
                            const struct tls_expect *, const uint8_t *ticket, size_t ticket_len,
                            void (*on_ticket)(struct stream *, const uint8_t *ticket, size_t len));
 struct stream *tls_accept(struct worker *, struct stream **lower, struct tls_context *);
+/* Over a stream that had another owner: what that owner was given and has to pass on. Both directly after
+ * tls_accept(), before the turn ends. What it sent and was not yet told of as `sent` is released here. A
+ * stream whose end was told already cannot be taken over. */
+void tls_accept_early(struct stream *, struct seg);
+/* Takes the segment: bytes that came before, in order. */
+void tls_accept_credit(struct stream *, uint32_t bytes);
+/* Credit that was granted below and not used: so much less is granted now. */
 const struct tls_info *tls_stream_info(const struct stream *);
 
 bool tls_peer_has_name(const struct stream *, bool (*match)(const char *name, void *arg), void *arg);

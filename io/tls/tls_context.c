@@ -15,15 +15,11 @@
 #include "io/tls/tls_crypto.h"
 #include "io/tls/tls_pem.h"
 #include "io/tls/tls_record.h"
+#include "io/tls/tls_roots.h"
 
 static const char suites[] = "TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384:"
                              "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
                              "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
-
-enum { RSA_BITS_MIN = 2048 }; /* CA/Browser Forum baseline requirements, section 6.1.5 */
-
-/* The answers of an ALPN callback, as in RFC 7301 and OpenSSL's interface, which wolfSSL takes over. */
-enum { ALPN_CHOSEN = 0, ALPN_REFUSED = 2 };
 
 int tls_global_init(void)
 {
@@ -56,69 +52,49 @@ void tls_thread_fini(void)
     wolfSSL_ERR_remove_thread_state(NULL);
 }
 
-static const char *library_text(int code)
+const char *tls_library_text(int code)
 {
     const char *text = wolfSSL_ERR_reason_error_string((unsigned long)code);
     return text ? text : "unknown error";
 }
 
-/* Our preference decides. A client that offers nothing of ours is refused, as RFC 7301 section 3.2 asks. */
-static int on_alpn(WOLFSSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
-                   unsigned in_len, void *arg)
+static int set_roots(struct tls_context *c, const struct tls_context_options *o, struct tls_detail d)
 {
-    (void)ssl;
-    const struct tls_context *c = arg;
-    for (const char *p = c->alpn; *p;) {
-        size_t len = strcspn(p, ",");
-        for (unsigned i = 0; i < in_len && i + 1 + in[i] <= in_len; i += 1u + in[i]) {
-            if (in[i] == len && memcmp(in + i + 1, p, len) == 0) {
-                *out = in + i + 1;
-                *out_len = in[i];
-                return ALPN_CHOSEN;
-            }
-        }
-        p += len + (p[len] == ',');
-    }
-    return ALPN_REFUSED;
-}
-
-static const char *take_root(void *arg, const uint8_t *der, size_t len)
-{
-    struct tls_context *c = arg;
-    int code = wolfSSL_CTX_load_verify_buffer(c->wolfssl, der, (long)len, WOLFSSL_FILETYPE_ASN1);
-    return code == WOLFSSL_SUCCESS ? NULL : library_text(code);
-}
-
-static int set_roots(struct tls_context *c, const char *path, struct tls_detail d)
-{
-    struct tls_pem roots;
-    int err = tls_pem_read(path, &roots, d);
+    struct tls_roots *roots = NULL;
+    if (!o->roots && !o->ca_file)
+        return 0;
+    int err = o->roots ? 0 : tls_roots_new(o->ca_file, &roots, d.text, d.size);
     if (err)
         return err;
-    err = tls_pem_take_roots(&roots, &(struct tls_roots_taker){take_root, c}, d);
-    tls_pem_free(&roots);
-    return err;
+    bool given = tls_roots_give(o->roots ? o->roots : roots, c->wolfssl);
+    tls_roots_unref(&roots); /* the context has its own reference */
+    if (given)
+        return 0;
+    tls_detail_set(d, "out of memory");
+    return -ENOMEM;
 }
 
 static int give_identity(struct tls_context *c, const struct tls_pem *chain, const struct tls_pem *key,
-                         struct tls_detail d)
+                         int format, struct tls_detail d)
 {
-    int code = wolfSSL_CTX_use_certificate_chain_buffer(c->wolfssl, chain->bytes, (long)chain->len);
+    int code = wolfSSL_CTX_use_certificate_chain_buffer_format(c->wolfssl, chain->bytes, (long)chain->len,
+                                                               format);
     if (code != WOLFSSL_SUCCESS) {
         tls_detail_set(d, "%s: not usable as a certificate chain: %s, expected the leaf first", chain->path,
-                       library_text(code));
+                       tls_library_text(code));
         return -EINVAL;
     }
-    code = wolfSSL_CTX_use_PrivateKey_buffer(c->wolfssl, key->bytes, (long)key->len, WOLFSSL_FILETYPE_PEM);
+    code = wolfSSL_CTX_use_PrivateKey_buffer(c->wolfssl, key->bytes, (long)key->len, format);
     if (code != WOLFSSL_SUCCESS) {
         tls_detail_set(d, "%s: not usable as a private key: %s, expected RSA (2048 bits or more) or EC",
-                       key->path, library_text(code));
+                       key->path, tls_library_text(code));
         return -EINVAL;
     }
     return 0;
 }
 
-static int set_identity(struct tls_context *c, const struct tls_context_options *o, struct tls_detail d)
+static int set_identity_of_files(struct tls_context *c, const struct tls_context_options *o,
+                                 struct tls_detail d)
 {
     struct tls_pem chain = {0}, key = {0};
     int err = tls_pem_read(o->certificate_file, &chain, d);
@@ -127,10 +103,21 @@ static int set_identity(struct tls_context *c, const struct tls_context_options 
     if (!err)
         err = tls_pem_check_identity(&chain, &key, d);
     if (!err)
-        err = give_identity(c, &chain, &key, d);
+        err = give_identity(c, &chain, &key, WOLFSSL_FILETYPE_PEM, d);
     tls_pem_free(&chain);
     tls_pem_free(&key);
     return err;
+}
+
+static int set_identity(struct tls_context *c, const struct tls_context_options *o, struct tls_detail d)
+{
+    static const char unnamed[] = "identity in memory";
+    if (!o->own)
+        return o->certificate_file ? set_identity_of_files(c, o, d) : 0;
+    struct tls_pem chain = {o->certificate_file ? o->certificate_file : unnamed, (uint8_t *)o->own->chain,
+                            o->own->chain_len};
+    struct tls_pem key = {o->key_file ? o->key_file : unnamed, (uint8_t *)o->own->key, o->own->key_len};
+    return give_identity(c, &chain, &key, WOLFSSL_FILETYPE_ASN1, d);
 }
 
 static WOLFSSL_METHOD *method_of(const struct tls_context_options *o)
@@ -150,16 +137,14 @@ static bool set_protocol(struct tls_context *c, const struct tls_context_options
         wolfSSL_CTX_set_cipher_list(w, suites) != WOLFSSL_SUCCESS ||
         wolfSSL_CTX_set_groups(w, groups, ARRAY_SIZE(groups)) != WOLFSSL_SUCCESS ||
         wolfSSL_CTX_SetMinVersion(w, o->allow_tls12 ? WOLFSSL_TLSV1_2 : WOLFSSL_TLSV1_3) != WOLFSSL_SUCCESS ||
-        wolfSSL_CTX_SetMinRsaKey_Sz(w, RSA_BITS_MIN) != WOLFSSL_SUCCESS)
+        wolfSSL_CTX_SetMinRsaKey_Sz(w, TLS_RSA_BITS_MIN) != WOLFSSL_SUCCESS)
         return false;
     wolfSSL_CTX_set_session_cache_mode(w, WOLFSSL_SESS_CACHE_OFF);
-    tls_record_wolfssl_set_callbacks(w);
+    tls_record_wolfssl_set_callbacks(w, c);
     if (tls_crypto_hkdf_extract())
         wolfSSL_CTX_SetHKDFExtractCb(w, tls_crypto_hkdf_extract());
     if (tls_crypto_hkdf_expand())
         wolfSSL_CTX_SetHKDFExpandLabelCb(w, tls_crypto_hkdf_expand());
-    if (c->role == TLS_SERVER && c->alpn)
-        wolfSSL_CTX_set_alpn_select_cb(w, on_alpn, c);
     if (c->role == TLS_SERVER) /* a resumed client would come without its certificate (measured) */
         return wolfSSL_CTX_no_ticket_TLSv13(w) == 0 && wolfSSL_CTX_NoTicketTLSv12(w) == WOLFSSL_SUCCESS;
     return !c->resumption || wolfSSL_CTX_UseSessionTicket(w) == WOLFSSL_SUCCESS;
@@ -175,12 +160,12 @@ static int verify_mode(const struct tls_context *c)
 
 static int check_options(const struct tls_context_options *o, struct tls_detail d)
 {
-    if (!o->certificate_file != !o->key_file)
+    if (!o->own && !o->certificate_file != !o->key_file)
         tls_detail_set(d, "%s is given alone, expected a certificate and its key or neither",
                        o->certificate_file ? o->certificate_file : o->key_file);
-    else if (o->role == TLS_SERVER && !o->certificate_file)
+    else if (o->role == TLS_SERVER && !o->own && !o->certificate_file)
         tls_detail_set(d, "a TLS server needs a certificate and its key, found neither");
-    else if (o->role == TLS_CLIENT && !o->insecure && !o->ca_file)
+    else if (o->role == TLS_CLIENT && !o->insecure && !o->ca_file && !o->roots)
         tls_detail_set(d, "a TLS client needs a file of trust roots, found none");
     else
         return 0;
@@ -201,8 +186,8 @@ static int context_build(struct tls_context *c, const struct tls_context_options
                "with TLS 1.3, X25519 and AES-GCM");
         return -EINVAL;
     }
-    int err = o->ca_file ? set_roots(c, o->ca_file, d) : 0;
-    if (!err && o->certificate_file)
+    int err = set_roots(c, o, d);
+    if (!err)
         err = set_identity(c, o, d);
     if (!err)
         wolfSSL_CTX_set_verify(c->wolfssl, verify_mode(c), NULL);
@@ -225,7 +210,7 @@ int tls_context_new(const struct tls_context_options *o, struct tls_context **re
     c->role = o->role;
     c->insecure = o->insecure;
     c->resumption = o->role == TLS_CLIENT && o->resumption;
-    c->needs_client_certificate = o->role == TLS_SERVER && o->ca_file;
+    c->needs_client_certificate = o->role == TLS_SERVER && (o->ca_file || o->roots);
     err = context_build(c, o, d);
     if (err) {
         tls_context_unref(&c);

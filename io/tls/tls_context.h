@@ -5,6 +5,8 @@
 
 #include "io/tls/tls.h"
 
+enum { TLS_RSA_BITS_MIN = 2048 }; /* CA/Browser Forum baseline requirements, section 6.1.5 */
+
 struct tls_context {
     _Atomic unsigned refs;
     enum tls_role role;
@@ -12,3 +14,6 @@ struct tls_context {
     char *alpn;                  /* comma separated, or NULL */
     bool insecure, resumption, needs_client_certificate;
 };
+
+const char *tls_library_text(int code);
+/* wolfSSL's words for its code. */

@@ -91,6 +91,28 @@ static enum tls_file_verdict judge_dates(const char *path, const X509 *certifica
     return TLS_FILE_GOOD;
 }
 
+/* What an issuer without basicConstraints or keyCertSign signs, no client takes. */
+static enum tls_file_verdict judge_issuer(const char *path, X509 *certificate,
+                                          struct tls_file_finding *finding)
+{
+    uint32_t usage = X509_get_key_usage(certificate); /* all bits when it does not say */
+    if (X509_check_ca(certificate) == 1 && (usage & KU_KEY_CERT_SIGN))
+        return TLS_FILE_GOOD;
+    expect(finding, "one of a CA (basicConstraints CA:TRUE, keyUsage keyCertSign)");
+    return judge(finding, TLS_FILE_BAD, "\"%.200s\" (a certificate that may not sign others)", path);
+}
+
+static enum tls_file_verdict judge_purpose(const char *path, X509 *certificate, enum tls_file_use use,
+                                           struct tls_file_finding *finding)
+{
+    int purpose = use == TLS_FILE_SERVER ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT;
+    if (X509_check_purpose(certificate, purpose, 0) == 1)
+        return TLS_FILE_GOOD;
+    expect(finding, use == TLS_FILE_SERVER ? "one made for server authentication (extended key usage)"
+                                           : "one made for client authentication (extended key usage)");
+    return judge(finding, TLS_FILE_DOUBTFUL, "\"%.200s\" (a certificate for other uses)", path);
+}
+
 enum tls_file_verdict tls_file_check_certificate(const char *path, enum tls_file_use use,
                                                  struct tls_file_finding *ret_finding)
 {
@@ -105,14 +127,14 @@ enum tls_file_verdict tls_file_check_certificate(const char *path, enum tls_file
     file_fini(&file);
     if (!certificate)
         return judge(finding, TLS_FILE_BAD, "\"%.200s\" (no certificate in it)", path);
-    expect(finding, "a certificate that is valid now and for 7 more days");
-    verdict = judge_dates(path, certificate, finding);
-    int purpose = use == TLS_FILE_SERVER ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT;
-    if (verdict == TLS_FILE_GOOD && X509_check_purpose(certificate, purpose, 0) != 1) {
-        expect(finding, use == TLS_FILE_SERVER ? "one made for server authentication (extended key usage)"
-                                               : "one made for client authentication (extended key usage)");
-        verdict = judge(finding, TLS_FILE_DOUBTFUL, "\"%.200s\" (a certificate for other uses)", path);
+    bool issuer = use == TLS_FILE_ISSUER;
+    verdict = issuer ? judge_issuer(path, certificate, finding) : TLS_FILE_GOOD;
+    if (verdict == TLS_FILE_GOOD) {
+        expect(finding, "a certificate that is valid now and for 7 more days");
+        verdict = judge_dates(path, certificate, finding);
     }
+    if (verdict == TLS_FILE_GOOD && !issuer)
+        verdict = judge_purpose(path, certificate, use, finding);
     X509_free(certificate);
     ERR_clear_error();
     return verdict;

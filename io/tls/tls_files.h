@@ -10,7 +10,7 @@
 #include "io/attributes.h"
 
 enum tls_file_verdict { TLS_FILE_GOOD = 0, TLS_FILE_DOUBTFUL /* usable, worth a warning */, TLS_FILE_BAD };
-enum tls_file_use { TLS_FILE_SERVER, TLS_FILE_CLIENT }; /* what a certificate is shown as */
+enum tls_file_use { TLS_FILE_SERVER, TLS_FILE_CLIENT, TLS_FILE_ISSUER }; /* what a certificate is for */
 
 enum { TLS_FILE_WARN_DAYS = 7 };
 
@@ -21,7 +21,8 @@ struct tls_file_finding {
 
 MUST_USE enum tls_file_verdict tls_file_check_certificate(const char *path, enum tls_file_use,
                                                           struct tls_file_finding *ret_finding);
-/* The first certificate: parses, valid now, for more than TLS_FILE_WARN_DAYS, made for this use. */
+/* The first certificate: parses, valid now, for more than TLS_FILE_WARN_DAYS, made for this use. One that may
+ * not sign certificates is bad as an issuer, other uses are only doubted. */
 MUST_USE enum tls_file_verdict tls_file_check_key(const char *path, const char *certificate_path,
                                                   bool group_may_read, struct tls_file_finding *ret_finding);
 /* Not readable by everybody, parses without a passphrase, belongs to the certificate (checked before). */

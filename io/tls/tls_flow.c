@@ -72,7 +72,7 @@ static void out_shrink(struct tls_stream *s)
 static void out_flush(struct tls_stream *s)
 {
     if (s->out_buf && s->out.used > 0 && s->below == TLS_BELOW_OPEN) {
-        struct seg seg = {.buf = s->out_buf, .data = s->out.to, .len = s->out.used};
+        struct seg seg = {.buf = s->out_buf, .data = s->out.to, .len = s->out.used, .tag = TLS_MARK};
         s->outstanding += seg.len;
         s->out_buf = NULL;
         stream_send(s->lower, seg);
@@ -87,9 +87,11 @@ static void retry_later(struct tls_stream *s)
 
 void tls_flow_grant_below(struct tls_stream *s)
 {
-    if (s->unread > s->in.bytes && s->below == TLS_BELOW_OPEN && s->incoming == TLS_IN_OPEN)
-        stream_grant(s->lower, (uint32_t)(s->unread - s->in.bytes));
-    s->unread = s->in.bytes;
+    uint64_t taken = s->granted + s->in.bytes; /* more than the window after an owner who granted more */
+    if (taken >= TLS_WINDOW || s->below == TLS_BELOW_CLOSED || s->incoming != TLS_IN_OPEN)
+        return;
+    s->granted += (uint32_t)(TLS_WINDOW - taken);
+    stream_grant(s->lower, (uint32_t)(TLS_WINDOW - taken));
 }
 
 /* ---- failure ---- */

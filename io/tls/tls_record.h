@@ -70,7 +70,7 @@ struct tls_record {
 
 MUST_USE struct tls_record *tls_record_wolfssl_new(struct worker *, struct tls_context *, struct tls_info *);
 /* in and out are the caller's to set. NULL when out of memory. */
-void tls_record_wolfssl_set_callbacks(struct WOLFSSL_CTX *);
+void tls_record_wolfssl_set_callbacks(struct WOLFSSL_CTX *, struct tls_context *);
 /* Once per context. */
 struct WOLFSSL *tls_record_wolfssl(struct tls_record *);
 void tls_record_wolfssl_established(struct tls_record *);

@@ -28,9 +28,12 @@ struct record {
     struct tls_record base;
     WOLFSSL *ssl;
     struct list keys;
-    enum tls_role role;
-    bool established;
+    const struct tls_context *context;
+    bool established, protocol_refused; /* ALPN: the client offers nothing of ours */
 };
+
+/* The answers of an ALPN callback, as in RFC 7301 and OpenSSL's interface, which wolfSSL takes over. */
+enum { ALPN_CHOSEN = 0, ALPN_REFUSED = 2 };
 
 static struct record *record_of(const struct tls_record *r)
 {
@@ -70,7 +73,10 @@ static int on_receive(WOLFSSL *ssl, char *buf, int size, void *arg)
 static int on_send(WOLFSSL *ssl, char *buf, int size, void *arg)
 {
     (void)ssl;
-    struct tls_span *out = ((struct record *)arg)->base.out;
+    struct record *r = arg;
+    struct tls_span *out = r->base.out;
+    if (r->protocol_refused)
+        return WOLFSSL_CBIO_ERR_GENERAL; /* the handshake ends here, whatever the library goes on with */
     if (out->cap - out->used < (uint32_t)size)
         return WOLFSSL_CBIO_ERR_GENERAL; /* larger than the span was promised to be: the connection ends */
     memcpy(out->to + out->used, buf, (size_t)size);
@@ -88,11 +94,35 @@ static int on_new_session(WOLFSSL *ssl, WOLFSSL_SESSION *session)
     return 0; /* the library keeps its reference */
 }
 
-void tls_record_wolfssl_set_callbacks(WOLFSSL_CTX *ctx)
+/* Our preference decides. A client that offers nothing of ours is refused, as RFC 7301 section 3.2 asks: the
+ * library (5.5.4) does not do it, it goes on as if nothing had been offered. */
+static int on_alpn(WOLFSSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
+                   unsigned in_len, void *arg)
+{
+    struct record *r = wolfSSL_GetIOReadCtx(ssl);
+    const struct tls_context *c = arg;
+    for (const char *p = c->alpn; *p;) {
+        size_t len = strcspn(p, ",");
+        for (unsigned i = 0; i < in_len && i + 1 + in[i] <= in_len; i += 1u + in[i]) {
+            if (in[i] == len && memcmp(in + i + 1, p, len) == 0) {
+                *out = in + i + 1;
+                *out_len = in[i];
+                return ALPN_CHOSEN;
+            }
+        }
+        p += len + (p[len] == ',');
+    }
+    r->protocol_refused = true;
+    return ALPN_REFUSED;
+}
+
+void tls_record_wolfssl_set_callbacks(WOLFSSL_CTX *ctx, struct tls_context *c)
 {
     wolfSSL_CTX_SetIORecv(ctx, on_receive);
     wolfSSL_CTX_SetIOSend(ctx, on_send);
     wolfSSL_CTX_sess_set_new_cb(ctx, on_new_session);
+    if (c->role == TLS_SERVER && c->alpn)
+        wolfSSL_CTX_set_alpn_select_cb(ctx, on_alpn, c);
 }
 
 /* ---- codes ---- */
@@ -189,7 +219,7 @@ static enum tls_record_result failed(struct record *r, int code)
     wolfSSL_get_alert_history(r->ssl, &alerts);
     /* A peer's fatal alert explains more than what the library made of it. */
     if (code == FATAL_ERROR || (alerts.last_rx.level == alert_fatal && alerts.last_rx.code != close_notify)) {
-        bool no_certificate = alerts.last_rx.code == internal_error && r->role == TLS_CLIENT &&
+        bool no_certificate = alerts.last_rx.code == internal_error && r->context->role == TLS_CLIENT &&
                               !r->established;
         r->base.failure = ENDING_TLS_ALERT;
         snprintf(r->base.info->detail, sizeof(r->base.info->detail), "alert %d %s%s", alerts.last_rx.code,
@@ -198,7 +228,8 @@ static enum tls_record_result failed(struct record *r, int code)
         return TLS_RECORD_FAILED;
     }
     r->base.failure = ending_of(code);
-    if (code == OUT_OF_ORDER_E && r->role == TLS_CLIENT && !r->established && r->base.info->ticket_offered) {
+    if (code == OUT_OF_ORDER_E && r->context->role == TLS_CLIENT && !r->established &&
+        r->base.info->ticket_offered) {
         /* A TLS 1.2 server that no longer knows the ticket and goes on with a full handshake: the library
          * takes its first message for one out of order (before 5.7.6). */
         r->base.info->ticket_refused = true;
@@ -224,15 +255,34 @@ static enum tls_record_result result_of(struct record *r, int returned)
     }
 }
 
+/* Nothing but a ClientHello was read, so the alert goes in the clear, in place of what the library wrote. */
+static enum tls_record_result refuse_protocol(struct record *r, uint32_t written_before)
+{
+    static const uint8_t no_application_protocol[] = {21, 3, 3, 0, 2, 2, 120};
+    struct tls_span *out = r->base.out;
+    out->used = written_before;
+    if (out->cap - out->used >= sizeof(no_application_protocol)) {
+        memcpy(out->to + out->used, no_application_protocol, sizeof(no_application_protocol));
+        out->used += (uint32_t)sizeof(no_application_protocol);
+    }
+    r->base.failure = ENDING_TLS_PROTOCOL;
+    snprintf(r->base.info->detail, sizeof(r->base.info->detail),
+             "the client offers none of our protocols (ALPN %.60s)", r->context->alpn);
+    return TLS_RECORD_FAILED;
+}
+
 /* ---- operations ---- */
 
 static enum tls_record_result handshake(struct tls_record *base)
 {
     struct record *r = record_of(base);
+    uint32_t written_before = base->out->used;
     tls_crypto_enter(&r->keys);
-    int n = r->role == TLS_CLIENT ? wolfSSL_connect(r->ssl) : wolfSSL_accept(r->ssl);
+    int n = r->context->role == TLS_CLIENT ? wolfSSL_connect(r->ssl) : wolfSSL_accept(r->ssl);
     enum tls_record_result result = n == WOLFSSL_SUCCESS ? TLS_RECORD_OK : result_of(r, n);
     tls_crypto_leave();
+    if (r->protocol_refused)
+        return refuse_protocol(r, written_before);
     if (result == TLS_RECORD_OK)
         r->established = true;
     if (result != TLS_RECORD_ENDED)
@@ -317,7 +367,8 @@ static bool offer_alpn(WOLFSSL *ssl, const struct tls_context *c)
     if (len >= sizeof(list))
         return false;
     memcpy(list, c->alpn, len + 1);
-    return wolfSSL_UseALPN(ssl, list, (unsigned)len, WOLFSSL_ALPN_CONTINUE_ON_MISMATCH) == WOLFSSL_SUCCESS;
+    /* A server that chooses nothing is taken, one that chooses what was not offered is refused. */
+    return wolfSSL_UseALPN(ssl, list, (unsigned)len, WOLFSSL_ALPN_FAILED_ON_MISMATCH) == WOLFSSL_SUCCESS;
 }
 
 struct tls_record *tls_record_wolfssl_new(struct worker *w, struct tls_context *c, struct tls_info *info)
@@ -326,7 +377,7 @@ struct tls_record *tls_record_wolfssl_new(struct worker *w, struct tls_context *
     if (!r)
         return NULL;
     r->base = (struct tls_record){.ops = &ops, .worker = w, .info = info};
-    r->role = c->role;
+    r->context = c;
     list_init(&r->keys);
     tls_crypto_enter(&r->keys);
     r->ssl = wolfSSL_new(c->wolfssl);

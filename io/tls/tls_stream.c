@@ -102,7 +102,7 @@ static void lower_open(struct stream *lower)
 static void lower_data(struct stream *lower, struct seg seg)
 {
     struct tls_stream *s = lower->owner;
-    s->unread += seg.len;
+    s->granted -= seg.len < s->granted ? seg.len : s->granted; /* it may be a former owner's credit */
     if ((s->state != TLS_HANDSHAKE && s->state != TLS_OPEN) || s->incoming == TLS_IN_ENDED) {
         worker_release_seg(s->base.worker, seg); /* not wanted any more, but let it flow until the end */
         tls_flow_grant_below(s);
@@ -120,8 +120,10 @@ static void lower_sent(struct stream *lower, struct seg seg)
 {
     struct tls_stream *s = lower->owner;
     bool was_full = tls_flow_is_full(s);
-    ASSERT(s->outstanding >= seg.len);
-    s->outstanding -= seg.len;
+    if (seg.tag == TLS_MARK) {
+        ASSERT(s->outstanding >= seg.len);
+        s->outstanding -= seg.len;
+    }
     worker_release_seg(s->base.worker, seg);
     if (s->state == TLS_OPEN && (was_full || s->plain.bytes > 0))
         worker_defer(s->base.worker, &s->task);
@@ -337,8 +339,7 @@ static struct stream *start(struct tls_stream *s, struct stream **lower)
     }
     s->lower = below;
     stream_bind(below, &lower_events, s);
-    stream_grant(below, TLS_WINDOW);
-    worker_defer(s->base.worker, &s->task);
+    worker_defer(s->base.worker, &s->task); /* the first step, and the first credit */
     return &s->base;
 }
 
@@ -381,6 +382,23 @@ struct stream *tls_accept(struct worker *w, struct stream **lower, struct tls_co
 {
     ASSERT(c->role == TLS_SERVER);
     return start(stream_new(w, c), lower);
+}
+
+void tls_accept_early(struct stream *base, struct seg seg)
+{
+    struct tls_stream *s = tls_of(base);
+    if (s->state == TLS_HANDSHAKE)
+        ASSERT(!list_empty(&s->task.node)); /* nothing came from below yet */
+    if (s->state == TLS_HANDSHAKE && tls_queue_push_packed(&s->in, base->worker, seg))
+        return;
+    worker_release_seg(base->worker, seg);
+    tls_abort(base, ENDING_LIMIT); /* a gap is never read */
+}
+
+void tls_accept_credit(struct stream *base, uint32_t bytes)
+{
+    struct tls_stream *s = tls_of(base);
+    s->granted = bytes > UINT32_MAX - s->granted ? UINT32_MAX : s->granted + bytes;
 }
 
 const struct tls_info *tls_stream_info(const struct stream *base)

@@ -12,6 +12,7 @@ enum {
     TLS_WINDOW = 128 * 1024, /* eight records: room for the next while the last is read */
     TLS_GATHER_BYTES = 4096, /* segments below this are gathered into common records */
     TLS_FAILING_MS = 50,     /* for an alert to arrive before a reset; a frank guess */
+    TLS_MARK = 0x544c5321,   /* tag of our segments below: a former owner's come back through us as well */
     TLS_LINGER_MS = 5000,    /* for the FIN that follows a close_notify, once ours was taken; a frank guess */
 };
 
@@ -48,7 +49,7 @@ struct tls_stream {
     enum ending reason;
     uint32_t credit;      /* granted by the owner and not yet used */
     uint32_t outstanding; /* ciphertext below */
-    uint64_t unread;      /* in.bytes when credit was last granted below */
+    uint32_t granted;     /* below, and not yet used */
     struct tls_queue in, plain;
     struct tls_span out;
     struct buf *out_buf; /* of `out`; NULL: none */
@@ -67,6 +68,6 @@ void tls_flow_advance(struct tls_stream *);
 void tls_flow_read(struct tls_stream *);
 /* What came from below: handshake, or up to the owner. */
 void tls_flow_grant_below(struct tls_stream *);
-/* Gives credit below for what was read since the last time. */
+/* Fills the window: what lies unread and what may still come are TLS_WINDOW bytes. */
 bool tls_flow_is_full(const struct tls_stream *);
 /* No more ciphertext may be made before some was taken below. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/client.h"
 #include "broker/config/config.h"
 #include "broker/route.h"
 
@@ -43,8 +44,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!config)
         return 0;
     ASSERT(routes_new(config, &routes) == 0);
+    struct client client = {.kind = CLIENT_PROCESS};
+    struct route_set open;
+    routes_open_to(routes, "a", &client, &open);
     struct route_query query = {
-        .host = "10.0.0.1", .port = 10250, .scheme = CONFIG_SCHEME_HTTPS, .listener = "a"};
+        .host = "10.0.0.1", .port = 10250, .scheme = CONFIG_SCHEME_HTTPS, .open = &open};
     (void)!route_match(routes, &query, &route);
     routes_free(&routes);
     char *text = dump(config, &len);

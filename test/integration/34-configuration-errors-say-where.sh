@@ -34,7 +34,7 @@ refute "check opens nothing" test -e "$UNIX"
 with "unknown field" 's/^admin:/admni: 1\nadmin:/' '.*admni.*'
 with "unknown field inside" 's/    caFile:/    cafile:/' '.*cafile.*'
 with "wrong type" 's/^workers: .*/workers: many/' '.*workers.*many.*'
-with "out of range" 's/^workers: .*/workers: 100000/' '.*workers.*100000.*256.*'
+with "out of range" 's/^workers: .*/workers: 100000/' '.*workers.*100000.*64.*'
 with "negative" 's/^workers: .*/workers: -1/' '.*workers.*-1.*'
 with "unknown word" 's/schemes: \[https\]/schemes: [gopher]/' '.*schemes.*gopher.*http.*'
 with "missing file" "s#caFile: .*#caFile: $WORK/nowhere.crt#" '.*caFile.*nowhere.crt.*'

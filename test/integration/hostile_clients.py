@@ -124,7 +124,7 @@ rows = [
     # -- other protocols
     ("TLS on the plain socket", bytes.fromhex("16030102000100") + b"\x00" * 60, 400, ""),
     ("SSH on the plain socket", b"SSH-2.0-OpenSSH_9.2\r\n\r\n", 400, ""),
-    ("CONNECT", ("CONNECT %s HTTP/1.1\r\n%s\r\n" % (backend, H)).encode(), 501, "CONNECT is not offered"),
+    ("CONNECT where no route allows tunnels", ("CONNECT %s HTTP/1.1\r\n%s\r\n" % (backend, H)).encode(), 403, "no route matches"),
     ("CONNECT with a body", ("CONNECT %s HTTP/1.1\r\n%sContent-Length: 5\r\n\r\nhello" % (backend, H)).encode(), 400, "CONNECT request with a body"),
     ("CONNECT to a path", ("CONNECT /x HTTP/1.1\r\n%s\r\n" % H).encode(), 400, "not host:port"),
     ("an unknown expectation", post("Expect: 200-maybe\r\n" + CL, "hello"), 417, "other than 100-continue"),

@@ -31,9 +31,25 @@ static void add_extension(X509 *x, X509 *issuer, int nid, const char *value)
     X509_EXTENSION_free(e);
 }
 
+static EVP_PKEY *key_make(const struct cert_spec *spec)
+{
+    if (spec->rsa)
+        return EVP_RSA_gen(spec->rsa_bits ? spec->rsa_bits : 2048);
+    return EVP_EC_gen(spec->curve ? spec->curve : "P-256");
+}
+
+static void add_usages(X509 *x, X509 *by, const struct cert_spec *spec)
+{
+    const char *usage = spec->ca ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature";
+    const char *extended = spec->ca ? NULL : spec->client_only ? "clientAuth" : "serverAuth,clientAuth";
+    add_extension(x, by, NID_key_usage, spec->usage ? spec->usage : usage);
+    if (spec->extended_usage || extended)
+        add_extension(x, by, NID_ext_key_usage, spec->extended_usage ? spec->extended_usage : extended);
+}
+
 struct cert cert_make(const struct cert_spec *spec, const struct cert *issuer)
 {
-    struct cert c = {X509_new(), spec->rsa ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256")};
+    struct cert c = {X509_new(), key_make(spec)};
     ASSERT(c.x && c.key);
     X509_set_version(c.x, 2);
     ASN1_INTEGER_set(X509_get_serialNumber(c.x), next_serial++);
@@ -46,10 +62,7 @@ struct cert cert_make(const struct cert_spec *spec, const struct cert *issuer)
     X509_set_issuer_name(c.x, X509_get_subject_name(issuer ? issuer->x : c.x));
     X509 *by = issuer ? issuer->x : c.x;
     add_extension(c.x, by, NID_basic_constraints, spec->ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
-    add_extension(c.x, by, NID_key_usage,
-                  spec->ca ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature");
-    if (!spec->ca)
-        add_extension(c.x, by, NID_ext_key_usage, spec->client_only ? "clientAuth" : "serverAuth,clientAuth");
+    add_usages(c.x, by, spec);
     add_extension(c.x, by, NID_subject_key_identifier, "hash");
     if (issuer)
         add_extension(c.x, by, NID_authority_key_identifier, "keyid");

@@ -11,6 +11,9 @@ struct cert_spec {
     bool ca, rsa;
     bool client_only;     /* extended key usage clientAuth alone */
     long from_s, until_s; /* from now; both 0: an hour back to a day ahead */
+    /* Other than the usual; NULL and 0: P-256 or 2048 bits, and what its kind of certificate needs. */
+    const char *curve, *usage, *extended_usage;
+    unsigned rsa_bits;
 };
 
 struct cert {

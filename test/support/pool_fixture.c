@@ -2,6 +2,7 @@
 #include "test/support/pool_fixture.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct pool_options fixture_options(void)
@@ -25,6 +26,78 @@ struct pool_options fixture_options(void)
     };
 }
 
+/* -- sessions of shared connections -------------------------------------------------------------------------
+ */
+
+static void session_open(struct stream *s)
+{
+    (void)s;
+}
+
+static void session_data(struct stream *s, struct seg seg)
+{
+    worker_release_seg(s->worker, seg);
+}
+
+static void session_end(struct stream *s)
+{
+    stream_finish(s);
+}
+
+static void session_free(struct session *session)
+{
+    ASSERT(list_empty(&session->clients));
+    list_remove(&session->node);
+    session->f->sessions_ended++;
+    free(session);
+}
+
+static void session_closed(struct stream *s, enum ending ending)
+{
+    struct session *session = s->owner;
+    struct list *node;
+    conn_set_shares(session->conn, 0);
+    while ((node = list_pop(&session->clients))) {
+        struct client *c = list_entry(node, struct client, node);
+        c->closed++;
+        c->closed_with = ending;
+        pool_discard(session->f->pool, &c->conn, ending);
+    }
+    pool_lost(session->f->pool, &session->conn, ending);
+    session_free(session);
+}
+
+static const struct stream_events session_events = {session_open, session_data, session_data, session_end,
+                                                    session_closed};
+
+static int sharing_begin(struct conn *conn, void *owner)
+{
+    struct pool_fixture *f = owner;
+    if (f->shares <= 0)
+        return f->shares;
+    struct session *session = calloc(1, sizeof(*session));
+    ASSERT(session);
+    session->f = f;
+    session->conn = conn;
+    list_init(&session->node);
+    list_init(&session->clients);
+    list_add_head(&f->sessions, &session->node);
+    conn_set_session(conn, session);
+    stream_bind(conn_stream(conn), &session_events, session);
+    stream_grant(conn_stream(conn), 100);
+    return f->shares;
+}
+
+static void sharing_end(struct conn *conn, enum ending reason, void *owner)
+{
+    struct session *session = conn_session(conn);
+    struct script_stream *s = container_of(conn_stream(conn), struct script_stream, stream);
+    (void)reason;
+    (void)owner;
+    conn_set_credit(conn, s->credit);
+    session_free(session);
+}
+
 void fixture_start(struct pool_fixture *f, const struct pool_options *options)
 {
     static const struct log_options quiet = {.fd = -1, .level = LOG_ERROR};
@@ -32,9 +105,14 @@ void fixture_start(struct pool_fixture *f, const struct pool_options *options)
     log_configure(&quiet);
     script_start(&f->engine, 42);
     f->plain = (struct pool_profile){.id = 1};
+    f->single = (struct pool_profile){.id = 3, .single_use = true};
+    f->shared = (struct pool_profile){.id = 4, .shared = true};
     f->tls = (struct pool_profile){.id = 2, .generation = 1, .tls = true, .resumption = true};
     f->tls_next = (struct pool_profile){.id = 2, .generation = 2, .tls = true, .resumption = true};
-    ASSERT(pool_new(&f->engine.worker, options, &f->pool) == 0);
+    list_init(&f->sessions);
+    struct pool_options with_sharing = *options;
+    with_sharing.sharing = (struct pool_sharing){sharing_begin, sharing_end, f};
+    ASSERT(pool_new(&f->engine.worker, &with_sharing, &f->pool) == 0);
 }
 
 void fixture_settle(struct pool_fixture *f)
@@ -50,6 +128,7 @@ void fixture_stop(struct pool_fixture *f)
     script_advance_ms(&f->engine, 20000); /* beyond every linger */
     fixture_settle(f);
     ASSERT(pool_is_empty(f->pool));
+    ASSERT(list_empty(&f->sessions));
     pool_free(&f->pool);
     script_stop(&f->engine);
 }
@@ -93,7 +172,10 @@ static void on_granted(struct lease *l, struct conn *conn, enum lease_how how)
     c->answers++;
     c->conn = conn;
     c->how = how;
-    stream_bind(conn_stream(conn), &lessee_events, c);
+    if (conn_session(conn))
+        list_add_tail(&((struct session *)conn_session(conn))->clients, &c->node);
+    else
+        stream_bind(conn_stream(conn), &lessee_events, c);
 }
 
 static void on_failed(struct lease *l, enum ending ending, const char *detail)
@@ -106,12 +188,14 @@ static void on_failed(struct lease *l, enum ending ending, const char *detail)
 }
 
 static void ask(struct client *c, struct pool_fixture *f, const struct endpoint_key *key,
-                uint64_t deadline_ms, bool fresh)
+                uint64_t deadline_ms, bool fresh, bool at_once)
 {
     memset(c, 0, sizeof(*c));
     c->f = f;
+    list_init(&c->node);
     c->lease.owner = c;
     c->lease.fresh = fresh;
+    c->lease.at_once = at_once;
     c->lease.granted = on_granted;
     c->lease.failed = on_failed;
     pool_lease(f->pool, key, &c->lease, f->engine.worker.now_ns + deadline_ms * 1000000u);
@@ -121,17 +205,24 @@ static void ask(struct client *c, struct pool_fixture *f, const struct endpoint_
 void client_ask(struct client *c, struct pool_fixture *f, const struct endpoint_key *key,
                 uint64_t deadline_ms)
 {
-    ask(c, f, key, deadline_ms, false);
+    ask(c, f, key, deadline_ms, false, false);
 }
 
 void client_ask_fresh(struct client *c, struct pool_fixture *f, const struct endpoint_key *key,
                       uint64_t deadline_ms)
 {
-    ask(c, f, key, deadline_ms, true);
+    ask(c, f, key, deadline_ms, true, false);
+}
+
+void client_ask_at_once(struct client *c, struct pool_fixture *f, const struct endpoint_key *key,
+                        uint64_t deadline_ms)
+{
+    ask(c, f, key, deadline_ms, false, true);
 }
 
 void client_give_back(struct client *c)
 {
+    list_remove(&c->node);
     pool_give_back(c->f->pool, &c->conn);
     pool_check(c->f->pool);
 }
@@ -147,6 +238,11 @@ struct conn *client_connect(struct client *c, struct pool_fixture *f, const stru
     ASSERT(c->answers == 1);
     ASSERT(c->conn != NULL);
     return c->conn;
+}
+
+struct session *client_session(const struct client *c)
+{
+    return conn_session(c->conn);
 }
 
 struct script_stream *client_stream(const struct client *c)

@@ -8,11 +8,24 @@
 struct pool_fixture {
     struct script_engine engine;
     struct pool *pool;
-    struct pool_profile plain, tls, tls_next; /* tls_next: the same profile, a generation later */
+    int shares;           /* what the next new connection of a profile that may share is said to carry */
+    struct list sessions; /* newest first */
+    unsigned sessions_ended;
+    struct pool_profile plain, single, shared, tls,
+        tls_next; /* tls_next: the same profile, a generation later */
+};
+
+/* Has the events of a shared connection and knows its lessees. */
+struct session {
+    struct list node;
+    struct pool_fixture *f;
+    struct conn *conn;
+    struct list clients;
 };
 
 struct client {
     struct lease lease;
+    struct list node; /* of the session */
     struct pool_fixture *f;
     unsigned answers;
     struct conn *conn;
@@ -36,8 +49,11 @@ void client_ask(struct client *, struct pool_fixture *, const struct endpoint_ke
 /* Leases; the answer comes with fixture_settle(). */
 void client_ask_fresh(struct client *, struct pool_fixture *, const struct endpoint_key *,
                       uint64_t deadline_ms);
+void client_ask_at_once(struct client *, struct pool_fixture *, const struct endpoint_key *,
+                        uint64_t deadline_ms);
 void client_give_back(struct client *);
 struct conn *client_connect(struct client *, struct pool_fixture *, const struct endpoint_key *);
 /* Leases, opens the stream that is dialled, and asserts that it was granted. Plain profiles only. */
+struct session *client_session(const struct client *);
 struct script_stream *client_stream(const struct client *);
 uint64_t fixture_count(const struct pool_fixture *, enum counter);

@@ -107,6 +107,72 @@ void rig_fini(struct tls_rig *r)
     world_fini(&r->world);
 }
 
+static bool rig_send_on(struct tls_rig *r, struct stream *s, const void *bytes, size_t len)
+{
+    const uint8_t *from = bytes;
+    while (len > 0) {
+        uint32_t n = len < BUF_BIG_BYTES ? (uint32_t)len : BUF_BIG_BYTES;
+        struct buf *b = buf_get_bytes(&r->world.worker.bufs, n);
+        if (!b)
+            return false;
+        memcpy(b->mem, from, n);
+        stream_send(s, (struct seg){.buf = b, .data = b->mem, .len = n});
+        from += n;
+        len -= n;
+    }
+    return true;
+}
+
+enum { FORMER_SEGS = 4096 };
+
+/* Who had the stream below before it was taken over. */
+struct former_owner {
+    struct seg segs[FORMER_SEGS];
+    unsigned count;
+    uint32_t credit;
+};
+
+static void former_data(struct stream *s, struct seg seg)
+{
+    struct former_owner *f = s->owner;
+    ASSERT(f->count < FORMER_SEGS && seg.len <= f->credit);
+    f->credit -= seg.len;
+    f->segs[f->count++] = seg;
+}
+
+static const struct stream_events former_events = {.data = former_data};
+
+static struct stream *take_over(struct tls_rig *r, const struct rig_connect *how)
+{
+    static struct former_owner f;
+    struct stream *lower = &r->pipe->stream;
+    f.count = 0;
+    f.credit = how->former_credit;
+    stream_bind(lower, &former_events, &f);
+    stream_grant(lower, how->former_credit);
+    for (int i = 0; i < how->former_turns; i++) {
+        ssl_peer_pump(&r->peer);
+        world_turn(&r->world);
+    }
+    r->before_tls = rig_send_on(r, lower, "200 OK", 6) ? 6 : 0; /* and is still under way */
+    struct stream *tls = tls_accept(&r->world.worker, &lower, how->context);
+    for (unsigned i = 0; i < f.count; i++)
+        tls_accept_early(tls, f.segs[i]);
+    tls_accept_credit(tls, f.credit);
+    return tls;
+}
+
+static struct stream *begin(struct tls_rig *r, const struct rig_connect *how, const struct tls_expect *expect)
+{
+    struct stream *lower = &r->pipe->stream;
+    if (how->former_turns > 0)
+        return take_over(r, how);
+    if (how->server)
+        return tls_accept(&r->world.worker, &lower, how->context);
+    return tls_connect(&r->world.worker, &lower, how->context, expect, how->ticket, how->ticket_len,
+                       owner_ticket);
+}
+
 void rig_connect(struct tls_rig *r, const struct rig_connect *how)
 {
     struct net_address ip;
@@ -120,11 +186,9 @@ void rig_connect(struct tls_rig *r, const struct rig_connect *how)
     }
     r->pipe = pipe_new(&r->world);
     ssl_peer_init(&r->peer, how->peer, !how->server, r->pipe);
-    struct stream *lower = &r->pipe->stream;
-    r->owner.stream = how->server ? tls_accept(&r->world.worker, &lower, how->context)
-                                  : tls_connect(&r->world.worker, &lower, how->context, &expect, how->ticket,
-                                                how->ticket_len, owner_ticket);
-    ASSERT(r->owner.stream && !lower);
+    r->pipe->piece = how->piece;
+    r->owner.stream = begin(r, how, &expect);
+    ASSERT(r->owner.stream);
     stream_bind(r->owner.stream, &owner_events, &r->owner);
 }
 
@@ -133,6 +197,10 @@ void rig_step(struct tls_rig *r)
     world_turn(&r->world);
     if (!r->owner.stream)
         r->pipe = r->peer.pipe = NULL;
+    uint8_t skipped[64];
+    ASSERT(r->before_tls <= sizeof(skipped));
+    if (r->pipe)
+        r->before_tls -= pipe_take(r->pipe, skipped, r->before_tls);
     ssl_peer_pump(&r->peer);
 }
 
@@ -159,21 +227,11 @@ void rig_disconnect(struct tls_rig *r)
     free(r->owner.ticket);
     r->owner.ticket = NULL;
     r->pipe = NULL;
+    r->before_tls = 0;
     r->connected = false;
 }
 
 bool rig_send(struct tls_rig *r, const void *bytes, size_t len)
 {
-    const uint8_t *from = bytes;
-    while (len > 0) {
-        uint32_t n = len < BUF_BIG_BYTES ? (uint32_t)len : BUF_BIG_BYTES;
-        struct buf *b = buf_get_bytes(&r->world.worker.bufs, n);
-        if (!b)
-            return false;
-        memcpy(b->mem, from, n);
-        stream_send(r->owner.stream, (struct seg){.buf = b, .data = b->mem, .len = n});
-        from += n;
-        len -= n;
-    }
-    return true;
+    return rig_send_on(r, r->owner.stream, bytes, len);
 }

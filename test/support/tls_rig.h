@@ -31,6 +31,7 @@ struct tls_rig {
     struct pipe *pipe; /* NULL once freed with its stream */
     struct ssl_peer peer;
     struct tls_owner owner;
+    size_t before_tls; /* bytes of a former owner that the peer skips */
     bool connected;
 };
 
@@ -44,6 +45,10 @@ struct rig_connect {
     const uint8_t *ticket;
     size_t ticket_len;
     bool server; /* the stream is the server */
+    /* Its stream below had another owner, who granted so much and read for so many turns. */
+    uint32_t former_credit;
+    int former_turns;
+    uint32_t piece; /* of the pipe */
 };
 
 void rig_init(struct tls_rig *, const struct buf_limits *);

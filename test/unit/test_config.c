@@ -58,6 +58,17 @@ static void what_is_absent_has_its_default(void **state)
     assert_int_equal(c->admin.port, 8134);
     assert_true(c->log.access_log);
     assert_string_equal(c->log.file, "stderr");
+    assert_int_equal(c->routes[0].match.client_count, 0);
+    assert_null(c->routes[0].bridge);
+    assert_int_equal(c->pool.warm_spares, 0);
+    assert_int_equal(c->limits.tunnels_max, 65536);
+    assert_int_equal(c->timeouts.tunnel_answer_ms, 5000);
+    assert_int_equal(c->timeouts.tunnel_idle_ms, 0);
+    assert_int_equal(c->timeouts.tunnel_speak_first_ms, 5);
+    assert_int_equal(c->http2.streams_max, 250);
+    assert_int_equal(c->http2.ping_ms, 30000);
+    assert_int_equal(c->http2.ping_timeout_ms, 15000);
+    assert_null(c->log.audit_file);
     assert_int_equal(c->warning_count, 0);
     config_free(&c);
     assert_null(c);
@@ -74,6 +85,65 @@ static void routes_inherit_deadlines_they_do_not_set(void **state)
     assert_int_equal(c->routes[0].timeouts.first_byte_ms, 0);
     assert_int_equal(c->routes[0].timeouts.queue_ms, 13);
     config_free(&c);
+}
+
+static void a_tunnel_needs_no_profile_and_a_bridge_has_one(void **state)
+{
+    struct config *c = load(
+        HEAD LISTENER "tlsProfiles: [{name: k, caFile: /ca, alpn: h2}]\nroutes:\n"
+                      "- {name: opaque, match: {schemes: [tunnel], ports: [22]}}\n"
+                      "- name: bridged\n  match: {schemes: [tunnel], clients: [\"uid:0\", \"gid:12\"]}\n"
+                      "  tlsProfile: k\n  bridge: {issuerCertificateFile: /c, issuerKeyFile: /k, "
+                      "clientCaFile: /a, allowedNames: [x, \"*.y\"]}\n");
+    (void)state;
+    assert_int_equal(c->routes[0].match.schemes, CONFIG_SCHEME_TUNNEL);
+    assert_null(c->routes[0].profile);
+    assert_null(c->routes[0].bridge);
+    const struct config_bridge *b = c->routes[1].bridge;
+    assert_ptr_equal(c->routes[1].profile, &c->tls_profiles[0]);
+    assert_string_equal(c->routes[1].match.clients[1], "gid:12");
+    assert_string_equal(b->issuer_certificate_file, "/c");
+    assert_string_equal(b->issuer_key_file, "/k");
+    assert_string_equal(b->client_ca_file, "/a");
+    assert_int_equal(b->allowed_name_count, 2);
+    assert_string_equal(b->allowed_names[1], "*.y");
+    assert_false(b->key_group_readable);
+    assert_int_equal(b->certificate_life_ms, 24 * 3600 * 1000);
+    assert_int_equal(b->min_version, CONFIG_TLS_1_2);
+    assert_string_equal(config_alpn_text(c->tls_profiles[0].alpn), "h2,http/1.1");
+    assert_int_equal(c->warning_count, 0);
+    config_free(&c);
+}
+
+/* Not wrong, but it does nothing. */
+static void clients_whom_no_listener_lets_in_are_warned_about(void **state)
+{
+#define ALL                                                                                                  \
+    "listeners:\n- {name: u, unix: {path: /u}}\n- {name: t, tcp: {address: 127.0.0.1, port: 80},\n"          \
+    "   tls: {certificateFile: /c, keyFile: /k, clientCaFile: /a, allowedNames: [api, \"*.cp\"]}}\n"
+    static const struct {
+        const char *match;
+        unsigned warnings;
+    } cases[] = {
+        {"clients: [\"uid:7\", \"gid:7\", api, a.cp, \"*.z\"]",                 0},
+        {"clients: [\"uid:7\", \"gid:7\", api, a.cp, \"*.z\"], listeners: [u]", 3},
+        {"clients: [\"uid:7\", \"gid:7\", api, a.cp, \"*.z\"], listeners: [t]", 2},
+        {"clients: [apj, a.b.cp, API]",                                         2},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char document[1024];
+        snprintf(document, sizeof(document), HEAD ALL "routes: [{name: r, match: {schemes: [http], %s}}]\n",
+                 cases[i].match);
+        struct config *c = load(document);
+        if (c->warning_count != cases[i].warnings)
+            fail_msg("%s: %u warnings, not %u", cases[i].match, c->warning_count, cases[i].warnings);
+        if (i == 3)
+            assert_string_equal(c->warnings[0], "f:7:55: routes[0].match.clients[0]: found \"apj\", whom no "
+                                                "listener of this route lets in as such");
+        config_free(&c);
+    }
+#undef ALL
 }
 
 static void json_is_yaml(void **state)
@@ -137,7 +207,7 @@ static void the_example_loads_without_a_warning(void **state)
     struct config *c = load_example();
     (void)state;
     assert_int_equal(c->warning_count, 0);
-    assert_int_equal(c->route_count, 4);
+    assert_int_equal(c->route_count, 6);
     config_free(&c);
 }
 
@@ -163,6 +233,21 @@ static void the_summary_says_what_is_insecure(void **state)
     (void)state;
     assert_non_null(strstr(text, "listener t: tcp 127.0.0.1:80, INSECURE: no TLS\n"));
     assert_non_null(strstr(text, "profile k, INSECURE: nobody is verified\n"));
+    free(text);
+    config_free(&c);
+}
+
+static void the_summary_says_where_tls_is_ended(void **state)
+{
+    struct config *c = load(HEAD LISTENER PROFILE
+                            "routes: [{name: r, match: {schemes: [https, tunnel], clients: [\"uid:0\"]}, "
+                            "tlsProfile: k, bridge: {issuerCertificateFile: /c, issuerKeyFile: /k, "
+                            "clientCaFile: /a, allowedNames: [x]}}]\n");
+    char *text = print(config_print_summary, c);
+    (void)state;
+    assert_non_null(strstr(text,
+                           "route r: allow [https, tunnel] to anywhere, for 1 client pattern(s), profile "
+                           "k, BRIDGE: TLS in tunnels ends here, issuer /c\n"));
     free(text);
     config_free(&c);
 }
@@ -250,11 +335,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_absent_has_its_default),
         cmocka_unit_test(routes_inherit_deadlines_they_do_not_set),
+        cmocka_unit_test(a_tunnel_needs_no_profile_and_a_bridge_has_one),
+        cmocka_unit_test(clients_whom_no_listener_lets_in_are_warned_about),
         cmocka_unit_test(json_is_yaml),
         cmocka_unit_test(doubtful_settings_are_warned_about),
         cmocka_unit_test(the_example_loads_without_a_warning),
         cmocka_unit_test(a_dump_loads_again_and_dumps_the_same),
         cmocka_unit_test(the_summary_says_what_is_insecure),
+        cmocka_unit_test(the_summary_says_where_tls_is_ended),
         cmocka_unit_test(the_documentation_is_printed_from_the_table),
         cmocka_unit_test(every_prefix_of_the_example_is_refused_or_loads),
         cmocka_unit_test(more_than_a_mebibyte_is_refused),

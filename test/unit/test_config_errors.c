@@ -17,6 +17,7 @@
 #define PROFILE  "tlsProfiles: [{name: k, caFile: /ca}]\n"
 #define TCP      "{name: t, tcp: {address: 127.0.0.1, port: 80}, "
 #define REST     LISTENER ROUTE
+#define BRIDGE   "bridge: {issuerCertificateFile: /c, issuerKeyFile: /k, clientCaFile: /a, allowedNames: [x]}"
 
 /* Brackets instead of braces: clang-format would align the columns of unequal texts. */
 #define BAD(document, line)                                                                                  \
@@ -107,42 +108,43 @@ static void what_the_table_does_not_allow_is_told_in_one_line(void **state)
             "f:5:8: pool.idletimeoutms: found unknown field \"idletimeoutms\", expected idleTimeoutMs (did "
             "you mean it?)"),
         BAD(HEAD REST "log: {colour: red}\n",
-            "f:5:7: log.colour: found unknown field \"colour\", expected format, level, accessLog or file"),
+            "f:5:7: log.colour: found unknown field \"colour\", expected format, level, accessLog, file "
+            "or auditFile"),
         BAD(HEAD REST "tlsProfiles: [{name: a, nodeNameFile: /x}]\n",
             "f:5:25: tlsProfiles[0].nodeNameFile: found unknown field \"nodeNameFile\", expected it only "
             "under routes[]"),
         BAD(HEAD REST "\"a\\nb\": 1\n",
             "f:5:1: a\\x0ab: found unknown field \"a\\x0ab\", expected apiVersion, kind, workers, engine, "
-            "listeners, tlsProfiles, routes, pool, limits, timeouts, admin or log"),
+            "listeners, tlsProfiles, routes, pool, limits, timeouts, http2, admin or log"),
         BAD(HEAD REST "workers: two\n",
-            "f:5:10: workers: found text \"two\", expected a number from 0 to 256 (threads)"),
+            "f:5:10: workers: found text \"two\", expected a number from 0 to 64 (threads)"),
         BAD(HEAD REST "workers: \"2\"\n",
-            "f:5:10: workers: found text \"2\", expected a number from 0 to 256 (threads)"),
+            "f:5:10: workers: found text \"2\", expected a number from 0 to 64 (threads)"),
         BAD(HEAD REST "workers: 2.5\n",
-            "f:5:10: workers: found number 2.5, expected a number from 0 to 256 (threads)"),
+            "f:5:10: workers: found number 2.5, expected a number from 0 to 64 (threads)"),
         BAD(HEAD REST "workers: -1\n",
-            "f:5:10: workers: found number -1, expected a number from 0 to 256 (threads)"),
-        BAD(HEAD REST "workers: +1\n", "f:5:10: workers: found number +1, expected a number from 0 to 256 "
+            "f:5:10: workers: found number -1, expected a number from 0 to 64 (threads)"),
+        BAD(HEAD REST "workers: +1\n", "f:5:10: workers: found number +1, expected a number from 0 to 64 "
                                        "(threads), decimal, no sign or leading zero"),
-        BAD(HEAD REST "workers: 010\n", "f:5:10: workers: found number 010, expected a number from 0 to 256 "
+        BAD(HEAD REST "workers: 010\n", "f:5:10: workers: found number 010, expected a number from 0 to 64 "
                                         "(threads), decimal, no sign or leading zero"),
         BAD(HEAD REST "workers: 0x10\n", "f:5:10: workers: found number 0x10, expected a number from 0 to "
-                                         "256 (threads), decimal, no sign or leading zero"),
+                                         "64 (threads), decimal, no sign or leading zero"),
         BAD(HEAD REST "workers: 1x\n",
-            "f:5:10: workers: found text \"1x\", expected a number from 0 to 256 (threads)"),
-        BAD(HEAD REST "workers: 257\n",
-            "f:5:10: workers: found number 257, expected a number from 0 to 256 (threads)"),
+            "f:5:10: workers: found text \"1x\", expected a number from 0 to 64 (threads)"),
+        BAD(HEAD REST "workers: 65\n",
+            "f:5:10: workers: found number 65, expected a number from 0 to 64 (threads)"),
         BAD(HEAD REST "workers: 99999999999999999999999999\n",
-            "f:5:10: workers: found number 99999999999999999999999999, expected a number from 0 to 256 "
+            "f:5:10: workers: found number 99999999999999999999999999, expected a number from 0 to 64 "
             "(threads)"),
         BAD(HEAD REST "workers:\n",
-            "f:5:9: workers: found nothing, expected a number from 0 to 256 (threads)"),
+            "f:5:9: workers: found nothing, expected a number from 0 to 64 (threads)"),
         BAD(HEAD REST "workers: ~\n",
-            "f:5:10: workers: found nothing, expected a number from 0 to 256 (threads)"),
+            "f:5:10: workers: found nothing, expected a number from 0 to 64 (threads)"),
         BAD(HEAD REST "workers: [1]\n",
-            "f:5:10: workers: found a list, expected a number from 0 to 256 (threads)"),
+            "f:5:10: workers: found a list, expected a number from 0 to 64 (threads)"),
         BAD(HEAD REST "workers: {a: 1}\n",
-            "f:5:10: workers: found a mapping, expected a number from 0 to 256 (threads)"),
+            "f:5:10: workers: found a mapping, expected a number from 0 to 64 (threads)"),
         BAD(HEAD REST "engine: epoll\n", "f:5:9: engine: found text \"epoll\", expected auto or uring"),
         BAD(HEAD REST "engine: Auto\n", "f:5:9: engine: found text \"Auto\", expected auto or uring"),
         BAD(HEAD REST "pool: 5\n", "f:5:7: pool: found number 5, expected a mapping"),
@@ -224,9 +226,48 @@ static void what_the_table_does_not_allow_is_told_in_one_line(void **state)
             "f:4:36: routes[0].match.ports[0]: found text \"9-8\", expected a port or a range of ports such "
             "as \"8000-8999\""),
         BAD(HEAD LISTENER "routes: [{name: r, match: {schemes: [ftp]}}]\n",
-            "f:4:38: routes[0].match.schemes[0]: found text \"ftp\", expected http or https"),
+            "f:4:38: routes[0].match.schemes[0]: found text \"ftp\", expected http, https or tunnel"),
         BAD(HEAD LISTENER "routes: [{name: r, match: {schemes: []}}]\n",
-            "f:4:37: routes[0].match.schemes: found a list of 0, expected 1 to 2 entries"),
+            "f:4:37: routes[0].match.schemes: found a list of 0, expected 1 to 3 entries"),
+        BAD(HEAD LISTENER "routes: [{name: r, match: {clients: [\"uid:-1\"]}}]\n",
+            "f:4:38: routes[0].match.clients[0]: found text \"uid:-1\", expected a common name, a DNS name, "
+            "'*.domain', uid:N or gid:N"),
+        BAD(HEAD LISTENER "routes: [{name: r, match: {clients: [\"uid:4294967295\"]}}]\n",
+            "f:4:38: routes[0].match.clients[0]: found text \"uid:4294967295\", expected a common name, a "
+            "DNS "
+            "name, '*.domain', uid:N or gid:N"),
+        BAD(HEAD LISTENER "routes: [{name: r, match: {clients: [\"gid:07\"]}}]\n",
+            "f:4:38: routes[0].match.clients[0]: found text \"gid:07\", expected a common name, a DNS name, "
+            "'*.domain', uid:N or gid:N"),
+        BAD(HEAD LISTENER "routes: [{name: r, match: {clients: [a, \"x*\"]}}]\n",
+            "f:4:41: routes[0].match.clients[1]: found text \"x*\", expected a common name, a DNS name, "
+            "'*.domain', uid:N or gid:N"),
+        BAD(HEAD LISTENER "routes: [{name: r, match: {clients: []}}]\n",
+            "f:4:37: routes[0].match.clients: found a list of 0, expected 1 to 256 entries"),
+        BAD(HEAD LISTENER "routes: [{name: r, match: {clients: [{uid: 0}]}}]\n",
+            "f:4:38: routes[0].match.clients[0]: found a mapping, expected a common name, a DNS name, "
+            "'*.domain', uid:N or gid:N"),
+        BAD(HEAD LISTENER "routes: [{name: r, bridge: {issuerCertificateFile: /c, issuerKeyFile: /k, "
+                          "clientCaFile: /a}}]\n",
+            "f:4:28: routes[0].bridge.allowedNames: found nothing, expected a list"),
+        BAD(HEAD LISTENER "routes: [{name: r, bridge: {issuerCertificateFile: /c, issuerKeyFile: /k, "
+                          "clientCaFile: /a, allowedNames: []}}]\n",
+            "f:4:107: routes[0].bridge.allowedNames: found a list of 0, expected 1 to 256 entries"),
+        BAD(HEAD LISTENER "routes: [{name: r, bridge: {certificateLifeMs: 1000}}]\n",
+            "f:4:48: routes[0].bridge.certificateLifeMs: found number 1000, expected a number from 600000 to "
+            "2592000000 (ms)"),
+        BAD(HEAD REST "tlsProfiles: [{name: k, alpn: h3}]\n",
+            "f:5:31: tlsProfiles[0].alpn: found text \"h3\", expected http/1.1, h2 or none"),
+        BAD(HEAD REST "pool: {warmSpares: 3}\n",
+            "f:5:20: pool.warmSpares: found number 3, expected a number from 0 to 2 (connections)"),
+        BAD(HEAD REST "timeouts: {tunnelAnswerMs: 10000}\n",
+            "f:5:28: timeouts.tunnelAnswerMs: found number 10000, expected a number from 100 to 9500 (ms)"),
+        BAD(HEAD REST "limits: {tunnelsMax: 0}\n",
+            "f:5:22: limits.tunnelsMax: found number 0, expected a number from 1 to 1048576 (tunnels)"),
+        BAD(HEAD REST "http2: {streamsMax: 1001}\n",
+            "f:5:21: http2.streamsMax: found number 1001, expected a number from 1 to 1000 (streams)"),
+        BAD(HEAD REST "log: {auditFile: audit.log}\n",
+            "f:5:18: log.auditFile: found text \"audit.log\", expected stderr or an absolute path"),
         BAD(HEAD LISTENER "routes: [{name: r, action: deny}]\n",
             "f:4:28: routes[0].action: found text \"deny\", expected allow or refuse"),
         BAD(HEAD LISTENER "routes: [{name: r, nodeNames: {10.0.0.1: a}}]\n",
@@ -304,6 +345,19 @@ static void what_settings_owe_each_other_is_told_in_one_line(void **state)
         BAD(HEAD LISTENER "tlsProfiles: [{name: k}]\nroutes: [{name: r, tlsProfile: k}]\n",
             "f:5:32: routes[0].tlsProfile: found \"k\" without caFile, expected a profile that has it (or "
             "insecure: true on this route)"),
+        BAD(HEAD LISTENER "routes: [{name: r, match: {schemes: [tunnel]}, " BRIDGE "}]\n",
+            "f:4:10: routes[0].tlsProfile: found nothing, expected the name of one of tlsProfiles for the "
+            "bridge"),
+        BAD(HEAD LISTENER
+            "tlsProfiles: [{name: k}]\nroutes: [{name: r, tlsProfile: k, match: {schemes: [tunnel]}, " BRIDGE
+            "}]\n",
+            "f:5:32: routes[0].tlsProfile: found \"k\" without caFile, expected a profile that has it (or "
+            "insecure: true on this route)"),
+        BAD(HEAD LISTENER PROFILE "routes: [{name: r, tlsProfile: k, " BRIDGE "}]\n",
+            "f:5:43: routes[0].bridge: found it without match.schemes: [tunnel], expected both"),
+        BAD(HEAD LISTENER PROFILE "routes: [{name: r, action: refuse, match: {schemes: [tunnel]}, " BRIDGE
+                                  "}]\n",
+            "f:5:72: routes[0].bridge: found it beside action: refuse, expected one of them"),
         BAD(HEAD LISTENER PROFILE "routes: [{name: r, tlsProfile: k}, {name: r, tlsProfile: k}]\n",
             "f:5:43: routes[1].name: found \"r\", which routes[0] has too, expected another name"),
         BAD(HEAD LISTENER PROFILE "routes: [{name: r, tlsProfile: k, match: {listeners: [a, b]}}]\n",

@@ -26,8 +26,8 @@ static char dir[] = "/tmp/hawser-test-XXXXXX";
 struct recipe {
     const char *name; /* of the files: name.crt, name.key */
     bool ca;
-    const char *usage;
-    int from_s, to_s; /* seconds from now */
+    const char *usage, *key_usage; /* the first one extended */
+    int from_s, to_s;              /* seconds from now */
 };
 
 static const char *in_dir(const char *name)
@@ -82,6 +82,8 @@ static void make(const struct recipe *recipe)
     add_extension(certificate, NID_basic_constraints, recipe->ca ? "critical,CA:TRUE" : "CA:FALSE");
     if (recipe->usage)
         add_extension(certificate, NID_ext_key_usage, recipe->usage);
+    if (recipe->key_usage)
+        add_extension(certificate, NID_key_usage, recipe->key_usage);
     assert_true(X509_sign(certificate, key, EVP_sha256()) > 0);
     snprintf(file_name, sizeof(file_name), "%s.crt", recipe->name);
     FILE *file = create(file_name, 0644);
@@ -113,13 +115,15 @@ static void copy(const char *from, const char *to, mode_t mode)
 static int set_up(void **state)
 {
     static const struct recipe recipes[] = {
-        {"ca",      true,  NULL,         -DAY,       365 * DAY},
-        {"old-ca",  true,  NULL,         -365 * DAY, -DAY     },
-        {"server",  false, "serverAuth", -DAY,       90 * DAY },
-        {"client",  false, "clientAuth", -DAY,       90 * DAY },
-        {"expired", false, NULL,         -90 * DAY,  -DAY     },
-        {"future",  false, NULL,         DAY,        90 * DAY },
-        {"soon",    false, NULL,         -DAY,       3 * DAY  },
+        {"ca",      true,  NULL,         NULL,                                -DAY,       365 * DAY},
+        {"old-ca",  true,  NULL,         NULL,                                -365 * DAY, -DAY     },
+        {"server",  false, "serverAuth", NULL,                                -DAY,       90 * DAY },
+        {"soon-ca", true,  NULL,         NULL,                                -DAY,       3 * DAY  },
+        {"client",  false, "clientAuth", NULL,                                -DAY,       90 * DAY },
+        {"expired", false, NULL,         NULL,                                -90 * DAY,  -DAY     },
+        {"future",  false, NULL,         NULL,                                DAY,        90 * DAY },
+        {"soon",    false, NULL,         NULL,                                -DAY,       3 * DAY  },
+        {"shy-ca",  true,  NULL,         "critical,digitalSignature,cRLSign", -DAY,       90 * DAY },
     };
     (void)state;
     if (!mkdtemp(dir))
@@ -128,6 +132,8 @@ static int set_up(void **state)
         make(&recipes[i]);
     copy("server.key", "open.key", 0644);
     copy("server.key", "group.key", 0640);
+    copy("ca.key", "open-ca.key", 0644);
+    copy("ca.key", "group-ca.key", 0640);
     put("empty", "", 0600);
     put("garbage", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", 0600);
     put("token", "abc.def-ghi_jkl\n", 0600);
@@ -268,6 +274,56 @@ static void listener_certificates_are_judged(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
         expect_line(cases[i].given, cases[i].line);
+}
+
+static void bridge_files_are_judged(void **state)
+{
+#define BRIDGE(certificate, key, ca)                                                                         \
+    HEAD "listeners: [{name: u, unix: {path: /u}}]\ntlsProfiles: [{name: k, caFile: @/ca.crt}]\nroutes:\n"   \
+         "- name: r\n  match: {schemes: [tunnel]}\n  tlsProfile: k\n  bridge:\n    "                         \
+         "issuerCertificateFile: " certificate "\n    issuerKeyFile: " key "\n    clientCaFile: " ca         \
+         "\n    allowedNames: [x]\n"
+    static const struct pair cases[] = {
+        PAIR(BRIDGE("@/ca.crt", "@/ca.key", "@/ca.crt"), "good"),
+        PAIR(BRIDGE("@/none.crt", "@/ca.key", "@/ca.crt"),
+             "f:10:28: routes[0].bridge.issuerCertificateFile: found \"@/none.crt\" (no such file), expected "
+             "a PEM file with a certificate"),
+        PAIR(
+            BRIDGE("@/server.crt", "@/server.key", "@/ca.crt"),
+            "f:10:28: routes[0].bridge.issuerCertificateFile: found \"@/server.crt\" (a certificate that may "
+            "not sign others), expected one of a CA (basicConstraints CA:TRUE, keyUsage keyCertSign)"),
+        PAIR(
+            BRIDGE("@/shy-ca.crt", "@/shy-ca.key", "@/ca.crt"),
+            "f:10:28: routes[0].bridge.issuerCertificateFile: found \"@/shy-ca.crt\" (a certificate that may "
+            "not sign others), expected one of a CA (basicConstraints CA:TRUE, keyUsage keyCertSign)"),
+        PAIR(BRIDGE("@/old-ca.crt", "@/old-ca.key", "@/ca.crt"),
+             "f:10:28: routes[0].bridge.issuerCertificateFile: found \"@/old-ca.crt\" (expired 20"),
+        PAIR(BRIDGE("@/soon-ca.crt", "@/soon-ca.key", "@/ca.crt"),
+             "f:10:28: routes[0].bridge.issuerCertificateFile: found \"@/soon-ca.crt\" (expires 20"),
+        PAIR(BRIDGE("@/ca.crt", "@/none.key", "@/ca.crt"),
+             "f:11:20: routes[0].bridge.issuerKeyFile: found \"@/none.key\" (no such file), expected a PEM "
+             "file with a private key"),
+        PAIR(BRIDGE("@/ca.crt", "@/server.key", "@/ca.crt"),
+             "f:11:20: routes[0].bridge.issuerKeyFile: found \"@/server.key\" (not the key of "
+             "\"@/ca.crt\"), expected the private key of that certificate"),
+        PAIR(BRIDGE("@/ca.crt", "@/open-ca.key", "@/ca.crt"),
+             "f:11:20: routes[0].bridge.issuerKeyFile: found mode 0644 on \"@/open-ca.key\" (open to "
+             "everybody), expected 0600 or 0640"),
+        PAIR(BRIDGE("@/ca.crt", "@/group-ca.key", "@/ca.crt"),
+             "f:11:20: routes[0].bridge.issuerKeyFile: found mode 0640 on \"@/group-ca.key\" (open to its "
+             "group), expected 0600, or keyGroupReadable: true"),
+        PAIR(BRIDGE("@/ca.crt", "@/group-ca.key\n    keyGroupReadable: true", "@/ca.crt"), "good"),
+        PAIR(BRIDGE("@/ca.crt", "@/ca.key", "@/none.crt"),
+             "f:12:19: routes[0].bridge.clientCaFile: found \"@/none.crt\" (no such file), expected a PEM "
+             "file with CA certificates"),
+        PAIR(BRIDGE("@/ca.crt", "@/ca.key", "@/client.crt"),
+             "f:12:19: routes[0].bridge.clientCaFile: found \"@/client.crt\" (1 certificates in it, none of "
+             "a CA), expected a PEM file with CA certificates"),
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        expect_line(cases[i].given, cases[i].line);
+#undef BRIDGE
 }
 
 static void profile_files_are_judged(void **state)
@@ -417,6 +473,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(listener_certificates_are_judged),
+        cmocka_unit_test(bridge_files_are_judged),
         cmocka_unit_test(profile_files_are_judged),
         cmocka_unit_test(a_certificate_and_its_key_may_share_a_file),
         cmocka_unit_test(a_bundle_with_one_expired_authority_is_doubtful),

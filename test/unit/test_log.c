@@ -304,6 +304,117 @@ static void lines_of_any_thread_are_always_whole(void **state)
     }
 }
 
+/* -- audit lines --------------------------------------------------------------------------------------------
+ */
+
+static int audit_fds[2];
+static char audit_out[1 << 20];
+
+static int setup_audit(void **state)
+{
+    assert_int_equal(pipe2(audit_fds, O_NONBLOCK), 0);
+    return setup(state);
+}
+
+static int teardown_audit(void **state)
+{
+    int rc = teardown(state);
+    close(audit_fds[0]);
+    close(audit_fds[1]);
+    return rc;
+}
+
+static void configure_audit(bool json, enum log_level level)
+{
+    log_configure(&(struct log_options){
+        .fd = pipe_fds[1], .json = json, .level = level, .audit = true, .audit_fd = audit_fds[1]});
+}
+
+static const char *read_audit(void)
+{
+    size_t len = 0;
+    ssize_t n;
+    while ((n = read(audit_fds[0], audit_out + len, sizeof(audit_out) - 1 - len)) > 0)
+        len += (size_t)n;
+    audit_out[len] = '\0';
+    return audit_out;
+}
+
+static void audit_lines_go_their_own_way_whatever_the_level(void **state)
+{
+    (void)state;
+    configure_audit(false, LOG_ERROR);
+    log_begin(&worker, LOG_WARN, "quiet");
+    log_str(&worker, "k", "v");
+    log_end(&worker);
+    log_begin_audit(&worker, "audit");
+    log_str(&worker, "who", "me");
+    log_u64(&worker, "n", 7);
+    log_ms(&worker, "took_ms", 1500000);
+    log_end(&worker);
+    log_begin(&worker, LOG_ERROR, "loud");
+    log_end(&worker);
+    log_flush(&worker);
+    read_out();
+    assert_non_null(strstr(out, "level=error worker=0 event=loud\n"));
+    assert_null(strstr(out, "quiet"));
+    assert_null(strstr(out, "audit"));
+    assert_non_null(strstr(read_audit(), "level=info worker=0 event=audit who=me n=7 took_ms=1.500\n"));
+    assert_null(strstr(audit_out, "loud"));
+}
+
+static void without_audit_lines_none_are_begun(void **state)
+{
+    (void)state;
+    configure(true, LOG_DEBUG);
+    log_begin_audit(&worker, "audit");
+    log_str(&worker, "who", "me");
+    log_end(&worker);
+    log_flush(&worker);
+    assert_int_equal(read_out(), 0);
+    log_begin(&worker, LOG_INFO, "next");
+    log_end(&worker);
+    log_flush(&worker);
+    assert_true(read_out() > 0);
+}
+
+static void a_full_audit_pipe_loses_audit_lines_only(void **state)
+{
+    (void)state;
+    configure_audit(true, LOG_INFO);
+    unsigned written = 0, logged = 0, heard = 0;
+    char padding[400];
+    memset(padding, 'p', sizeof(padding));
+    for (; written < 2000; written++) {
+        log_begin_audit(&worker, "audit");
+        log_u64(&worker, "n", written + 1);
+        log_strn(&worker, "padding", padding, written % sizeof(padding));
+        log_end(&worker);
+        if (written % 100 == 0) {
+            log_begin(&worker, LOG_INFO, "other");
+            log_u64(&worker, "n", ++logged);
+            log_end(&worker);
+        }
+        if (written % 70 == 0)
+            log_flush(&worker);
+    }
+    log_flush(&worker);
+    uint64_t last = 0;
+    read_out();
+    assert_int_equal(whole_lines(&last), logged);
+    assert_int_equal(worker.log.dropped, 0);
+    assert_true(worker.audit.dropped > 0);
+    assert_int_equal(atomic_load(&worker.counters.values[COUNTER_audit_dropped]), worker.audit.dropped);
+    assert_int_equal(atomic_load(&worker.counters.values[COUNTER_log_dropped]), 0);
+    last = 0;
+    size_t len = strlen(read_audit());
+    log_flush(&worker); /* the rest of a line that was torn */
+    memmove(out, audit_out, len);
+    len += (size_t)snprintf(out + len, sizeof(out) - len, "%s", read_audit());
+    heard = whole_lines(&last);
+    assert_int_equal(heard + worker.audit.dropped, written);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -316,6 +427,11 @@ int main(void)
         TEST(a_full_pipe_drops_whole_lines_and_counts_each),
         TEST(a_full_buffer_is_written_before_the_turn_ends),
         TEST(lines_of_any_thread_are_always_whole),
+        cmocka_unit_test_setup_teardown(audit_lines_go_their_own_way_whatever_the_level, setup_audit,
+                                        teardown_audit),
+        cmocka_unit_test_setup_teardown(without_audit_lines_none_are_begun, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_full_audit_pipe_loses_audit_lines_only, setup_audit,
+                                        teardown_audit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,9 +21,9 @@ struct run {
     uint64_t random;
     struct client clients[CLIENTS];
     bool pending[CLIENTS];
-    struct pool_profile generations[4];
+    struct pool_profile generations[4], single_use[2], shared[2]; /* the last two: without TLS, with it */
     unsigned generation;
-    unsigned granted, failed, cancelled, reused, resumed;
+    unsigned granted, failed, cancelled, reused, resumed, shares;
 };
 
 static uint32_t pick(struct run *r, uint32_t below)
@@ -38,6 +38,10 @@ static struct endpoint_key any_key(struct run *r)
     uint32_t n = pick(r, HOSTS);
     snprintf(host, sizeof(host), "10.0.0.%u", n);
     bool tls = n % 2;
+    if (n % 5 == 4) /* 10.0.0.4 is plain, 10.0.0.9 has TLS */
+        return fixture_key(&r->single_use[tls], host);
+    if (n % 5 == 3) /* 10.0.0.3 has TLS, 10.0.0.8 is plain */
+        return fixture_key(&r->shared[tls], host);
     unsigned generation = r->generation - (r->generation > 0 && pick(r, 8) == 0);
     return fixture_key(tls ? &r->generations[generation] : &r->f.plain, host);
 }
@@ -80,6 +84,8 @@ static void ask(struct run *r)
     struct endpoint_key key = any_key(r);
     if (pick(r, 8) == 0)
         client_ask_fresh(c, &r->f, &key, pick(r, 8000));
+    else if (pick(r, 2))
+        client_ask_at_once(c, &r->f, &key, pick(r, 8000));
     else
         client_ask(c, &r->f, &key, pick(r, 8000));
     r->pending[c - r->clients] = true;
@@ -97,7 +103,13 @@ static void cancel(struct run *r)
 
 static void hand_in(struct run *r, struct client *c)
 {
-    if (c->closed)
+    if (conn_session(c->conn)) {
+        list_remove(&c->node);
+        if (pick(r, 2))
+            pool_give_back(r->f.pool, &c->conn);
+        else
+            pool_discard(r->f.pool, &c->conn, any_failure(r));
+    } else if (c->closed)
         pool_lost(r->f.pool, &c->conn, c->closed_with);
     else if (c->ended || pick(r, 8) == 0)
         pool_discard(r->f.pool, &c->conn, pick(r, 2) ? ENDING_DONE : any_failure(r));
@@ -126,6 +138,14 @@ static void stir_stream(struct run *r)
         if (s->on_ticket)
             script_ticket(s, "ticket");
     }
+}
+
+static void stir_session(struct run *r)
+{
+    struct list *sessions = &r->f.sessions;
+    r->f.shares = pick(r, 20) ? (int)pick(r, 5) : -12;
+    if (pick(r, 4) == 0 && !list_empty(sessions))
+        conn_set_shares(list_entry(sessions->next, struct session, node)->conn, pick(r, 5));
 }
 
 static void settle_dial(struct run *r)
@@ -177,6 +197,7 @@ static void step(struct run *r)
     case 15:
         r->f.engine.refuse_dials = pick(r, 10) == 0;
         next_generation(r);
+        stir_session(r);
         break;
     }
 }
@@ -194,10 +215,12 @@ static void reckon(struct run *r)
         assert_int_equal(c->answers, 1);
         assert_null(c->lease.endpoint);
         r->pending[i] = false;
-        r->granted += c->conn != NULL;
-        r->failed += c->conn == NULL;
+        bool granted = c->conn || c->closed; /* and lost again by its session */
+        r->granted += granted;
+        r->failed += !granted;
         r->reused += c->conn && c->how == LEASE_REUSED;
         r->resumed += c->conn && c->how == LEASE_RESUMED;
+        r->shares += c->conn && conn_session(c->conn);
         if (c->conn) { /* never another endpoint's */
             char text[NET_TEXT_MAX];
             assert_string_equal(conn_address_text(c->conn),
@@ -213,10 +236,15 @@ static void go(uint64_t seed)
     assert_non_null(r);
     printf("seed %llu\n", (unsigned long long)seed);
     options.limits.age_jitter_percent = 10;
+    options.limits.warm_spares = 2;
     fixture_start(&r->f, &options);
     r->random = seed;
     for (unsigned i = 0; i < ARRAY_SIZE(r->generations); i++)
         r->generations[i] = (struct pool_profile){.id = 2, .generation = i, .tls = true, .resumption = true};
+    r->shared[0] = (struct pool_profile){.id = 5, .shared = true};
+    r->shared[1] = (struct pool_profile){.id = 6, .shared = true, .tls = true, .resumption = true};
+    r->single_use[0] = (struct pool_profile){.id = 3, .single_use = true};
+    r->single_use[1] = (struct pool_profile){.id = 4, .single_use = true, .tls = true, .resumption = true};
     for (int i = 0; i < STEPS; i++) {
         step(r);
         pool_check(r->f.pool);
@@ -234,9 +262,10 @@ static void go(uint64_t seed)
         if (r->clients[i].conn)
             hand_in(r, &r->clients[i]);
     }
-    printf("granted %u (reused %u, resumed %u), failed %u, cancelled %u, dialled %u\n", r->granted, r->reused,
-           r->resumed, r->failed, r->cancelled, r->f.engine.dialled);
-    assert_true(r->reused > 1000 && r->resumed > 100 && r->failed > 1000); /* the dice reach all of it */
+    printf("granted %u (reused %u, resumed %u, shared %u), failed %u, cancelled %u, dialled %u\n", r->granted,
+           r->reused, r->resumed, r->shares, r->failed, r->cancelled, r->f.engine.dialled);
+    assert_true(r->reused > 1000 && r->resumed > 100 && r->failed > 1000 &&
+                r->shares > 1000); /* the dice reach all of it */
     assert_int_equal(r->granted,
                      fixture_count(&r->f, COUNTER_lease_hit) + fixture_count(&r->f, COUNTER_lease_dialled));
     assert_int_equal(r->failed, fixture_count(&r->f, COUNTER_lease_failed));

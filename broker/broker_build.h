@@ -1,0 +1,25 @@
+/* broker/broker_build.h — a broker while it is built from its configuration, for the files that build it:
+ * broker.c, and broker_routes.c for what is behind the routes. One thread, before the workers start. */
+#pragma once
+
+#include <stddef.h>
+
+#include "io/attributes.h"
+
+struct broker;
+
+/* What a TLS server of ours speaks, in the order we like it. */
+#define SERVER_ALPN "h2,http/1.1"
+
+struct builder {
+    struct broker *broker;
+    char *detail; /* one line of what is wrong */
+    size_t detail_size;
+};
+
+int build_fail(struct builder *, int rc, const char *what);
+/* Notes what failed and returns rc. */
+MUST_USE int build_routes(struct builder *);
+/* Routes and the identities towards destinations. 0 or -errno with detail, as the next. */
+MUST_USE int build_bridges(struct builder *);
+/* What is minted where TLS ends; after the workers were made. */

@@ -1,0 +1,148 @@
+/* broker/egress_tunnel.c — the destination's end of a tunnel: after CONNECT, or after a 101.
+ *
+ * Bytes pass unread, each direction within its credit and with an end of its own. What the destination did
+ * arrives as what it was: its end as FIN, a reset as RESET, and neither ever as the other. How a tunnel ends
+ * says nothing about the destination's health, so the pool hears of a cancelled lease.
+ */
+#include "broker/egress.h"
+
+#include <string.h>
+
+#include "broker/broker.h"
+#include "broker/broker_worker.h"
+#include "io/worker.h"
+
+enum {
+    DRAIN_MS = 30000 /* for bytes that the destination does not take after it and the client have ended; a
+                        guess, TCP_USER_TIMEOUT's default */
+};
+
+static const struct stream_events tunnel_events;
+
+static struct worker *worker_of(const struct egress *e)
+{
+    return e->bw->worker;
+}
+
+/* A tunnel may stand for hours: it holds nothing but its objects. */
+static void shed(struct egress *e)
+{
+    worker_disarm(worker_of(e), &e->deadline);
+    if (e->open_seg.buf)
+        worker_release_seg(worker_of(e), e->open_seg);
+    e->open_seg = (struct seg){0};
+}
+
+static bool begin(struct egress *e)
+{
+    e->state = EGRESS_TUNNEL;
+    e->credit = conn_credit(
+        e->conn); /* of an idle connection's watch; more comes when the front releases it */
+    stream_bind(e->stream, &tunnel_events, e);
+    shed(e);
+    egress_post(e, EX_CONNECTED, (struct seg){0}, (uint32_t)e->how);
+    return true;
+}
+
+static void deliver(struct egress *e, struct seg seg)
+{
+    if (seg.len > 0)
+        egress_post(e, EX_DATA, seg, 0);
+    else
+        worker_release_seg(worker_of(e), seg);
+}
+
+void egress_tunnel_upgrade(struct egress *e, struct seg rest)
+{
+    e->ops = &egress_tunnel_ops;
+    e->request_ended = false; /* both directions begin anew */
+    e->peer_ended = false;
+    stream_bind(e->stream, &tunnel_events, e);
+    shed(e);
+    deliver(e, rest);
+}
+
+/* Both sides have said all; what is left is for the destination to take it. */
+static void expect_drain(struct egress *e)
+{
+    if (e->peer_ended && e->request_ended)
+        worker_arm_ms(worker_of(e), &e->deadline, DRAIN_MS);
+}
+
+static void write_data(struct egress *e, struct seg seg)
+{
+    if (!outbox_body(&e->out, seg))
+        stream_abort(e->stream, ENDING_LIMIT); /* `closed` ends the exchange */
+}
+
+static void write_end(struct egress *e)
+{
+    outbox_flush(&e->out);
+    stream_finish(e->stream);
+    expect_drain(e);
+}
+
+static void credit(struct egress *e, uint32_t bytes)
+{
+    e->credit += bytes;
+    if (e->credit >= EXCHANGE_BUDGET) /* all was taken: nobody holds a part of the buffer any more */
+        crumbs_drop(&e->crumbs);
+    stream_grant(e->stream, bytes);
+}
+
+static void leave(struct egress *e, enum ending reason)
+{
+    pool_discard(e->bw->pool, &e->conn, reason);
+    e->stream = NULL;
+}
+
+const struct egress_ops egress_tunnel_ops = {
+    .begin = begin, .data = write_data, .end = write_end, .credit = credit, .leave = leave};
+
+/* -- events of the leased stream ----------------------------------------------------------------------------
+ */
+
+static void on_open(struct stream *s)
+{
+    (void)s; /* leased streams are open already */
+}
+
+static void on_data(struct stream *s, struct seg seg)
+{
+    struct egress *e = s->owner;
+    ASSERT(seg.len <= e->credit);
+    e->credit -= seg.len;
+    deliver(e, crumbs_collect(&e->crumbs, seg));
+}
+
+static void on_sent(struct stream *s, struct seg seg)
+{
+    struct egress *e = s->owner;
+    struct outbox_credit credit = outbox_sent(&e->out, seg);
+    if (credit.bytes > 0)
+        egress_post(e, EX_CREDIT, credit.seg, credit.bytes);
+    expect_drain(e);
+}
+
+static void on_end(struct stream *s)
+{
+    struct egress *e = s->owner;
+    e->peer_ended = true;
+    egress_post(e, EX_FIN, (struct seg){0}, 0);
+    expect_drain(e);
+}
+
+static void on_closed(struct stream *s, enum ending reason)
+{
+    struct egress *e = s->owner;
+    pool_lost(e->bw->pool, &e->conn, ENDING_CANCELLED);
+    e->stream = NULL;
+    if (reason != ENDING_DONE) {
+        egress_fail(e, reason, NULL);
+        return;
+    }
+    egress_post(e, EX_END, (struct seg){0}, 0);
+    egress_free(e);
+}
+
+static const struct stream_events tunnel_events = {on_open, on_data, on_sent, on_end, on_closed};
