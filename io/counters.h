@@ -60,6 +60,8 @@
       "tickets offered that the endpoint did not take")                                                      \
     X(tickets, "hawser_tls_tickets", gauge, "session tickets kept")                                          \
     X(tickets_stored, "hawser_tls_tickets_stored_total", counter, "session tickets received and kept")       \
+    X(minted, "hawser_tls_minted_total", counter, "server certificates made for destinations")               \
+    X(minted_kept, "hawser_tls_minted_certificates", gauge, "made certificates kept for the next client")    \
     X(pool_endpoints, "hawser_pool_endpoints", gauge, "endpoints known")                                     \
     X(pool_dialling, "hawser_pool_connections{state=\"dialling\"}", gauge, "pooled connections by state")    \
     X(pool_idle, "hawser_pool_connections{state=\"idle\"}", gauge, "pooled connections by state")            \
