@@ -166,7 +166,6 @@ static void resume(struct http2_stream *s)
 static void submit_head(struct http2_stream *s, const struct http2_fields *fields, bool has_body)
 {
     nghttp2_data_provider provider = {.source.ptr = s, .read_callback = on_read};
-    http2_watch_answered(&s->session->watch);
     check(s, nghttp2_submit_response(s->session->session, s->id, fields->nv, fields->n,
                                      has_body ? &provider : NULL));
 }
@@ -193,6 +192,7 @@ void http2_reply_head(struct http2_stream *s, struct head *head)
                                         fields.n, NULL));
         return;
     }
+    http2_watch_answered(&s->session->watch);
     bool has_body = !s->is_head && head->body != BODY_NONE &&
                     !(head->body == BODY_LENGTH && head->length == 0);
     s->reply_ended = !has_body;
@@ -206,6 +206,7 @@ void http2_reply_connected(struct http2_stream *s)
     if (s->state != HTTP2_ASKED)
         return;
     http2_add_field(&fields, SLICE(":status"), SLICE("200"));
+    http2_watch_answered(&s->session->watch);
     http2_stream_set_state(s, HTTP2_TUNNEL);
     submit_head(s, &fields, true);
 }

@@ -214,6 +214,7 @@ static void on_end(void *asker, const struct head *trailers)
 static void on_refuse(void *asker, unsigned status, const char *text)
 {
     struct http2_stream *s = asker;
+    http2_watch_answered(&s->session->watch);
     http2_reply_text(s, status, s->exchange->ending, text);
 }
 
@@ -408,10 +409,13 @@ void http2_stream_data(struct http2_stream *s, const uint8_t *data, uint32_t len
         http2_consumed(h, len);
         return;
     }
-    if (s->has_length && len > s->length_left) {
+    /* nghttp2 hands out what exceeds the window, too. */
+    bool too_much = s->uncredited + len > HTTP2_STREAM_WINDOW;
+    if (too_much || (s->has_length && len > s->length_left)) {
         http2_consumed(h, len);
         http2_wasted(h);
-        http2_stream_reset(s, NGHTTP2_PROTOCOL_ERROR, ENDING_BAD_REQUEST);
+        http2_stream_reset(s, too_much ? NGHTTP2_FLOW_CONTROL_ERROR : NGHTTP2_PROTOCOL_ERROR,
+                           ENDING_BAD_REQUEST);
         return;
     }
     s->length_left -= s->has_length ? len : 0;
