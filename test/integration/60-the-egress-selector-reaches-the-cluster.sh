@@ -18,7 +18,7 @@ for transport in unix mtls; do
     egress_config $transport
     # shellcheck disable=SC2046 # options are words
     program "egress selector over $transport" egress $(connect_by $transport) \
-        -wrong-ca "$WORK/rogue-ca/ca.crt" -banner "$NODE:2222" \
+        -seen-as kube-apiserver-kubelet-client -wrong-ca "$WORK/rogue-ca/ca.crt" -banner "$NODE:2222" \
         -fail "$NODE:1=code 502: 502 $NODE:1: connection refused by the destination" \
         -fail "$NODE:2223=code 504: 504 $NODE:2223: connecting to the destination timed out" \
         -fail "127.255.255.255:10250=code 502: 502 127.255.255.255:10250: destination unreachable" \
@@ -26,6 +26,11 @@ for transport in unix mtls; do
         -fail "127.0.0.1:$ADMIN=code 403: 403 no route matches the destination" \
         -fail "127.0.0.1:10250=code 403: 403 not allowed by policy" \
         -fail "169.254.169.254:10250=code 403: 403 not allowed by policy"
+    # shellcheck disable=SC2046
+    program "the bridge over $transport" egress $(bridge_by $transport) -seen-as egress-broker -wrong-ca "$WORK/rogue-ca/ca.crt"
+    # shellcheck disable=SC2046
+    matches "whom the bridge does not know, it refuses" "FAIL: a server is reached.*tls: " \
+        "$("$PROGRAM" egress $(bridge_by $transport) -cert "$WORK/kubelet-client.crt" -key "$WORK/kubelet-client.key")"
 done
 check "tunnels are over" wait_for 5 metric_is hawser_requests_in_flight 0
 hawser_stop

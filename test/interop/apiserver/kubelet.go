@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -82,7 +81,7 @@ func (k *kubelet) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") })
 	mux.HandleFunc("GET /whoami", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "%s %s\n", r.TLS.PeerCertificates[0].Subject.CommonName, r.Proto)
+		io.WriteString(w, r.TLS.PeerCertificates[0].Subject.CommonName)
 	})
 	mux.HandleFunc("GET /noise/{seed}/{size}", serveNoise)
 	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", serveLog)
