@@ -11,6 +11,7 @@ interop_config "$WORK/hawser.yaml" <<'YAML'
     match: {cidrs: [127.255.255.255/32], ports: [10250], schemes: [tunnel]}
   - name: anything
     match: {hosts: ['*'], ports: [10250], schemes: [tunnel]}
+pool: {breaker: {failures: 1000}}
 YAML
 kubelet_start -banner "$NODE:2222" -deaf "$NODE:2223"
 hawser_start "$WORK/hawser.yaml"
@@ -29,8 +30,8 @@ for transport in unix mtls; do
     # shellcheck disable=SC2046
     program "the bridge over $transport" egress $(bridge_by $transport) -seen-as egress-broker -wrong-ca "$WORK/rogue-ca/ca.crt"
     # shellcheck disable=SC2046
-    matches "whom the bridge does not know, it refuses" "FAIL: a server is reached.*tls: " \
-        "$("$PROGRAM" egress $(bridge_by $transport) -cert "$WORK/kubelet-client.crt" -key "$WORK/kubelet-client.key")"
+    matches "whom the bridge does not know, it refuses" "FAIL: a server is reached.*remote error: tls: unknown certificate authority" \
+        "$("$PROGRAM" egress $(bridge_by $transport) -http1 -cert "$WORK/kubelet-client.crt" -key "$WORK/kubelet-client.key")"
 done
 check "tunnels are over" wait_for 5 metric_is hawser_requests_in_flight 0
 hawser_stop
