@@ -12,8 +12,9 @@
 #include "broker/callers.h"
 #include "broker/config/config.h"
 #include "broker/egress.h"
-#include "broker/front.h"
 #include "broker/front_bridge.h"
+#include "broker/front_http2.h"
+#include "broker/http2_client.h"
 #include "broker/route.h"
 #include "io/engine.h"
 #include "io/resolve.h"
@@ -95,9 +96,13 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
     list_init(&bw->exchanges_open);
     drain_init(bw);
     slab_init(&bw->conns, "clients", sizeof(struct front_conn), FRONTS_MAX);
+    slab_init(&bw->http2_fronts, "HTTP/2 clients", sizeof(struct front_http2), FRONTS_MAX);
+    slab_init(&bw->http2_streams, "HTTP/2 streams", sizeof(struct http2_stream), exchanges + FRONTS_MAX);
     slab_init(&bw->exchanges, "exchanges", sizeof(struct exchange), exchanges);
     slab_init(&bw->egresses, "egresses", sizeof(struct egress), exchanges * b->broker->count);
     slab_init(&bw->bridges, "bridges", sizeof(struct front_bridge), FRONTS_MAX);
+    slab_init(&bw->http2_clients, "http2 sessions", sizeof(struct http2_client),
+              UINT32_MAX); /* the pool bounds them */
     slab_init(&bw->seg_nodes, "segments", sizeof(struct segq_node), 1u << 20);
     bw->by_sender = calloc(b->broker->count, sizeof(*bw->by_sender));
     bw->free_slots = calloc(exchanges, sizeof(*bw->free_slots));
@@ -132,6 +137,7 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
         .resolver = bw->resolver,
         .address_allowed = broker_address_allowed,
         .policy = b->broker,
+        .sharing = {http2_client_begin, http2_client_end,                             bw                          },
     };
     rc = pool_new(w, &options, &bw->pool);
     return rc < 0 ? build_fail(b, rc, "pool") : 0;
@@ -284,9 +290,12 @@ static void free_state(struct broker_worker *bw)
     free(bw->free_slots);
     free(bw->listeners);
     slab_fini(&bw->conns);
+    slab_fini(&bw->http2_fronts);
+    slab_fini(&bw->http2_streams);
     slab_fini(&bw->exchanges);
     slab_fini(&bw->egresses);
     slab_fini(&bw->bridges);
+    slab_fini(&bw->http2_clients);
     slab_fini(&bw->seg_nodes);
 }
 

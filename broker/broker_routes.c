@@ -59,7 +59,11 @@ static const struct pool_profile *profile_for(struct builder *b, const struct co
         if (broker->profiles[i].id == id)
             return &broker->profiles[i];
     struct pool_profile *p = &broker->profiles[broker->profile_count];
-    *p = (struct pool_profile){.id = id, .generation = 1, .insecure = r->insecure, .single_use = single_use};
+    *p = (struct pool_profile){.id = id,
+                               .generation = 1,
+                               .insecure = r->insecure,
+                               .shared = r->profile->alpn == CONFIG_ALPN_H2 && !single_use,
+                               .single_use = single_use};
     if (make_context(b, r->profile, p) < 0)
         return NULL;
     broker->profile_count++;

@@ -23,18 +23,34 @@ enum egress_state {
 };
 
 struct egress;
+struct http2_client;
 
-/* How a request travels on the connection it was lent: HTTP/1.1, or a tunnel's raw bytes. */
+/* How a request travels on the connection it was lent: HTTP/1.1, a stream of an HTTP/2 session, or a tunnel's
+ * raw bytes. */
 struct egress_ops {
     bool (*begin)(struct egress *);
-    /* Writes the head; false: out of buffers. May free the object only by egress_fail() and returning true.
-     */
+    /* Writes the head; false: out of buffers. */
     void (*data)(struct egress *, struct seg);
-    /* Of the request; takes the segment. What was taken over goes back by EX_CREDIT. */
+    /* Of the request; takes the segment. What was taken over goes back by EX_CREDIT. May free the object. */
     void (*end)(struct egress *);
     /* The request is complete; e->trailers may be set. */
     void (*credit)(struct egress *, uint32_t bytes);
     /* The client took over so many bytes of the response. */
+    void (*leave)(struct egress *, enum ending);
+    /* Gives the connection back, or ends it. DONE: the response is complete, and the request may be. */
+};
+
+/* A stream of an HTTP/2 session. */
+struct egress_http2 {
+    struct http2_client *session; /* NULL: not on one */
+    struct list node;             /* of its requests */
+    struct list dirty;            /* of its requests with gathered bytes */
+    int32_t id;                   /* 0: the session took no more */
+    struct segq body;             /* of the request, not sent yet */
+    uint32_t body_sent;           /* bytes of its first segment that were */
+    bool deferred;                /* nghttp2 waits for more of it */
+    uint32_t given;               /* bytes of the crumbs' buffer that were passed on */
+    uint32_t interims;            /* 1xx heads */
 };
 
 struct egress {
@@ -71,6 +87,7 @@ struct egress {
     struct body body;
     bool keep_alive;
     uint32_t first_byte_us;
+    struct egress_http2 h2;
 };
 
 const struct head *egress_request_head(const struct egress *);
@@ -82,9 +99,15 @@ void egress_free(struct egress *);
 void egress_finish(struct egress *);
 /* After END was said: gives the connection back if it is clean, frees the object. */
 void egress_post(struct egress *, uint32_t kind, struct seg, uint32_t value);
+MUST_USE bool egress_post_head(struct egress *, const struct head_view *, bool with_end);
+/* Packs the view and posts it. False: out of buffers, the exchange has failed and is gone. */
+void egress_post_end(struct egress *, const struct head_view *trailers);
+/* END, with the fields where there are some; NULL: none. */
 
 void egress_lost(struct egress *, enum ending, bool already_closed);
 /* The connection ended before the exchange did: retries where that is safe, or fails. */
+void egress_refused(struct egress *);
+/* The destination said that it has done nothing about the request: retries once, where it is still whole. */
 void egress_expect_first_byte(struct egress *);
 /* Arms the limit anew: it runs from the last byte of the request that was passed on. */
 void egress_saw_first_byte(struct egress *);
@@ -92,6 +115,9 @@ void egress_saw_first_byte(struct egress *);
 /* egress_http1.c: the wire format */
 extern const struct egress_ops egress_http1_ops;
 extern const struct stream_events egress_http1_events;
+
+/* egress_http2.c */
+extern const struct egress_ops egress_http2_ops;
 
 /* egress_tunnel.c */
 extern const struct egress_ops egress_tunnel_ops;

@@ -1,9 +1,9 @@
 /* broker/egress_exchange.c — the life of an egress half: from OPEN through a lease to its last word.
  *
- * It refuses to know bytes (egress_http1.c, egress_tunnel.c) and how connections are made (pool/). A
- * connection that was lent and died before the first response byte is replaced once, if that is safe: no
- * request byte had been taken over by the layer below, or the method is idempotent and no body byte was sent
- * (RFC 9110 section 9.2.2).
+ * It refuses to know bytes (egress_http1.c, egress_http2.c, egress_tunnel.c) and how connections are made
+ * (pool/). A connection that was lent and died before the first response byte is replaced once, if that is
+ * safe: no request byte had been taken over by the layer below, or the method is idempotent and no body byte
+ * was sent (RFC 9110 section 9.2.2).
  */
 #include "broker/egress.h"
 
@@ -49,6 +49,37 @@ void egress_post(struct egress *e, uint32_t kind, struct seg seg, uint32_t value
         memcpy(msg.extra, &phases, sizeof(phases));
     }
     mailbox_post(worker_of(e), e->front_worker, &msg);
+}
+
+bool egress_post_head(struct egress *e, const struct head_view *view, bool with_end)
+{
+    const struct head_edit edit = {.keep_upgrade = view->tunnel};
+    struct buf *b = buf_get_bytes(&worker_of(e)->bufs, (uint32_t)head_pack_bound(view, &edit));
+    struct head *head = NULL;
+    if (!b || head_pack(view, &edit, b->mem, b->cap, &head) < 0) {
+        if (b)
+            buf_unref(b);
+        egress_fail(e, ENDING_LIMIT, "out of buffers for a response head");
+        return false;
+    }
+    egress_post(e, EX_HEAD | (with_end ? EX_WITH_END : 0), (struct seg){b, b->mem, head->size, 0},
+                (uint32_t)e->how | (uint32_t)e->retry << EX_RETRY_SHIFT);
+    return true;
+}
+
+/* Trailers of both directions travel packed in END. */
+void egress_post_end(struct egress *e, const struct head_view *trailers)
+{
+    struct seg seg = {0};
+    struct head *head = NULL;
+    struct buf *b = trailers && trailers->fields_n > 0
+                        ? buf_get_bytes(&worker_of(e)->bufs, (uint32_t)head_pack_bound(trailers, NULL))
+                        : NULL;
+    if (b && head_pack(trailers, NULL, b->mem, b->cap, &head) == 0)
+        seg = (struct seg){b, b->mem, head->size, 0};
+    else if (b)
+        buf_unref(b);
+    egress_post(e, EX_END, seg, 0);
 }
 
 /* -- the table of slots -------------------------------------------------------------------------------------
@@ -108,34 +139,21 @@ static void say_reset(struct egress *e, enum ending reason, const char *detail)
     egress_post(e, EX_RESET, seg, (uint32_t)reason | (uint32_t)e->retry << EX_RETRY_SHIFT | how);
 }
 
-static void drop_connection(struct egress *e, enum ending reason)
-{
-    struct broker_worker *bw = e->bw;
-    if (e->conn) {
-        pool_discard(bw->pool, &e->conn, reason);
-        e->stream = NULL;
-    } else {
-        pool_cancel(bw->pool, &e->lease);
-    }
-}
-
 void egress_fail(struct egress *e, enum ending reason, const char *detail)
 {
     e->state = EGRESS_DONE;
     say_reset(e, reason, detail);
-    drop_connection(e, reason == ENDING_DONE ? ENDING_CANCELLED : reason);
+    if (e->conn)
+        e->ops->leave(e, reason == ENDING_DONE ? ENDING_CANCELLED : reason);
+    else
+        pool_cancel(e->bw->pool, &e->lease);
     egress_free(e);
 }
 
 void egress_finish(struct egress *e)
 {
     e->state = EGRESS_DONE;
-    bool clean = e->keep_alive && e->request_written && outbox_is_empty(&e->out);
-    conn_set_credit(e->conn, e->credit);
-    if (clean)
-        pool_give_back(e->bw->pool, &e->conn);
-    else
-        pool_discard(e->bw->pool, &e->conn, ENDING_DONE);
+    e->ops->leave(e, ENDING_DONE);
     egress_free(e);
 }
 
@@ -144,7 +162,7 @@ void egress_finish(struct egress *e)
 
 static bool retry_is_safe(const struct egress *e)
 {
-    if (e->retry != RETRY_NONE || !e->conn || !conn_was_reused(e->conn) || e->state != EGRESS_WAITING ||
+    if (e->retry != RETRY_NONE || !e->conn || e->how != LEASE_REUSED || e->state != EGRESS_WAITING ||
         e->body_began)
         return false;
     return !e->head_taken || http_method_is_idempotent(egress_request_head(e)->method);
@@ -195,41 +213,56 @@ void egress_saw_first_byte(struct egress *e)
     phase_observe(worker_of(e), PHASE_first_byte, waited);
 }
 
+static const struct egress_ops *ops_for(const struct egress *e)
+{
+    if (conn_session(e->conn))
+        return &egress_http2_ops;
+    return egress_form(e) == EXCHANGE_CONNECT ? &egress_tunnel_ops : &egress_http1_ops;
+}
+
 static void on_granted(struct lease *l, struct conn *conn, enum lease_how how)
 {
     struct egress *e = l->owner;
     e->conn = conn;
     e->how = how;
     e->leased = true;
-    e->stream = conn_stream(conn);
     e->state = EGRESS_WAITING;
     e->leased_ns = worker_of(e)->now_ns;
-    e->ops = egress_form(e) == EXCHANGE_CONNECT ? &egress_tunnel_ops : &egress_http1_ops;
-    outbox_open(&e->out, e->stream);
+    e->ops = ops_for(e);
+    if (!conn_session(conn)) {
+        e->stream = conn_stream(conn);
+        outbox_open(&e->out, e->stream);
+    }
     if (!e->ops->begin(e)) {
         egress_fail(e, ENDING_LIMIT, "out of buffers");
         return;
     }
-    while (!segq_empty(&e->early))
+    struct egress **slot = slot_of(e->bw, e->front_worker, e->slot); /* empty when it has failed */
+    while (*slot && !segq_empty(&e->early))
         e->ops->data(e, segq_pop(&e->early, &e->bw->seg_nodes));
-    if (e->request_ended)
+    if (*slot && e->request_ended)
         e->ops->end(e);
+}
+
+static void again(struct egress *e, enum exchange_retry proof, bool fresh)
+{
+    e->retry = proof;
+    counter_add(worker_of(e), COUNTER_retries, 1);
+    e->stream = NULL;
+    outbox_reset(&e->out);
+    e->request_written = e->head_taken = false;
+    worker_disarm(worker_of(e), &e->deadline);
+    lease(e, fresh);
 }
 
 void egress_lost(struct egress *e, enum ending reason, bool already_closed)
 {
     if (retry_is_safe(e)) {
-        e->retry = e->head_taken ? RETRY_IDEMPOTENT : RETRY_UNSENT;
-        counter_add(worker_of(e), COUNTER_retries, 1);
         if (already_closed)
             pool_lost(e->bw->pool, &e->conn, ENDING_STALE_CONNECTION);
         else
-            pool_discard(e->bw->pool, &e->conn, ENDING_STALE_CONNECTION);
-        e->stream = NULL;
-        outbox_reset(&e->out);
-        e->request_written = e->head_taken = false;
-        worker_disarm(worker_of(e), &e->deadline);
-        lease(e, true);
+            e->ops->leave(e, ENDING_STALE_CONNECTION);
+        again(e, e->head_taken ? RETRY_IDEMPOTENT : RETRY_UNSENT, true);
         return;
     }
     if (already_closed) {
@@ -246,6 +279,18 @@ void egress_lost(struct egress *e, enum ending reason, bool already_closed)
                 reused_silent
                     ? "a reused connection ended before the response; the request is not safe to repeat"
                     : NULL);
+}
+
+void egress_refused(struct egress *e)
+{
+    if (e->retry == RETRY_NONE && e->state == EGRESS_WAITING && !e->body_began) {
+        e->ops->leave(e, ENDING_CANCELLED);
+        again(e, RETRY_UNSENT, false);
+        return;
+    }
+    egress_fail(e, ENDING_PEER_RESET,
+                e->body_began ? "the destination refused the request after part of its body was sent"
+                              : "the destination refused the request, and refused it again");
 }
 
 /* -- messages from the front half ---------------------------------------------------------------------------

@@ -94,23 +94,6 @@ static void write_end(struct egress *e)
 /* -- response: head -----------------------------------------------------------------------------------------
  */
 
-/* Packs the view and posts it. False: out of buffers, the exchange has failed and is gone. */
-static bool post_head(struct egress *e, const struct head_view *view, bool with_end)
-{
-    const struct head_edit edit = {.keep_upgrade = view->tunnel};
-    struct buf *b = buf_get_bytes(&worker_of(e)->bufs, (uint32_t)head_pack_bound(view, &edit));
-    struct head *head = NULL;
-    if (!b || head_pack(view, &edit, b->mem, b->cap, &head) < 0) {
-        if (b)
-            buf_unref(b);
-        egress_fail(e, ENDING_LIMIT, "out of buffers for a response head");
-        return false;
-    }
-    egress_post(e, EX_HEAD | (with_end ? EX_WITH_END : 0), (struct seg){b, b->mem, head->size, 0},
-                (uint32_t)e->how | (uint32_t)e->retry << EX_RETRY_SHIFT);
-    return true;
-}
-
 /* The protocol of a 101 must be the one that was asked for (RFC 9110 section 7.8). */
 static bool is_asked_for(const struct egress *e, const struct head_view *view)
 {
@@ -132,16 +115,16 @@ static bool on_head(struct egress *e, const struct head_view *view)
     }
     if (view->tunnel) {
         e->state = EGRESS_TUNNEL;
-        return post_head(e, view, false);
+        return egress_post_head(e, view, false);
     }
     if (view->status < 200) {
         e->state = EGRESS_HEAD;
-        return post_head(e, view, false);
+        return egress_post_head(e, view, false);
     }
     e->state = EGRESS_BODY;
     e->keep_alive = view->keep_alive && view->body != BODY_UNTIL_CLOSE && egress_form(e) == EXCHANGE_REQUEST;
     body_begin(&e->body, view);
-    return post_head(e, view, e->body.kind == BODY_NONE);
+    return egress_post_head(e, view, e->body.kind == BODY_NONE);
 }
 
 /* Parses one head at the front of [data, data+len). >0: bytes used, 0: not complete, <0: the object is gone.
@@ -166,21 +149,6 @@ static ssize_t read_head(struct egress *e, const char *data, size_t len)
 
 /* -- response: body -----------------------------------------------------------------------------------------
  */
-
-/* Trailers of both directions travel packed in END. */
-static void post_end(struct egress *e, const struct head_view *trailers)
-{
-    struct seg seg = {0};
-    struct head *head = NULL;
-    struct buf *b = trailers->fields_n > 0
-                        ? buf_get_bytes(&worker_of(e)->bufs, (uint32_t)head_pack_bound(trailers, NULL))
-                        : NULL;
-    if (b && head_pack(trailers, NULL, b->mem, b->cap, &head) == 0)
-        seg = (struct seg){b, b->mem, head->size, 0};
-    else if (b)
-        buf_unref(b);
-    egress_post(e, EX_END, seg, 0);
-}
 
 static void post_data(struct egress *e, struct seg seg, uint32_t payload, bool with_end)
 {
@@ -218,7 +186,7 @@ static void read_body(struct egress *e, struct seg seg)
     } else {
         buf_ref(seg.buf); /* the trailers may point into it */
         post_data(e, seg, payload, false);
-        post_end(e, &trailers);
+        egress_post_end(e, &trailers);
         buf_unref(seg.buf);
     }
     egress_finish(e);
@@ -342,5 +310,16 @@ static void on_closed(struct stream *s, enum ending reason)
 
 const struct stream_events egress_http1_events = {on_open, on_data, on_sent, on_end, on_closed};
 
+static void leave(struct egress *e, enum ending reason)
+{
+    bool clean = e->keep_alive && e->request_written && outbox_is_empty(&e->out);
+    conn_set_credit(e->conn, e->credit);
+    if (reason == ENDING_DONE && clean)
+        pool_give_back(e->bw->pool, &e->conn);
+    else
+        pool_discard(e->bw->pool, &e->conn, reason);
+    e->stream = NULL;
+}
+
 const struct egress_ops egress_http1_ops = {
-    .begin = begin, .data = write_data, .end = write_end, .credit = regrant};
+    .begin = begin, .data = write_data, .end = write_end, .credit = regrant, .leave = leave};

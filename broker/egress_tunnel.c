@@ -89,8 +89,14 @@ static void credit(struct egress *e, uint32_t bytes)
     stream_grant(e->stream, bytes);
 }
 
+static void leave(struct egress *e, enum ending reason)
+{
+    pool_discard(e->bw->pool, &e->conn, reason);
+    e->stream = NULL;
+}
+
 const struct egress_ops egress_tunnel_ops = {
-    .begin = begin, .data = write_data, .end = write_end, .credit = credit};
+    .begin = begin, .data = write_data, .end = write_end, .credit = credit, .leave = leave};
 
 /* -- events of the leased stream ----------------------------------------------------------------------------
  */

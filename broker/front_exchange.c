@@ -8,12 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "broker/audit.h"
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
 #include "broker/callers.h"
 #include "broker/front.h"
-#include "io/log.h"
 #include "io/worker.h"
 
 static struct worker *worker_of(const struct exchange *ex)
@@ -61,37 +59,6 @@ static void end_dialling(struct exchange *ex)
     ex->dialling = false;
 }
 
-static void audit(const struct exchange *ex)
-{
-    const struct access_record *a = &ex->access;
-    const struct front_conn *c = ex->conn;
-    bool bridged = ex->form == EXCHANGE_CONNECT && ex->progress == EXCHANGE_BEGUN && a->status == 200;
-    bool tunnel = ex->progress == EXCHANGE_TUNNEL || bridged;
-    if (!tunnel && (ex->progress >= EXCHANGE_HEAD || ending_status(ex->ending) == 0))
-        return; /* an ordinary request, or one whose client left */
-    struct audit_record record = {.kind = !tunnel                        ? AUDIT_REFUSED
-                                          : ex->form == EXCHANGE_CONNECT ? AUDIT_TUNNEL
-                                                                         : AUDIT_UPGRADE,
-                                  .listener = c->listener->config->name,
-                                  .peer = &c->peer,
-                                  .client = c->peer.has_credentials ? NULL : c->client_name,
-                                  .method = a->method,
-                                  .host = a->host,
-                                  .path = a->path,
-                                  .address = tunnel ? a->detail : NULL,
-                                  .route = a->route,
-                                  .detail = bridged  ? "TLS is ended by the broker"
-                                            : tunnel ? NULL
-                                                     : a->detail,
-                                  .port = a->port,
-                                  .status = a->status,
-                                  .bytes_in = a->bytes_in,
-                                  .bytes_out = a->bytes_out,
-                                  .duration_ns = worker_of(ex)->now_ns - a->started_ns,
-                                  .ending = ex->ending};
-    audit_write(worker_of(ex), &record);
-}
-
 /* The client's part is over: it is counted and logged now, whatever egress still has to say. */
 static void settle(struct exchange *ex)
 {
@@ -105,8 +72,7 @@ static void settle(struct exchange *ex)
         phase_observe(w, PHASE_total, w->now_ns - ex->access.started_ns);
     if (c->bw->broker->access_log)
         access_log_write(c, ex);
-    if (log_options()->audit)
-        audit(ex);
+    front_audit_exchange(ex);
     ex->conn = NULL;
     ex->asker = NULL;
 }

@@ -299,8 +299,7 @@ void pool_discard(struct pool *pool, struct conn **conn, enum ending reason)
 {
     struct conn *c = *conn;
     *conn = NULL;
-    if (c->state == CONN_SHARED) {
-        judge(c, reason);
+    if (c->state == CONN_SHARED) { /* the way to the endpoint is for its session to judge */
         give_back_share(c);
         return;
     }

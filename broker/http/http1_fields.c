@@ -125,8 +125,8 @@ enum http1_refusal http1_parse_fields(const char *p, const char *end, uint32_t f
     return HTTP1_NONE;
 }
 
-/* 1*DIGIT and nothing else: no sign, no list, no space. RFC 9110 section 8.6. */
-static enum http1_refusal parse_length(struct slice text, uint64_t *ret_length)
+/* No sign, no list, no space. */
+enum http1_refusal http1_parse_length(struct slice text, uint64_t *ret_length)
 {
     uint64_t length = 0;
     if (text.len == 0)
@@ -181,7 +181,7 @@ static enum http1_refusal frame_body(struct head_view *view, const struct http1_
         *ret_at = framing->length->name.data;
         view->body = BODY_LENGTH;
         view->has_length = true;
-        return parse_length(framing->length->value, &view->length);
+        return http1_parse_length(framing->length->value, &view->length);
     }
     view->body = view->kind == HEAD_REQUEST ? BODY_NONE : BODY_UNTIL_CLOSE;
     return HTTP1_NONE;

@@ -1,6 +1,7 @@
-/* broker/http/http1_fields.h — the parts of the HTTP/1 parser, for http1_parse.c and nobody else.
- * Each fills its part of the view and answers a refusal, HTTP1_NONE if there is none, with the offending
- * place in *ret_at. They are given bytes that are free of control characters but HTAB. Pure.
+/* broker/http/http1_fields.h — the parts of the HTTP/1 parser, for http1_parse.c; http2_head.c takes the last
+ * two, so that both protocols have one rule. Each fills its part of the view and answers a refusal,
+ * HTTP1_NONE if there is none, with the offending place in *ret_at. They are given bytes that are free of
+ * control characters but HTAB. Pure.
  */
 #pragma once
 
@@ -22,3 +23,8 @@ enum http1_refusal http1_frame_request(struct head_view *, const struct http1_fr
 enum http1_refusal http1_frame_response(struct head_view *, enum http_method of_request,
                                         const struct http1_framing *, const char **ret_at);
 /* Host, body and connection facts. RFC 9112 sections 3.2, 6.3 and 9.3. */
+
+enum http1_refusal http1_check_target(struct slice target, const char **ret_at);
+/* Characters that may stand in a target: HTTP1_TARGET_CHAR, HTTP1_TARGET_FRAGMENT or none. */
+enum http1_refusal http1_parse_length(struct slice text, uint64_t *ret_length);
+/* Content-Length = 1*DIGIT and nothing else, below 2^63. RFC 9110 section 8.6. */

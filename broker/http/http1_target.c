@@ -17,7 +17,7 @@ static const uint8_t target_chars[256] = {
     [']'] = 1, ['{'] = 1, ['|'] = 1, ['}'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
 };
 
-static enum http1_refusal check_chars(struct slice target, const char **ret_at)
+enum http1_refusal http1_check_target(struct slice target, const char **ret_at)
 {
     for (uint32_t i = 0; i < target.len; i++) {
         if (target_chars[(unsigned char)target.data[i]])
@@ -76,7 +76,7 @@ static enum http1_refusal parse_connect(struct head_view *view)
 enum http1_refusal http1_parse_target(struct head_view *view, const char **ret_at)
 {
     struct slice target = view->target;
-    enum http1_refusal refusal = check_chars(target, ret_at);
+    enum http1_refusal refusal = http1_check_target(target, ret_at);
     if (refusal != HTTP1_NONE)
         return refusal;
     *ret_at = target.data;

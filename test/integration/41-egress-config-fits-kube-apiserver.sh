@@ -76,7 +76,7 @@ check "and with TCP" printed --listener mtls --ca-file "$WORK/front-ca/ca.crt" -
 jq -r "$CLUSTER.transport.tcp | .url + \" \" + .tlsConfig.caBundle + \" \" + .tlsConfig.clientCert + \" \" + .tlsConfig.clientKey" "$WORK/out.json" >"$WORK/tcp"
 read -r url ca certificate key <"$WORK/tcp"
 equal "curl is let in with what was printed, and refused without a route" 403 \
-    "$(curl -sS -m 20 -o /dev/null -w '%{http_code}' --cacert "$ca" --cert "$certificate" --key "$key" --request-target http://nowhere.test/ -H "Host: nowhere.test" "$url/")"
+    "$(curl --http1.1 -sS -m 20 -o /dev/null -w '%{http_code}' --cacert "$ca" --cert "$certificate" --key "$key" --request-target http://nowhere.test/ -H "Host: nowhere.test" "$url/")"
 hawser_stop
 
 refused() { # refused SENTENCE PATTERN ARGUMENT...

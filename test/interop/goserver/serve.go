@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
@@ -13,17 +14,19 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 )
 
 // stats is what the server saw of handshakes; written to a file after each connection.
 type stats struct {
 	sync.Mutex
-	path                                          string
+	path                                         string
 	handshakes, resumed, certificates, rotations int
-	version                                       string
+	version                                      string
 }
 
 func (s *stats) note(state tls.ConnectionState) {
@@ -144,6 +147,31 @@ func handler(st *stats) http.Handler {
 		code, _ := strconv.Atoi(r.URL.Query().Get("code"))
 		w.WriteHeader(code)
 	})
+	mux.HandleFunc("/proto", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s %s %s\n", r.Proto, r.Host, r.RemoteAddr)
+	})
+	// Answers when n requests are here at the same time; says whether that came to pass.
+	var lock sync.Mutex
+	here, all := 0, make(chan struct{})
+	mux.HandleFunc("/together", func(w http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(r.URL.Query().Get("n"))
+		lock.Lock()
+		mine := all
+		if here++; here == n {
+			close(all)
+			here, all = 0, make(chan struct{})
+		}
+		lock.Unlock()
+		select {
+		case <-mine:
+			fmt.Fprintln(w, r.RemoteAddr)
+		case <-time.After(20 * time.Second):
+			lock.Lock()
+			here--
+			lock.Unlock()
+			http.Error(w, "not together", http.StatusGatewayTimeout)
+		}
+	})
 	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(300 * time.Millisecond)
 		io.WriteString(w, r.Method)
@@ -169,6 +197,7 @@ func serve(args []string) error {
 	path := fs.String("stats", "", "file for the counts")
 	plain := fs.Bool("plain", false, "HTTP without TLS")
 	keep := fs.Bool("keep-alive", false, "keep connections")
+	h2 := fs.Bool("h2", false, "offer HTTP/2")
 	fs.Parse(args)
 
 	l, err := net.Listen("tcp", *address)
@@ -196,7 +225,20 @@ func serve(args []string) error {
 	config := &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: roots,
 		MinVersion: v, MaxVersion: v, NextProtos: []string{"http/1.1"}}
 	config.VerifyConnection = func(state tls.ConnectionState) error { st.note(state); return nil }
+	if *h2 {
+		config.NextProtos = []string{"h2", "http/1.1"}
+	}
 	r := &rotating{Listener: l, config: config, every: *every, stats: st}
 	r.newKey()
-	return server.Serve(r)
+	end := make(chan os.Signal, 1)
+	signal.Notify(end, syscall.SIGUSR1) // as a server that is restarted politely: GOAWAY, and what is open ends
+	done := make(chan error, 1)
+	go func() {
+		<-end
+		done <- server.Shutdown(context.Background())
+	}()
+	if err := server.Serve(r); err != http.ErrServerClosed {
+		return err
+	}
+	return <-done
 }
