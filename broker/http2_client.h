@@ -59,6 +59,10 @@ void http2_client_watch(struct http2_client *);
 bool http2_client_has_room(const struct http2_client *, const struct head *);
 /* For one more request with this head, in memory. */
 
+/* http2_client_frames.c */
+MUST_USE int http2_client_callbacks(nghttp2_session_callbacks **ret);
+/* 0 or -ENOMEM. */
+
 /* egress_http2.c: what the session reports of a request. Each may free it. */
 void egress_http2_fields(struct egress *, const struct field_block *, bool ended);
 void egress_http2_data(struct egress *, const uint8_t *data, uint32_t len);
