@@ -47,13 +47,11 @@ static void who(struct worker *w, const struct audit_record *r)
 
 static void where(struct worker *w, const struct audit_record *r)
 {
-    char address[NET_TEXT_MAX];
     text(w, "method", r->method, METHOD_MAX);
     text(w, "host", r->host, AUDIT_TEXT_MAX);
     log_u64(w, "port", r->port);
     text(w, "path", r->path, AUDIT_TEXT_MAX);
-    if (r->address)
-        log_str(w, "address", net_address_text(r->address, address));
+    text(w, "address", r->address, NET_TEXT_MAX);
 }
 
 void audit_write(struct worker *w, const struct audit_record *r)

@@ -7,7 +7,6 @@
 
 #include "io/ending.h"
 
-struct net_address;
 struct net_peer;
 struct worker;
 
@@ -25,9 +24,9 @@ struct audit_record {
     const struct net_peer *peer;
     const char *client; /* name of its certificate; a process is known by uid and gid of `peer` */
     const char *method, *host;
-    const char *path;                  /* of an upgrade or refused request, without the query */
-    const struct net_address *address; /* that was dialled; NULL: none was */
-    const char *route;                 /* whose rule allowed or refused it; NULL: none matched */
+    const char *path;    /* of an upgrade or refused request, without the query */
+    const char *address; /* that was dialled, where `host` does not say it */
+    const char *route;   /* whose rule allowed or refused it; NULL: none matched */
     const char *detail;
     uint16_t port, status;
     uint64_t bytes_in, bytes_out; /* from the client, to the client */

@@ -12,8 +12,8 @@
 #include "broker/callers.h"
 #include "broker/config/config.h"
 #include "broker/egress.h"
-#include "broker/front.h"
 #include "broker/front_bridge.h"
+#include "broker/front_http2.h"
 #include "broker/http2_client.h"
 #include "broker/route.h"
 #include "io/engine.h"
@@ -96,6 +96,8 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
     list_init(&bw->exchanges_open);
     drain_init(bw);
     slab_init(&bw->conns, "clients", sizeof(struct front_conn), FRONTS_MAX);
+    slab_init(&bw->http2_fronts, "HTTP/2 clients", sizeof(struct front_http2), FRONTS_MAX);
+    slab_init(&bw->http2_streams, "HTTP/2 streams", sizeof(struct http2_stream), exchanges + FRONTS_MAX);
     slab_init(&bw->exchanges, "exchanges", sizeof(struct exchange), exchanges);
     slab_init(&bw->egresses, "egresses", sizeof(struct egress), exchanges * b->broker->count);
     slab_init(&bw->bridges, "bridges", sizeof(struct front_bridge), FRONTS_MAX);
@@ -288,6 +290,8 @@ static void free_state(struct broker_worker *bw)
     free(bw->free_slots);
     free(bw->listeners);
     slab_fini(&bw->conns);
+    slab_fini(&bw->http2_fronts);
+    slab_fini(&bw->http2_streams);
     slab_fini(&bw->exchanges);
     slab_fini(&bw->egresses);
     slab_fini(&bw->bridges);

@@ -9,7 +9,7 @@
 struct broker;
 
 /* What a TLS server of ours speaks, in the order we like it. */
-#define SERVER_ALPN "http/1.1"
+#define SERVER_ALPN "h2,http/1.1"
 
 struct builder {
     struct broker *broker;

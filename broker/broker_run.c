@@ -66,8 +66,10 @@ void broker_turn(struct broker *b, unsigned number, uint64_t wait_limit_ns)
     worker_turn(bw->worker, wait_limit_ns);
     if (LIKELY(!atomic_load_explicit(&b->draining, memory_order_relaxed)))
         return;
-    if (!bw->draining)
+    if (!bw->draining) { /* the next turn hears of the cancelled accepts: only this thread can */
         drain_begin(bw);
+        return;
+    }
     if (!is_empty(bw) || bw->drained)
         return;
     if (!bw->fronts_drained) { /* other workers' exchanges may need the pool until here */

@@ -6,6 +6,9 @@
  */
 #include "broker/egress.h"
 
+#include <string.h>
+
+#include "broker/broker.h"
 #include "broker/broker_worker.h"
 #include "io/worker.h"
 

@@ -40,7 +40,8 @@ enum exchange_kind {
     EX_RESET,  /* value: enum ending, retry << EX_RETRY_SHIFT, (how + 1) << EX_HOW_SHIFT if leased; extra as
                   HEAD; seg: one line of detail or none */
     EX_CREDIT, /* value: bytes; seg: the segment that comes home */
-    EX_CONNECTED, /* CONNECT: the destination is reached; value and extra as HEAD, no seg */
+    EX_CONNECTED, /* CONNECT: the destination is reached; value and extra as HEAD;
+                     seg: its address as text where the request named it otherwise, or none */
     EX_FIN,       /* of a tunnel: the destination ended its direction */
     EX_KIND = 0xff,
     EX_WITH_END = 0x100, /* flag: nothing follows in this direction */

@@ -4,6 +4,7 @@
  *   front_conn.c      the life of a client connection: TLS, states, timers, endings
  *   front_http1.c     HTTP/1.1 requests in, responses out
  *   front_tunnel.c    an HTTP/1.1 connection that became a tunnel
+ *   front_http2*.c    HTTP/2: many requests and tunnels on one connection (front_http2.h)
  *   front_open.c      judges a request and opens it at its endpoint's home worker
  *   front_exchange.c  the front half once it is open: what goes to egress, what is heard from it
  *
@@ -27,6 +28,7 @@ struct broker_route;
 struct config_listener;
 struct front_bridge;
 struct front_conn;
+struct front_http2;
 struct tls_context;
 
 struct front_listener {
@@ -48,6 +50,9 @@ enum front_state {
     FRONT_CLOSING,   /* aborted: waits for closed */
     FRONT_STATES,
 };
+
+/* What a client speaks: by ALPN, else by its first bytes. */
+enum front_protocol { FRONT_UNKNOWN, FRONT_HTTP1, FRONT_HTTP2 };
 
 /* What the access log tells, gathered while the exchange runs. */
 struct access_record {
@@ -130,6 +135,8 @@ struct front_conn {
     char peer_text[NET_TEXT_MAX];
     char client_name[128]; /* certificate CN, or uid; for logs and policy */
     enum front_state state;
+    enum front_protocol protocol;
+    struct front_http2 *http2; /* with FRONT_HTTP2 */
     struct timer timer;
     struct segq pending; /* received and not yet consumed */
     struct buf *head_buf;
@@ -204,6 +211,12 @@ MUST_USE bool exchange_begin(struct front_conn *, const struct asker_ops *, void
 enum counter exchange_gauge(enum exchange_form);
 enum caller_use exchange_use(enum exchange_form);
 /* Where it counts: among requests, or among tunnels, which upgrades are too. */
+
+/* front_audit.c */
+void front_audit_exchange(const struct exchange *);
+/* When it is over, and its connection still known. */
+void front_audit_limit(const struct front_conn *, const struct access_record *);
+/* A request that was refused for a limit, before there was an exchange. */
 
 /* front_exchange.c */
 void exchange_count_ending(struct worker *, enum ending);

@@ -5,13 +5,14 @@
  * bounded by the credit (EXCHANGE_BUDGET): credit comes back only for what was consumed.
  */
 #include "broker/front.h"
-#include "broker/front_bridge.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
+#include "broker/front_bridge.h"
+#include "broker/front_http2.h"
 #include "io/tls/tls.h"
 #include "io/worker.h"
 
@@ -27,7 +28,7 @@ static const struct {
 #define NO_LIMIT SIZE_MAX
     [FRONT_HANDSHAKE] = {"handshake", B(IDLE) | B(CLOSING),                                                  T(client_tls_ms) },
     [FRONT_IDLE] = {"idle",      B(HEAD) | B(EXCHANGE) | B(LINGER) | B(CLOSING),                        T(client_idle_ms)},
-    [FRONT_HEAD] = {"head",      B(EXCHANGE) | B(LINGER) | B(CLOSING),                                  T(head_ms)       },
+    [FRONT_HEAD] = {"head",      B(IDLE) | B(EXCHANGE) | B(LINGER) | B(CLOSING),                        T(head_ms)       },
     [FRONT_EXCHANGE] = {"exchange",  B(IDLE) | B(HOLD) | B(TUNNEL) | B(HANDSHAKE) | B(LINGER) | B(CLOSING),
                          NO_LIMIT                                                                                             },
     [FRONT_HOLD] = {"hold",      B(HOLD) | B(TUNNEL) | B(CLOSING),                                      T(hold_ms)       },
@@ -123,6 +124,8 @@ void front_abort(struct front_conn *c, enum ending reason)
         return;
     front_set_state(c, FRONT_CLOSING);
     leave_exchange(c, reason);
+    if (c->http2)
+        front_http2_leave(c, reason);
     drop_pending(c);
     outbox_reset(&c->out);
     stream_abort(c->stream, reason);
@@ -131,7 +134,9 @@ void front_abort(struct front_conn *c, enum ending reason)
 void front_drain(struct front_conn *c)
 {
     c->keep_alive = false;
-    if (c->state == FRONT_IDLE)
+    if (c->http2)
+        front_http2_drain(c);
+    else if (c->state == FRONT_IDLE)
         front_finish(c);
 }
 
@@ -139,6 +144,10 @@ void front_lost(struct front_conn *c, enum ending reason)
 {
     struct broker_worker *bw = c->bw;
     leave_exchange(c, reason);
+    if (c->http2) {
+        front_http2_leave(c, reason);
+        front_http2_free(c);
+    }
     drop_pending(c);
     front_bridge_drop(c);
     outbox_reset(&c->out);
@@ -148,12 +157,20 @@ void front_lost(struct front_conn *c, enum ending reason)
     slab_give(&bw->conns, c);
 }
 
+static void idle_for_long(struct front_conn *c)
+{
+    if (c->http2)
+        front_http2_idle(c);
+    else
+        front_finish(c);
+}
+
 static void on_timer(struct timer *t)
 {
     struct front_conn *c = container_of(t, struct front_conn, timer);
     switch (c->state) {
     case FRONT_HEAD: front_http1_error(c, 408, "request head was not complete in time", true); return;
-    case FRONT_IDLE: front_finish(c); return;
+    case FRONT_IDLE: idle_for_long(c); return;
     case FRONT_HANDSHAKE: front_abort(c, ENDING_TLS_TIMEOUT); return;
     case FRONT_LINGER: front_abort(c, ENDING_IDLE_TIMEOUT); return;
     case FRONT_EXCHANGE: half_closed_for_long(c); return;
@@ -192,6 +209,22 @@ static void on_open(struct stream *s)
     }
     broker_standing(c->bw, c->listener->config, &c->peer, s, &c->standing);
     front_set_state(c, FRONT_IDLE);
+    if (strcmp(info->alpn, "h2") == 0)
+        front_http2_start(c);
+    else if (info->alpn[0])
+        c->protocol = FRONT_HTTP1;
+}
+
+/* What is pending are the first bytes of the connection, or more of them. */
+static void hear_first_bytes(struct front_conn *c)
+{
+    c->protocol = c->listener->config ? front_http2_recognize(c) : FRONT_HTTP1;
+    if (c->protocol == FRONT_HTTP1)
+        front_http1_input(c);
+    else if (c->protocol == FRONT_HTTP2)
+        front_http2_start(c);
+    else if (c->state == FRONT_IDLE)
+        front_set_state(c, FRONT_HEAD);
 }
 
 static void on_data(struct stream *s, struct seg seg)
@@ -199,6 +232,10 @@ static void on_data(struct stream *s, struct seg seg)
     struct front_conn *c = s->owner;
     if (c->state == FRONT_LINGER || c->state == FRONT_CLOSING) {
         worker_release_seg(worker_of(c), seg);
+        return;
+    }
+    if (c->http2) {
+        front_http2_data(c, seg);
         return;
     }
     seg = crumbs_collect(&c->crumbs, seg);
@@ -214,6 +251,8 @@ static void on_data(struct stream *s, struct seg seg)
     }
     if (c->state == FRONT_HOLD)
         front_tunnel_input(c);
+    else if (c->protocol == FRONT_UNKNOWN)
+        hear_first_bytes(c);
     else
         front_http1_input(c);
 }
@@ -221,6 +260,7 @@ static void on_data(struct stream *s, struct seg seg)
 static void on_sent(struct stream *s, struct seg seg)
 {
     struct front_conn *c = s->owner;
+    uint32_t len = seg.len;
     struct outbox_credit credit = outbox_sent(&c->out, seg);
     struct exchange *ex = c->exchange;
     if (credit.bytes > 0 && ex)
@@ -229,7 +269,9 @@ static void on_sent(struct stream *s, struct seg seg)
         worker_release_seg(worker_of(c), credit.seg);
     watch_half_closed(c);
     front_tunnel_touch(c);
-    if (outbox_is_empty(&c->out) && c->state == FRONT_EXCHANGE)
+    if (c->http2)
+        front_http2_sent(c, len);
+    else if (outbox_is_empty(&c->out) && c->state == FRONT_EXCHANGE)
         front_http1_done(c);
 }
 
@@ -237,6 +279,11 @@ static void on_end(struct stream *s)
 {
     struct front_conn *c = s->owner;
     c->input_ended = true;
+    if (c->http2) {
+        watch_half_closed(c);
+        front_http2_end(c);
+        return;
+    }
     switch (c->state) {
     case FRONT_IDLE: front_finish(c); break;
     case FRONT_HEAD: front_http1_error(c, 400, "the connection ended inside a request head", true); break;
@@ -276,6 +323,7 @@ static const struct stream_events front_events = {on_open, on_data, on_sent, on_
 void front_take_stream(struct front_conn *c, struct stream *tls)
 {
     c->stream = tls;
+    c->protocol = FRONT_UNKNOWN;
     crumbs_drop(&c->crumbs);
     outbox_reset(&c->out);
     outbox_open(&c->out, tls);

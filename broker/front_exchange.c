@@ -72,6 +72,7 @@ static void settle(struct exchange *ex)
         phase_observe(w, PHASE_total, w->now_ns - ex->access.started_ns);
     if (c->bw->broker->access_log)
         access_log_write(c, ex);
+    front_audit_exchange(ex);
     ex->conn = NULL;
     ex->asker = NULL;
 }
@@ -265,6 +266,10 @@ static void on_head(struct exchange *ex, struct msg *msg)
 
 static void on_connected(struct exchange *ex, struct msg *msg)
 {
+    if (msg->seg.buf) {
+        snprintf(ex->access.detail, sizeof(ex->access.detail), "%.*s", (int)msg->seg.len, msg->seg.data);
+        worker_release_seg(worker_of(ex), msg->seg);
+    }
     if (!ex->conn)
         return;
     note_phases(ex, msg);

@@ -50,10 +50,9 @@ enum caller_use exchange_use(enum exchange_form form)
     return form == EXCHANGE_REQUEST ? CALLER_REQUEST : CALLER_TUNNEL;
 }
 
-static void begin_record(struct exchange *ex, const struct head_view *view)
+static void begin_record(struct access_record *a, uint64_t now_ns, const struct head_view *view)
 {
-    struct access_record *a = &ex->access;
-    a->started_ns = worker_of(ex)->now_ns;
+    a->started_ns = now_ns;
     snprintf(a->method, sizeof(a->method), "%.*s", (int)view->method_text.len, view->method_text.data);
     snprintf(a->host, sizeof(a->host), "%.*s", (int)view->authority.host.len, view->authority.host.data);
     const char *query = view->path.len ? memchr(view->path.data, '?', view->path.len) : NULL;
@@ -104,10 +103,11 @@ static struct exchange *exchange_new(struct front_conn *c, enum exchange_form fo
     return ex;
 }
 
-static void refuse_for_limit(struct front_conn *c, const char *limit)
+static void refuse_for_limit(struct front_conn *c, const struct head_view *view, const char *limit)
 {
     char text[96];
     struct worker *w = c->bw->worker;
+    struct access_record record = {.status = 503};
     exchange_count_ending(w, ENDING_LIMIT);
     log_begin(w, LOG_WARN, "request_refused");
     log_str(w, "peer", c->peer_text);
@@ -116,6 +116,9 @@ static void refuse_for_limit(struct front_conn *c, const char *limit)
     snprintf(text, sizeof(text), "%s is reached, or this caller's share of it", limit);
     log_str(w, "reason", text);
     log_end(w);
+    begin_record(&record, w->now_ns, view);
+    snprintf(record.detail, sizeof(record.detail), "%s", text);
+    front_audit_limit(c, &record);
 }
 
 /* -- judging ------------------------------------------------------------------------------------------------
@@ -162,7 +165,7 @@ static struct buf *make_open(struct exchange *ex, const struct head_view *view,
                              uint32_t *ret_len)
 {
     struct head_change changes[2] = {
-        {HEAD_ADD, SLICE_INIT("Via"), SLICE_INIT("1.1 hawser")}
+        {HEAD_ADD, SLICE_INIT("Via"), ex->conn->http2 ? SLICE("2 hawser") : SLICE("1.1 hawser")}
     };
     struct head_edit edit = {
         .changes = changes, .changes_n = 1, .keep_upgrade = ex->form == EXCHANGE_UPGRADE};
@@ -234,13 +237,13 @@ bool exchange_begin(struct front_conn *c, const struct asker_ops *ops, void *ask
     const char *limit;
     struct exchange *ex = exchange_new(c, form, &limit);
     if (!ex) {
-        refuse_for_limit(c, limit);
+        refuse_for_limit(c, view, limit);
         return false;
     }
     ex->ops = ops;
     ex->asker = asker;
     *ret_slot = ex;
-    begin_record(ex, view);
+    begin_record(&ex->access, worker_of(ex)->now_ns, view);
     if (c->bridge) {
         begin_inside_bridge(ex, view);
         return true;

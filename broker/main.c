@@ -1,5 +1,5 @@
-/* broker/main.c — the hawser program: serve, check, version, help. Exit codes: 0 good, 1 failed while
- * running, 2 bad usage or configuration. */
+/* broker/main.c — the hawser program: serve, check, dump, egress-config, version, help. Exit codes: 0 good, 1
+ * failed while running, 2 bad usage or configuration. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -10,6 +10,7 @@
 
 #include "broker/broker.h"
 #include "broker/config/config.h"
+#include "broker/selector.h"
 #include "io/engine.h"
 #include "io/limits.h"
 #include "io/log.h"
@@ -36,7 +37,10 @@ static int usage(FILE *out, int code)
           "       hawser check --config FILE    check the configuration and every file it names; opens "
           "nothing\n"
           "       hawser dump --config FILE     print the configuration in force, defaults included\n"
-          "       hawser help [config]          this text, or every setting\n"
+          "       hawser egress-config --config FILE [OPTION...]\n"
+          "                                     print what kube-apiserver must be given to use the broker\n"
+          "       hawser help [config|egress-config]\n"
+          "                                     this text, every setting, or the options\n"
           "       hawser version                version, engine, libraries\n",
           out);
     return code;
@@ -168,6 +172,94 @@ static int dump(const char *file)
     return EXIT_GOOD;
 }
 
+/* -- egress-config ------------------------------------------------------------------------------------------
+ */
+
+struct egress_config_options {
+    const char *config;
+    struct selector_options selector;
+};
+
+#define AT(field) offsetof(struct egress_config_options, field)
+static const struct {
+    const char *name, *takes;
+    size_t at;
+    const char *help;
+} egress_config_rows[] = {
+    {"--config",      "FILE", AT(config),                           "the broker's configuration; required"                       },
+    {"--listener",    "NAME", AT(selector.listener),
+     "the listener to use (the first Unix socket, else TCP with TLS)"                                                            },
+    {"--kubeadm",     NULL,   AT(selector.kubeadm),                 "print the part of kubeadm's ClusterConfiguration instead"   },
+    {"--file",        "FILE", AT(selector.file),                    "where the printed configuration will be (" SELECTOR_FILE ")"},
+    {"--host",        "HOST", AT(selector.host),
+     "name or address of the broker in the URL (the listener's address)"                                                         },
+    {"--server-name", "NAME", AT(selector.server_name),
+     "tlsServerName: expected in its certificate (the URL's host)"                                                               },
+    {"--ca-file",     "FILE", AT(selector.ca_file),                 "CA of its certificate (" SELECTOR_CA_FILE ")"               },
+    {"--client-cert", "FILE", AT(selector.client_certificate_file),
+     "kube-apiserver's certificate (" SELECTOR_CLIENT_FILE ")"                                                                   },
+    {"--client-key",  "FILE", AT(selector.client_key_file),         "and key (" SELECTOR_KEY_FILE ")"                            },
+};
+#undef AT
+
+static int help_egress_config(void)
+{
+    puts("hawser egress-config prints the EgressSelectorConfiguration for kube-apiserver's option\n"
+         "--egress-selector-config-file that matches the broker's configuration. Paths are as kube-apiserver "
+         "sees "
+         "them.\n");
+    for (size_t i = 0; i < ARRAY_SIZE(egress_config_rows); i++)
+        printf("  %s %-*s %s\n", egress_config_rows[i].name, 19 - (int)strlen(egress_config_rows[i].name),
+               egress_config_rows[i].takes ? egress_config_rows[i].takes : "", egress_config_rows[i].help);
+    return EXIT_GOOD;
+}
+
+static bool parse_egress_config(int argc, char **argv, struct egress_config_options *ret)
+{
+    for (int i = 0; i < argc; i++) {
+        size_t k = 0;
+        while (k < ARRAY_SIZE(egress_config_rows) && strcmp(argv[i], egress_config_rows[k].name) != 0)
+            k++;
+        if (k == ARRAY_SIZE(egress_config_rows)) {
+            fprintf(stderr,
+                    "hawser egress-config: found \"%s\", expected an option (hawser help egress-config)\n",
+                    argv[i]);
+            return false;
+        }
+        char *member = (char *)ret + egress_config_rows[k].at;
+        if (!egress_config_rows[k].takes) {
+            *(bool *)member = true;
+        } else if (i + 1 == argc) {
+            fprintf(stderr, "hawser egress-config: %s: found nothing, expected %s\n", argv[i],
+                    egress_config_rows[k].takes);
+            return false;
+        } else {
+            *(const char **)(void *)member = argv[++i];
+        }
+    }
+    if (!ret->config)
+        fputs("hawser egress-config: found no --config, expected --config FILE\n", stderr);
+    return ret->config != NULL;
+}
+
+static int egress_config(int argc, char **argv)
+{
+    struct egress_config_options options = {0};
+    struct config *config;
+    char detail[400];
+    if (!parse_egress_config(argc, argv, &options))
+        return EXIT_USAGE;
+    int code = load(options.config, &config);
+    if (code != EXIT_GOOD)
+        return code;
+    if (!selector_print(config, &options.selector, stdout, detail, sizeof(detail))) {
+        fprintf(stderr, "hawser egress-config: %s: %s\n", options.config, detail);
+        code = EXIT_USAGE;
+    }
+    config_free(&config);
+    return code;
+}
+
 static int version(void)
 {
     struct engine_probe probe;
@@ -203,8 +295,12 @@ int main(int argc, char **argv)
             config_print_docs(stdout);
             return EXIT_GOOD;
         }
+        if (argc > 2 && strcmp(argv[2], "egress-config") == 0)
+            return help_egress_config();
         return usage(stdout, EXIT_GOOD);
     }
+    if (strcmp(command, "egress-config") == 0)
+        return egress_config(argc - 2, argv + 2);
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
         if (strcmp(command, commands[i].name) != 0)
             continue;

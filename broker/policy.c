@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "broker/client.h"
 #include "broker/config/config.h"
 #include "broker/route.h"
 
@@ -128,6 +129,15 @@ bool policy_client_allowed(char *const *patterns, uint32_t count, const char *na
         if (policy_client_name_matches(patterns[i], name))
             return true;
     return false;
+}
+
+bool policy_may_meet(const struct config_listener *l, const struct client_pattern *pattern)
+{
+    if (pattern->kind != CLIENT_BY_NAME)
+        return l->socket != NULL;
+    if (!l->tls || pattern->name[0] == '*')
+        return l->tls != NULL;
+    return policy_client_allowed(l->tls->allowed_names, l->tls->allowed_name_count, pattern->name);
 }
 
 bool policy_peer_allowed(const struct config_unix *socket, uint32_t uid, uint32_t gid, uint32_t own_uid)

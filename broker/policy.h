@@ -7,6 +7,8 @@
 
 #include "broker/cidr.h"
 
+struct client_pattern;
+struct config_listener;
 struct config_unix;
 struct net_address;
 struct route;
@@ -42,5 +44,8 @@ bool policy_client_name_matches(const char *pattern, const char *name);
 /* Equal without regard to case, or '*.domain' for one label before the domain. */
 bool policy_client_allowed(char *const *patterns, uint32_t count, const char *name);
 /* One of the patterns matches. `name`: a client certificate's common name or a DNS name of it. */
+bool policy_may_meet(const struct config_listener *, const struct client_pattern *);
+/* Could a client of this pattern come in there? Where it takes more than the listener's kind and allowedNames
+ * to say no: yes. A certificate that is let in for another of its names is not thought of. */
 bool policy_peer_allowed(const struct config_unix *, uint32_t uid, uint32_t gid, uint32_t own_uid);
 /* A process at the other end of a Unix socket. With both lists empty: root and the broker's own user. */

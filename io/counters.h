@@ -14,6 +14,25 @@
     X(front_connections, "hawser_front_connections", gauge, "client connections open now")                   \
     X(front_refused, "hawser_connections_refused_total", counter, "client connections refused at accept")    \
     X(front_tls_failed, "hawser_front_tls_failed_total", counter, "client TLS handshakes that failed")       \
+    X(front_http2, "hawser_front_http2_total", counter, "client connections that spoke HTTP/2")              \
+    X(http2_errors, "hawser_front_http2_errors_total", counter,                                              \
+      "HTTP/2 client connections ended for breaking the protocol")                                           \
+    X(http2_flood_reset, "hawser_front_http2_floods_total{kind=\"reset\"}", counter,                         \
+      "HTTP/2 client connections ended for a flood")                                                         \
+    X(http2_flood_continuation, "hawser_front_http2_floods_total{kind=\"continuation\"}", counter,           \
+      "HTTP/2 client connections ended for a flood")                                                         \
+    X(http2_flood_ping, "hawser_front_http2_floods_total{kind=\"ping\"}", counter,                           \
+      "HTTP/2 client connections ended for a flood")                                                         \
+    X(http2_flood_settings, "hawser_front_http2_floods_total{kind=\"settings\"}", counter,                   \
+      "HTTP/2 client connections ended for a flood")                                                         \
+    X(http2_flood_priority, "hawser_front_http2_floods_total{kind=\"priority\"}", counter,                   \
+      "HTTP/2 client connections ended for a flood")                                                         \
+    X(http2_flood_empty_data, "hawser_front_http2_floods_total{kind=\"empty_data\"}", counter,               \
+      "HTTP/2 client connections ended for a flood")                                                         \
+    X(http2_flood_window_update, "hawser_front_http2_floods_total{kind=\"window_update\"}", counter,         \
+      "HTTP/2 client connections ended for a flood")                                                         \
+    X(http2_flood_other, "hawser_front_http2_floods_total{kind=\"other\"}", counter,                         \
+      "HTTP/2 client connections ended for a flood")                                                         \
     X(requests, "hawser_requests_total", counter, "requests whose head was read")                            \
     X(requests_active, "hawser_requests_in_flight", gauge, "exchanges open now")                             \
     X(tunnels, "hawser_tunnels_total", counter, "CONNECTs and upgrades asked for")                           \

@@ -27,7 +27,7 @@ enum {
 struct dial_answer {
     struct stream *stream;
     enum ending ending;
-    const char *address; /* dialled last, as text; "" when it did not come to that */
+    const char *address; /* connected, or told of in `detail`; "" when it did not come to dialling */
     const char *detail;
 };
 

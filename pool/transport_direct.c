@@ -1,5 +1,10 @@
 /* pool/transport_direct.c — streams by plain connect: the name is resolved, the policy is asked about every
- * address, and those it allows are tried in order, each for connect_ms, within the deadline of the dial.
+ * address, and those it allows race each other as RFC 8305 (happy eyeballs) has it, within the deadline of
+ * the dial.
+ *
+ * Families take turns. An address that is silent for ATTEMPT_DELAY_MS gets company, one that fails is
+ * followed at once; each has connect_ms. The first that connects wins and the others are aborted. If none
+ * does, the most telling failure is told.
  *
  * The policy judges addresses and not names, after resolution: a name that suddenly points at 169.254.169.254
  * is refused like the literal. An attempt that was given up is aborted and waits for its `closed` without an
@@ -15,9 +20,14 @@
 #include "pool/pool.h"
 #include "pool/transport.h"
 
+enum {
+    ATTEMPT_DELAY_MS = 250, /* RFC 8305 section 8: Connection Attempt Delay, recommended */
+    ATTEMPTS_MAX = 4, /* of one dial under way; a guess: a name of silent addresses shall not cost more */
+};
+
 enum dial_state {
     DIAL_RESOLVING,  /* the resolver answers */
-    DIAL_CONNECTING, /* `attempt` says open or closed, or the clock fires */
+    DIAL_CONNECTING, /* an attempt says open or closed, or the clock fires */
     DIAL_FAILED,     /* the answer is known and given at the end of the turn */
     DIAL_STATES,
 };
@@ -30,17 +40,25 @@ struct direct {
     uint32_t orphans;
 };
 
+struct attempt {
+    struct dial *dial;
+    struct stream *stream; /* NULL: a free place */
+    const struct net_address *address;
+    uint64_t until_ns;
+};
+
 struct dial {
     struct direct *direct;
     struct dial_request request;
     enum dial_state state;
     struct resolve resolve;
-    struct timer clock; /* of the present attempt */
-    struct stream *attempt;
+    struct timer clock;   /* when an attempt is over, or the next is due */
+    uint64_t next_due_ns; /* beside those under way */
     struct task answer;
-    uint16_t count, next;
-    enum ending ending; /* of the last attempt */
-    bool tried;
+    uint16_t count, next, failures;
+    uint8_t weight; /* of `ending`, the most telling failure until now */
+    enum ending ending;
+    struct attempt attempts[ATTEMPTS_MAX];
     char address[NET_TEXT_MAX];
     char detail[POOL_DETAIL_MAX];
     struct net_address addresses[DIAL_ADDRESSES_MAX];
@@ -51,7 +69,7 @@ static const struct {
     uint32_t next;
 } states[] = {
     [DIAL_RESOLVING] = {"resolving",  1u << DIAL_CONNECTING | 1u << DIAL_FAILED},
-    [DIAL_CONNECTING] = {"connecting", 1u << DIAL_CONNECTING | 1u << DIAL_FAILED},
+    [DIAL_CONNECTING] = {"connecting", 1u << DIAL_FAILED                        },
     [DIAL_FAILED] = {"failed",     0                                        },
 };
 _Static_assert(ARRAY_SIZE(states) == DIAL_STATES, "a row per state");
@@ -92,13 +110,37 @@ static void orphan_closed(struct stream *s, enum ending reason)
 static const struct stream_events orphan_events = {orphan_open, orphan_data, orphan_data, orphan_end,
                                                    orphan_closed};
 
-static void attempt_give_up(struct dial *d, enum ending reason)
+static void attempt_give_up(struct attempt *a, enum ending reason)
 {
-    struct stream *s = d->attempt;
-    d->attempt = NULL;
-    d->direct->orphans++;
-    stream_bind(s, &orphan_events, d->direct);
+    struct stream *s = a->stream;
+    struct direct *direct = a->dial->direct;
+    a->stream = NULL;
+    direct->orphans++;
+    stream_bind(s, &orphan_events, direct);
     stream_abort(s, reason);
+}
+
+static void attempts_give_up(struct dial *d)
+{
+    for (unsigned i = 0; i < ATTEMPTS_MAX; i++)
+        if (d->attempts[i].stream)
+            attempt_give_up(&d->attempts[i], ENDING_CANCELLED);
+}
+
+static unsigned attempts_under_way(const struct dial *d)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < ATTEMPTS_MAX; i++)
+        n += d->attempts[i].stream != NULL;
+    return n;
+}
+
+static struct attempt *free_place(struct dial *d)
+{
+    for (unsigned i = 0; i < ATTEMPTS_MAX; i++)
+        if (!d->attempts[i].stream)
+            return &d->attempts[i];
+    return NULL;
 }
 
 /* -- answers ------------------------------------------------------------------------------------------------
@@ -107,7 +149,7 @@ static void attempt_give_up(struct dial *d, enum ending reason)
 static void dial_free(struct dial *d)
 {
     struct direct *direct = d->direct;
-    ASSERT(d->attempt == NULL);
+    ASSERT(attempts_under_way(d) == 0);
     resolve_cancel(&d->resolve);
     worker_disarm(direct->worker, &d->clock);
     task_cancel(&d->answer);
@@ -129,24 +171,65 @@ static void dial_fail(struct dial *d)
     worker_defer(d->direct->worker, &d->answer);
 }
 
-static void dial_succeed(struct dial *d)
+static void dial_succeed(struct attempt *a)
 {
-    struct dial_answer answer = {.stream = d->attempt, .address = d->address, .detail = ""};
-    d->attempt = NULL;
+    struct dial *d = a->dial;
+    struct dial_answer answer = {.stream = a->stream, .address = d->address, .detail = ""};
+    a->stream = NULL;
+    net_address_text(a->address, d->address);
+    attempts_give_up(d);
     d->request.answered(d->request.owner, &answer);
     dial_free(d);
+}
+
+/* -- which failure is told ----------------------------------------------------------------------------------
+ */
+
+/* What was found out for certain goes before what may have many causes, and what is wrong here before what is
+ * wrong there: a limit of ours may be the only reason why the right address did not answer. To be refused
+ * needs a living machine; silence may be a dead one or a filter; and that there is no way often says only
+ * that this host has no IPv6. */
+static const uint8_t tells[ENDING_COUNT] = {
+    [ENDING_DESCRIPTORS] = 8, [ENDING_LIMIT] = 7,           [ENDING_NO_SOURCE] = 6,
+    [ENDING_REFUSED] = 5,     [ENDING_FILTERED] = 4,        [ENDING_INTERNAL] = 3,
+    [ENDING_PEER_RESET] = 3,  [ENDING_CONNECT_TIMEOUT] = 2, [ENDING_UNREACHABLE] = 1,
+};
+
+static unsigned tells_of(enum ending reason, const struct net_address *a)
+{
+    /* Without IPv6 on this host there is no source *address*, which is nothing to lack a port for. */
+    bool no_ipv6 = reason == ENDING_NO_SOURCE && a->sa.sa_family == AF_INET6;
+    return tells[no_ipv6 ? ENDING_UNREACHABLE : reason];
+}
+
+static void note_failure(struct dial *d, const struct net_address *a, enum ending reason)
+{
+    unsigned weight = tells_of(reason, a);
+    if (d->failures++ > 0 && weight <= d->weight)
+        return;
+    d->weight = (uint8_t)weight;
+    d->ending = reason;
+    net_address_text(a, d->address);
+}
+
+static void describe_failure(struct dial *d)
+{
+    char others[32] = "";
+    if (d->failures > 1)
+        snprintf(others, sizeof(others), " (%u addresses failed)", d->failures);
+    if (d->failures > 0)
+        snprintf(d->detail, sizeof(d->detail), "%s: %s%s", d->address, ending_text(d->ending), others);
 }
 
 /* -- attempts -----------------------------------------------------------------------------------------------
  */
 
-static void connect_next(struct dial *d);
+static void advance(struct dial *d);
 
-static void attempt_failed(struct dial *d, enum ending reason)
+static void attempt_failed(struct attempt *a, enum ending reason)
 {
-    d->ending = reason;
-    snprintf(d->detail, sizeof(d->detail), "%s: %s", d->address, ending_text(reason));
-    connect_next(d);
+    a->dial->next_due_ns = 0;
+    note_failure(a->dial, a->address, reason);
 }
 
 static void attempt_open(struct stream *s)
@@ -156,10 +239,11 @@ static void attempt_open(struct stream *s)
 
 static void attempt_closed(struct stream *s, enum ending reason)
 {
-    struct dial *d = s->owner;
-    d->attempt = NULL;
+    struct attempt *a = s->owner;
+    a->stream = NULL;
     stream_free(s);
-    attempt_failed(d, reason == ENDING_DONE ? ENDING_REFUSED : reason);
+    attempt_failed(a, reason == ENDING_DONE ? ENDING_REFUSED : reason);
+    advance(a->dial);
 }
 
 static void attempt_end(struct stream *s)
@@ -173,8 +257,14 @@ static const struct stream_events attempt_events = {attempt_open, orphan_data, o
 static void on_clock(struct timer *t)
 {
     struct dial *d = container_of(t, struct dial, clock);
-    attempt_give_up(d, ENDING_CONNECT_TIMEOUT);
-    attempt_failed(d, ENDING_CONNECT_TIMEOUT);
+    for (unsigned i = 0; i < ATTEMPTS_MAX; i++) {
+        struct attempt *a = &d->attempts[i];
+        if (!a->stream || d->direct->worker->now_ns < a->until_ns)
+            continue;
+        attempt_give_up(a, ENDING_CONNECT_TIMEOUT);
+        attempt_failed(a, ENDING_CONNECT_TIMEOUT);
+    }
+    advance(d);
 }
 
 static bool is_allowed(const struct dial *d, const struct net_address *a)
@@ -183,30 +273,70 @@ static bool is_allowed(const struct dial *d, const struct net_address *a)
     return !o->address_allowed || o->address_allowed(a, d->request.host, d->request.rules, o->policy);
 }
 
-/* The next address that the policy allows; what is told of failures is the last one. */
-static void connect_next(struct dial *d)
+static void attempt_start(struct dial *d, struct attempt *a, const struct net_address *address)
 {
     struct worker *w = d->direct->worker;
-    while (d->next < d->count && !is_allowed(d, &d->addresses[d->next]))
-        d->next++;
-    if (d->next == d->count || (d->tried && w->now_ns >= d->request.deadline_ns)) {
-        dial_fail(d);
-        return;
-    }
-    const struct net_address *a = &d->addresses[d->next++];
-    net_address_text(a, d->address);
-    d->tried = true;
-    d->attempt = w->engine->ops->dial(w->engine, a);
-    if (!d->attempt) {
-        d->ending = ENDING_LIMIT;
-        snprintf(d->detail, sizeof(d->detail), "%s: out of memory or descriptors", d->address);
-        dial_fail(d);
-        return;
-    }
-    dial_set_state(d, DIAL_CONNECTING);
-    stream_bind(d->attempt, &attempt_events, d);
     uint64_t until = w->now_ns + d->direct->options.limits.connect_ms * 1000000ull;
-    timer_arm_at(&w->timers, &d->clock, until < d->request.deadline_ns ? until : d->request.deadline_ns);
+    *a = (struct attempt){.dial = d,
+                          .address = address,
+                          .stream = w->engine->ops->dial(w->engine, address),
+                          .until_ns = until < d->request.deadline_ns ? until : d->request.deadline_ns};
+    if (!a->stream) {
+        attempt_failed(a, ENDING_LIMIT);
+        return;
+    }
+    stream_bind(a->stream, &attempt_events, a);
+    d->next_due_ns = w->now_ns + ATTEMPT_DELAY_MS * 1000000ull;
+}
+
+/* A name that resolved with the last of the time still has one address tried. */
+static bool may_start(const struct dial *d)
+{
+    uint64_t now = d->direct->worker->now_ns;
+    unsigned under_way = attempts_under_way(d);
+    bool in_time = now < d->request.deadline_ns || (under_way == 0 && d->failures == 0);
+    return d->next < d->count && in_time && under_way < ATTEMPTS_MAX &&
+           (under_way == 0 || now >= d->next_due_ns);
+}
+
+static void arm_clock(struct dial *d)
+{
+    uint64_t at = d->next < d->count && free_place(d) ? d->next_due_ns : UINT64_MAX;
+    for (unsigned i = 0; i < ATTEMPTS_MAX; i++)
+        if (d->attempts[i].stream && d->attempts[i].until_ns < at)
+            at = d->attempts[i].until_ns;
+    timer_arm_at(&d->direct->worker->timers, &d->clock, at);
+}
+
+/* Starts what may be started, of what the policy allows; then waits, or fails when nothing is under way. */
+static void advance(struct dial *d)
+{
+    while (may_start(d)) {
+        const struct net_address *address = &d->addresses[d->next++];
+        if (is_allowed(d, address))
+            attempt_start(d, free_place(d), address);
+    }
+    if (attempts_under_way(d) == 0) {
+        describe_failure(d);
+        dial_fail(d);
+        return;
+    }
+    if (d->state == DIAL_RESOLVING)
+        dial_set_state(d, DIAL_CONNECTING);
+    arm_clock(d);
+}
+
+/* RFC 8305 section 4: families take turns, beginning with the resolver's first; each keeps its order. */
+static unsigned interleave(const struct net_address *from, unsigned count, struct net_address *to)
+{
+    unsigned at[2] = {0, 0}, n = 0;
+    for (unsigned turn = 0; n < DIAL_ADDRESSES_MAX && (at[0] < count || at[1] < count); turn ^= 1) {
+        while (at[turn] < count && (from[at[turn]].sa.sa_family != from[0].sa.sa_family) != turn)
+            at[turn]++;
+        if (at[turn] < count)
+            to[n++] = from[at[turn]++];
+    }
+    return n;
 }
 
 static void connect_first(struct dial *d)
@@ -215,7 +345,7 @@ static void connect_first(struct dial *d)
     d->ending = ENDING_NOT_ALLOWED; /* stands if the policy allows none of them */
     snprintf(d->detail, sizeof(d->detail), "%s: the address is not allowed by policy",
              net_address_host(&d->addresses[0], text));
-    connect_next(d);
+    advance(d);
 }
 
 static void on_resolved(struct resolve *r, enum ending ending, const struct net_address *addresses,
@@ -223,8 +353,7 @@ static void on_resolved(struct resolve *r, enum ending ending, const struct net_
 {
     struct dial *d = container_of(r, struct dial, resolve);
     if (ending == ENDING_DONE) {
-        d->count = (uint16_t)(count < DIAL_ADDRESSES_MAX ? count : DIAL_ADDRESSES_MAX);
-        memcpy(d->addresses, addresses, d->count * sizeof(*addresses));
+        d->count = (uint16_t)interleave(addresses, count, d->addresses);
         connect_first(d);
         return;
     }
@@ -275,8 +404,7 @@ static void direct_cancel(struct transport *t, struct dial **dial)
     struct dial *d = *dial;
     (void)t;
     *dial = NULL;
-    if (d->attempt)
-        attempt_give_up(d, ENDING_CANCELLED);
+    attempts_give_up(d);
     dial_free(d);
 }
 

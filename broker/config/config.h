@@ -218,5 +218,7 @@ void config_print_summary(const struct config *, FILE *);
 /* A few lines for people: listeners, profiles, routes, what is insecure, warnings. */
 void config_dump(const struct config *, FILE *);
 /* The values in force as YAML that loads again. File names only, never their contents. */
+void config_print_text(const char *text, FILE *);
+/* In double quotes and with escapes, which is right for any text in YAML. */
 void config_print_docs(FILE *);
 /* docs/configuration.md, from the table of settings. */

@@ -80,19 +80,6 @@ static bool takes_listener(const struct config_match *m, const struct config_lis
     return m->listener_count == 0;
 }
 
-/* Could a client of this pattern come in there? When in doubt, yes. */
-static bool may_meet(const struct config_listener *l, const struct client_pattern *pattern)
-{
-    if (pattern->kind != CLIENT_BY_NAME)
-        return l->socket != NULL;
-    if (!l->tls || pattern->name[0] == '*')
-        return l->tls != NULL;
-    for (uint32_t i = 0; i < l->tls->allowed_name_count; i++)
-        if (policy_client_name_matches(l->tls->allowed_names[i], pattern->name))
-            return true;
-    return false; /* unless its certificate has another name that is allowed, too: rare, and only a warning */
-}
-
 static void check_clients(struct config_check *check, const struct config_route *r, uint32_t index)
 {
     char path[CONFIG_PATH_MAX];
@@ -102,7 +89,7 @@ static void check_clients(struct config_check *check, const struct config_route 
         ASSERT(client_pattern_parse(r->match.clients[i], &pattern)); /* its form was checked */
         uint32_t k = 0;
         while (k < c->listener_count &&
-               !(takes_listener(&r->match, &c->listeners[k]) && may_meet(&c->listeners[k], &pattern)))
+               !(takes_listener(&r->match, &c->listeners[k]) && policy_may_meet(&c->listeners[k], &pattern)))
             k++;
         if (k < c->listener_count)
             continue;

@@ -8,8 +8,7 @@
 #include "broker/config/config.h"
 #include "broker/config/config_table.h"
 
-/* Double quotes and escapes are right for any text in YAML. */
-static void print_text(const char *text, FILE *out)
+void config_print_text(const char *text, FILE *out)
 {
     fputc('"', out);
     for (; *text; text++) {
@@ -59,7 +58,7 @@ static void print_sequence(const struct config_row *row, const char *data, unsig
         print_indent(depth + 1, out);
         fputs("- ", out);
         if (row->entry == CONFIG_STRING)
-            print_text(*(char *const *)(const void *)entry, out);
+            config_print_text(*(char *const *)(const void *)entry, out);
         else if (row->entry == CONFIG_UINT)
             fprintf(out, "%" PRIu32, *(const uint32_t *)(const void *)entry);
         else
@@ -96,12 +95,12 @@ static void print_value(const struct config_row *row, const char *data, unsigned
     case CONFIG_BOOL: fprintf(out, " %s\n", *(const bool *)member ? "true" : "false"); return;
     case CONFIG_STRING:
         fputc(' ', out);
-        print_text(pointer(member), out);
+        config_print_text(pointer(member), out);
         fputc('\n', out);
         return;
     case CONFIG_ENUM:
         fputc(' ', out);
-        print_text(config_word_text(row->words, (uint32_t)number(row, member)), out);
+        config_print_text(config_word_text(row->words, (uint32_t)number(row, member)), out);
         fputc('\n', out);
         return;
     case CONFIG_SET:

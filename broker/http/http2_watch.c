@@ -31,7 +31,7 @@ static const struct {
 #undef HTTP2_FLOOD_ROW
 };
 
-/* Which flood a frame belongs to and what it costs; HEADERS and RST_STREAM are judged by what they do. */
+/* Which flood a frame belongs to and what it costs; requests are judged by what becomes of them. */
 static const struct {
     enum http2_flood flood;
     uint32_t cost;
@@ -39,7 +39,7 @@ static const struct {
     [FRAME_DATA] = {HTTP2_FLOOD_EMPTY_DATA,    1                  },
     [FRAME_HEADERS] = {HTTP2_FLOOD_NONE,          0                  },
     [FRAME_PRIORITY] = {HTTP2_FLOOD_PRIORITY,      1                  },
-    [FRAME_RST_STREAM] = {HTTP2_FLOOD_NONE,          0                  },
+    [FRAME_RST_STREAM] = {HTTP2_FLOOD_RESET,         1                  },
     [FRAME_SETTINGS] = {HTTP2_FLOOD_SETTINGS,      HTTP2_SETTINGS_COST},
     [FRAME_PUSH_PROMISE] = {HTTP2_FLOOD_OTHER,         1                  },
     [FRAME_PING] = {HTTP2_FLOOD_PING,          1                  },

@@ -103,7 +103,8 @@ struct stream *tls_connect(struct worker *, struct stream **lower, struct tls_co
                            void (*on_ticket)(struct stream *, const uint8_t *ticket, size_t len));
 struct stream *tls_accept(struct worker *, struct stream **lower, struct tls_context *);
 /* Over a stream that had another owner: what that owner was given and has to pass on. Both directly after
- * tls_accept(), before the turn ends. A stream whose end was told already cannot be taken over. */
+ * tls_accept(), before the turn ends. What it sent and was not yet told of as `sent` is released here. A
+ * stream whose end was told already cannot be taken over. */
 void tls_accept_early(struct stream *, struct seg);
 /* Takes the segment: bytes that came before, in order. */
 void tls_accept_credit(struct stream *, uint32_t bytes);

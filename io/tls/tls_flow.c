@@ -72,7 +72,7 @@ static void out_shrink(struct tls_stream *s)
 static void out_flush(struct tls_stream *s)
 {
     if (s->out_buf && s->out.used > 0 && s->below == TLS_BELOW_OPEN) {
-        struct seg seg = {.buf = s->out_buf, .data = s->out.to, .len = s->out.used};
+        struct seg seg = {.buf = s->out_buf, .data = s->out.to, .len = s->out.used, .tag = TLS_MARK};
         s->outstanding += seg.len;
         s->out_buf = NULL;
         stream_send(s->lower, seg);

@@ -1,10 +1,9 @@
 /* io/tls/tls_issuer_mint.c — see tls_issuer.h: the certificates an issuer makes.
  *
- * Every certificate has a key of its own. A fresh P-256 key is a small part of what a certificate and its
- * context cost, and that is paid once for a destination in most of a day (bench/tls_bytes.c measures both);
- * in return there is no key to rotate, none that two workers share, and none outlives its certificate. Key
- * and serial come from the folder's generator, and an RSA issuer signs without chance, so that a simulation
- * stays repeatable.
+ * Every certificate has a key of its own. A fresh P-256 key is a fifth of what a certificate costs, and that
+ * is paid once for a destination in most of a day (bench/tls_bytes.c); in return there is no key to rotate,
+ * none that two workers share, and none outlives its certificate. Key and serial come from the folder's
+ * generator, and an RSA issuer signs without chance, so that a simulation stays repeatable.
  */
 #include "io/tls/tls_issuer_parts.h"
 

@@ -19,8 +19,7 @@ struct tls_roots;
 struct worker;
 
 enum {
-    TLS_MINT_ENTRIES =
-        4096, /* a large cluster's nodes, at about 6 KiB each (measured by bench/tls_bytes.c) */
+    TLS_MINT_ENTRIES = 4096, /* a large cluster's nodes, at 9 KiB each (bench/tls_bytes.c) */
 };
 
 struct tls_mint_options {

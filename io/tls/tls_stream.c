@@ -120,8 +120,10 @@ static void lower_sent(struct stream *lower, struct seg seg)
 {
     struct tls_stream *s = lower->owner;
     bool was_full = tls_flow_is_full(s);
-    ASSERT(s->outstanding >= seg.len);
-    s->outstanding -= seg.len;
+    if (seg.tag == TLS_MARK) {
+        ASSERT(s->outstanding >= seg.len);
+        s->outstanding -= seg.len;
+    }
     worker_release_seg(s->base.worker, seg);
     if (s->state == TLS_OPEN && (was_full || s->plain.bytes > 0))
         worker_defer(s->base.worker, &s->task);

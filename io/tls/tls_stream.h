@@ -12,6 +12,7 @@ enum {
     TLS_WINDOW = 128 * 1024, /* eight records: room for the next while the last is read */
     TLS_GATHER_BYTES = 4096, /* segments below this are gathered into common records */
     TLS_FAILING_MS = 50,     /* for an alert to arrive before a reset; a frank guess */
+    TLS_MARK = 0x544c5321,   /* tag of our segments below: a former owner's come back through us as well */
     TLS_LINGER_MS = 5000,    /* for the FIN that follows a close_notify, once ours was taken; a frank guess */
 };
 

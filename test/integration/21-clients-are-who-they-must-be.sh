@@ -58,7 +58,7 @@ wait_for 10 via "$P/ok" -fo /dev/null || die "the backend did not answer"
 as() {
     local client=$1 target=$2 authority=${2#*://}
     shift 2
-    curl -sS -m 20 --cacert "$WORK/front-ca/ca.crt" --cert "$WORK/$client.crt" --key "$WORK/$client.key" \
+    curl --http1.1 -sS -m 20 --cacert "$WORK/front-ca/ca.crt" --cert "$WORK/$client.crt" --key "$WORK/$client.key" \
         --request-target "$target" -H "Host: ${authority%%/*}" "$@" "https://127.0.0.1:$PORT/"
 }
 
@@ -74,7 +74,7 @@ check "POST 1 MiB chunked, https behind" as apiserver https://$KUBELET:10250/ech
 check "byte for byte" cmp "$WORK/mib" "$WORK/got"
 check "16 MiB down" as apiserver "$P/big?size=16777216" -o "$WORK/got"
 equal "all of them" 16777216 "$(stat -c %s "$WORK/got")"
-equal "100 requests, one connection" 1 "$(curl -sS -m 60 --cacert "$WORK/front-ca/ca.crt" --cert "$WORK/apiserver.crt" --key "$WORK/apiserver.key" \
+equal "100 requests, one connection" 1 "$(curl --http1.1 -sS -m 60 --cacert "$WORK/front-ca/ca.crt" --cert "$WORK/apiserver.crt" --key "$WORK/apiserver.key" \
     --request-target $P/ok -H "Host: $PLAIN:10255" "https://127.0.0.1:$PORT/[1-100]" -o /dev/null -w '%{num_connects}\n' | awk '{ n += $1 } END { print n }')"
 equal "by its name localhost" ok "$(as apiserver $P/ok --resolve "localhost:$PORT:127.0.0.1" --connect-to "127.0.0.1:$PORT:localhost:$PORT")"
 

@@ -37,6 +37,7 @@ routes:
   - {name: apiserver, match: {hosts: [by-name.test], schemes: [http], clients: [kube-apiserver]}}
   - {name: scrapers, match: {hosts: [by-wildcard.test], schemes: [http], clients: ["*.monitoring"]}}
   - {name: all, match: {cidrs: [127.64.0.0/10], schemes: [http]}}
+  - {name: tunnels, match: {hosts: ["*"], cidrs: [0.0.0.0/0, "::/0", 127.64.0.0/10], schemes: [tunnel], clients: ["uid:$ME"]}}
   - {name: names, match: {hosts: ["for-all*"], schemes: [http]}}
 YAML
 } | hawser_config "$WORK/hawser.yaml"
@@ -71,5 +72,25 @@ row for-all-but-scrapers.test 502 502 403 502 502
 row "$BACKEND" 200 200 200 200 200
 matches "the log names the route" "host=by-name.test .*route=apiserver " "$(cat "$WORK/hawser.log")"
 matches "a client whose route is refused is told so" "a route refuses it" "$(tls scraper for-all-but-scrapers.test; cat "$WORK/body")"
+# Tunnels: the same rules, also for the addresses that names resolve to.
+connect() { # connect TARGET: the answer's first line
+    python3 -c 'import sys; from client import Reader, connect
+s = connect(sys.argv[1])
+s.sendall(("CONNECT %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % sys.argv[2]).encode())
+print(Reader(s).until(b"\r\n\r\n").decode().splitlines()[0])' "$UNIX" "$1"
+}
+matches "a tunnel" "^HTTP/1.1 200" "$(connect "$BACKEND:10255")"
+for target in "127.0.0.1:$ADMIN" "[::1]:$ADMIN" "[::ffff:127.0.0.1]:$ADMIN" "0.0.0.0:$ADMIN" 169.254.169.254:80 "[64:ff9b::7f00:1]:$ADMIN"; do
+    matches "no tunnel to $target" "^HTTP/1.1 403 .*no route names" "$(connect "$target")"
+done
+matches "no tunnel to a name that resolves to such an address" "^HTTP/1.1 403 " "$(connect "localhost:$ADMIN")"
+equal "for whom the route is not" 403 "$(curl -sS -m 20 -o /dev/null -w '%{http_connect}' -x "https://127.0.0.1:$PORT" --proxy-cacert "$WORK/front-ca/ca.crt" \
+    --proxy-cert "$WORK/apiserver.crt" --proxy-key "$WORK/apiserver.key" -p "http://$BACKEND:10255/ok" 2>"$WORK/curl.err")"
+check "an audit line of a tunnel" wait_for 10 grep -qE "kind=tunnel listener=unix peer=unix uid=$ME .*method=CONNECT host=$BACKEND port=10255 .*route=tunnels status=200 .*end=done" "$WORK/audit.log"
+matches "and of one that was refused after its name was resolved" "kind=refused .*method=CONNECT host=localhost .*route=tunnels status=403 .*end=not_allowed" "$(cat "$WORK/audit.log")"
+matches "an audit line says who was refused: a process" "event=audit kind=refused listener=unix peer=unix uid=$ME gid=$GROUP pid=[0-9]+ method=GET host=by-name.test port=10255 path=/ok status=403 .*end=no_route" "$(cat "$WORK/audit.log")"
+matches "a client" "kind=refused listener=mtls peer=127.0.0.1:[0-9]+ client=kube-apiserver method=GET host=by-wildcard.test .*end=no_route" "$(cat "$WORK/audit.log")"
+matches "by which route" "client=x .*host=for-all-but-scrapers.test .*status=403 .*end=not_allowed" "$(cat "$WORK/audit.log")"
+lacks "a request that was answered has none" "method=GET .*status=200" "$(cat "$WORK/audit.log")"
 equal "what audit lines go to is for its owner only" 600 "$(stat -c %a "$WORK/audit.log")"
 hawser_stop

@@ -107,6 +107,22 @@ void rig_fini(struct tls_rig *r)
     world_fini(&r->world);
 }
 
+static bool rig_send_on(struct tls_rig *r, struct stream *s, const void *bytes, size_t len)
+{
+    const uint8_t *from = bytes;
+    while (len > 0) {
+        uint32_t n = len < BUF_BIG_BYTES ? (uint32_t)len : BUF_BIG_BYTES;
+        struct buf *b = buf_get_bytes(&r->world.worker.bufs, n);
+        if (!b)
+            return false;
+        memcpy(b->mem, from, n);
+        stream_send(s, (struct seg){.buf = b, .data = b->mem, .len = n});
+        from += n;
+        len -= n;
+    }
+    return true;
+}
+
 enum { FORMER_SEGS = 4096 };
 
 /* Who had the stream below before it was taken over. */
@@ -138,6 +154,7 @@ static struct stream *take_over(struct tls_rig *r, const struct rig_connect *how
         ssl_peer_pump(&r->peer);
         world_turn(&r->world);
     }
+    r->before_tls = rig_send_on(r, lower, "200 OK", 6) ? 6 : 0; /* and is still under way */
     struct stream *tls = tls_accept(&r->world.worker, &lower, how->context);
     for (unsigned i = 0; i < f.count; i++)
         tls_accept_early(tls, f.segs[i]);
@@ -180,6 +197,10 @@ void rig_step(struct tls_rig *r)
     world_turn(&r->world);
     if (!r->owner.stream)
         r->pipe = r->peer.pipe = NULL;
+    uint8_t skipped[64];
+    ASSERT(r->before_tls <= sizeof(skipped));
+    if (r->pipe)
+        r->before_tls -= pipe_take(r->pipe, skipped, r->before_tls);
     ssl_peer_pump(&r->peer);
 }
 
@@ -206,21 +227,11 @@ void rig_disconnect(struct tls_rig *r)
     free(r->owner.ticket);
     r->owner.ticket = NULL;
     r->pipe = NULL;
+    r->before_tls = 0;
     r->connected = false;
 }
 
 bool rig_send(struct tls_rig *r, const void *bytes, size_t len)
 {
-    const uint8_t *from = bytes;
-    while (len > 0) {
-        uint32_t n = len < BUF_BIG_BYTES ? (uint32_t)len : BUF_BIG_BYTES;
-        struct buf *b = buf_get_bytes(&r->world.worker.bufs, n);
-        if (!b)
-            return false;
-        memcpy(b->mem, from, n);
-        stream_send(r->owner.stream, (struct seg){.buf = b, .data = b->mem, .len = n});
-        from += n;
-        len -= n;
-    }
-    return true;
+    return rig_send_on(r, r->owner.stream, bytes, len);
 }

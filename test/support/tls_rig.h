@@ -31,6 +31,7 @@ struct tls_rig {
     struct pipe *pipe; /* NULL once freed with its stream */
     struct ssl_peer peer;
     struct tls_owner owner;
+    size_t before_tls; /* bytes of a former owner that the peer skips */
     bool connected;
 };
 

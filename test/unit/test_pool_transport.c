@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -115,37 +116,208 @@ static void name_is_resolved_and_its_addresses_tried_in_order(void **state)
     client_give_back(&c);
 }
 
-static void silent_address_gets_its_share_of_the_time(void **state)
+static struct script_stream *nth(unsigned n)
 {
-    const char *addresses[] = {"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"};
+    struct list *node = f.engine.streams.next;
+    while (n-- > 0)
+        node = node->next;
+    assert_ptr_not_equal(node, &f.engine.streams);
+    return list_entry(node, struct script_stream, node);
+}
+
+static void assert_dialled(unsigned n, const char *text)
+{
+    char found[NET_TEXT_MAX];
+    assert_string_equal(net_address_host(&nth(n)->address, found), text);
+}
+
+static void families_take_turns(void **state)
+{
+    const char *addresses[] = {"2001:db8::1", "2001:db8::2", "2001:db8::3", "10.0.0.1", "10.0.0.2"};
+    const char *order[] = {"2001:db8::1", "10.0.0.1", "2001:db8::2", "10.0.0.2", "2001:db8::3"};
     struct client c;
     (void)state;
     ask(&c);
-    answer(ENDING_DONE, addresses, 4);
-    script_advance_ms(&f.engine, 2990);
-    assert_int_equal(f.engine.dialled, 1);
-    script_advance_ms(&f.engine, 20);
-    assert_int_equal(f.engine.dialled, 2);
-    assert_int_equal(f.engine.alive, 1);
-    script_advance_ms(&f.engine, 3010);
-    assert_int_equal(f.engine.dialled, 3);
-    script_advance_ms(&f.engine, 2010); /* resolve_ms and twice connect_ms are over */
-    assert_refused(&c, ENDING_CONNECT_TIMEOUT, "10.0.0.3:10250: connecting to the destination timed out");
+    answer(ENDING_DONE, addresses, 5);
+    for (int i = 0; i < 5; i++) {
+        assert_dialled(0, order[i]);
+        script_close(nth(0), ENDING_REFUSED);
+        fixture_settle(&f);
+    }
+    assert_refused(&c, ENDING_REFUSED,
+                   "[2001:db8::1]:10250: connection refused by the destination (5 addresses failed)");
+}
+
+static void second_family_is_not_cut_off_by_a_long_answer(void **state)
+{
+    const char *addresses[16];
+    struct client c;
+    (void)state;
+    for (int i = 0; i < 16; i++)
+        addresses[i] = i < 15 ? "2001:db8::1" : "10.0.0.1";
+    ask(&c);
+    answer(ENDING_DONE, addresses, 16);
+    script_close(nth(0), ENDING_UNREACHABLE);
+    fixture_settle(&f);
+    assert_dialled(0, "10.0.0.1");
+    script_open(nth(0));
+    fixture_settle(&f);
+    client_give_back(&c);
+}
+
+static void silent_address_gets_company_and_the_first_to_connect_wins(void **state)
+{
+    const char *addresses[] = {"2001:db8::1", "10.0.0.1", "2001:db8::2"};
+    struct client c;
+    (void)state;
+    for (unsigned winner = 0; winner < 3; winner++) {
+        ask(&c);
+        answer(ENDING_DONE, addresses, 3);
+        script_advance_ms(&f.engine, 240);
+        assert_int_equal(f.engine.alive, 1);
+        script_advance_ms(&f.engine, 20);
+        assert_int_equal(f.engine.alive, 2);
+        script_advance_ms(&f.engine, 230);
+        assert_int_equal(f.engine.alive, 2);
+        script_advance_ms(&f.engine, 30);
+        assert_int_equal(f.engine.alive, 3);
+        assert_dialled(1, "10.0.0.1");
+        struct script_stream *s = nth(winner);
+        script_open(s);
+        fixture_settle(&f);
+        assert_int_equal(c.answers, 1);
+        assert_ptr_equal(client_stream(&c), s);
+        assert_int_equal(f.engine.alive, 1); /* the others were aborted */
+        pool_discard(f.pool, &c.conn, ENDING_CANCELLED);
+        fixture_settle(&f);
+    }
+}
+
+static void failed_address_is_followed_at_once(void **state)
+{
+    const char *addresses[] = {"10.0.0.1", "10.0.0.2", "10.0.0.3"};
+    struct client c;
+    (void)state;
+    ask(&c);
+    answer(ENDING_DONE, addresses, 3);
+    script_advance_ms(&f.engine, 260);
+    assert_int_equal(f.engine.alive, 2);
+    script_close(nth(0), ENDING_UNREACHABLE); /* 10.0.0.2 is still under way, and was begun just now */
+    fixture_settle(&f);
+    assert_int_equal(f.engine.alive, 2);
+    assert_dialled(1, "10.0.0.3");
+    script_close(nth(1), ENDING_UNREACHABLE);
+    fixture_settle(&f);
+    assert_int_equal(c.answers, 0);
+    script_open(nth(0));
+    fixture_settle(&f);
+    assert_string_equal(conn_address_text(c.conn), "10.0.0.2:10250");
+    client_give_back(&c);
+}
+
+static void wait_ms(int ms)
+{
+    for (; ms > 0; ms -= 10)
+        script_advance_ms(&f.engine, 10);
+}
+
+static void silent_addresses_hold_few_places_and_each_its_time(void **state)
+{
+    const char *addresses[] = {"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6"};
+    struct client c;
+    (void)state;
+    ask(&c);
+    answer(ENDING_DONE, addresses, 6);
+    wait_ms(2900);
+    assert_int_equal(f.engine.dialled, 4);
+    wait_ms(150); /* connect_ms of the first is over */
+    assert_int_equal(f.engine.dialled, 5);
+    assert_int_equal(f.engine.alive, 4);
+    wait_ms(250); /* and of the second */
+    assert_int_equal(f.engine.dialled, 6);
+    wait_ms(2900);
+    assert_int_equal(c.answers, 0);
+    wait_ms(250);
+    assert_refused(&c, ENDING_CONNECT_TIMEOUT,
+                   "10.0.0.1:10250: connecting to the destination timed out (6 addresses failed)");
     assert_int_equal(f.engine.alive, 0);
 }
 
-static void last_failure_is_told_when_all_fail(void **state)
+static void deadline_ends_all_attempts(void **state)
+{
+    const char *addresses[] = {"10.0.0.1", "10.0.0.2", "10.0.0.3"};
+    struct client c;
+    (void)state;
+    ask(&c);
+    script_advance_ms(&f.engine, 7700); /* the resolver took its time, and more than it was given */
+    answer(ENDING_DONE, addresses, 3);
+    script_advance_ms(&f.engine, 260);
+    assert_int_equal(f.engine.alive, 2);
+    script_advance_ms(&f.engine, 60);
+    assert_refused(&c, ENDING_CONNECT_TIMEOUT,
+                   "10.0.0.1:10250: connecting to the destination timed out (2 addresses failed)");
+    assert_int_equal(f.engine.alive, 0);
+}
+
+static void most_telling_failure_is_told(void **state)
+{
+    static const struct {
+        enum ending first, second;
+        bool told_first;
+    } rows[] = {
+        {ENDING_REFUSED,         ENDING_UNREACHABLE,     true },
+        {ENDING_UNREACHABLE,     ENDING_REFUSED,         false},
+        {ENDING_UNREACHABLE,     ENDING_CONNECT_TIMEOUT, false},
+        {ENDING_CONNECT_TIMEOUT, ENDING_REFUSED,         false},
+        {ENDING_FILTERED,        ENDING_CONNECT_TIMEOUT, true },
+        {ENDING_REFUSED,         ENDING_NO_SOURCE,       false},
+        {ENDING_DESCRIPTORS,     ENDING_REFUSED,         true },
+        {ENDING_REFUSED,         ENDING_REFUSED,         true },
+    };
+    const char *addresses[] = {"10.0.0.1", "10.0.0.2"};
+    char expected[POOL_DETAIL_MAX];
+    struct client c;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        enum ending told = rows[i].told_first ? rows[i].first : rows[i].second;
+        ask(&c);
+        answer(ENDING_DONE, addresses, 2);
+        script_close(nth(0), rows[i].first);
+        fixture_settle(&f);
+        script_close(nth(0), rows[i].second);
+        fixture_settle(&f);
+        snprintf(expected, sizeof(expected), "10.0.0.%d:10250: %s (2 addresses failed)",
+                 rows[i].told_first ? 1 : 2, ending_text(told));
+        assert_refused(&c, told, expected);
+        script_advance_ms(&f.engine, 100000); /* past the breaker */
+    }
+}
+
+static void missing_ipv6_is_not_taken_for_missing_ports(void **state)
+{
+    const char *addresses[] = {"2001:db8::1", "10.0.0.1"};
+    struct client c;
+    (void)state;
+    ask(&c);
+    answer(ENDING_DONE, addresses, 2);
+    script_close(nth(0), ENDING_NO_SOURCE);
+    fixture_settle(&f);
+    script_close(nth(0), ENDING_CONNECT_TIMEOUT);
+    fixture_settle(&f);
+    assert_refused(&c, ENDING_CONNECT_TIMEOUT,
+                   "10.0.0.1:10250: connecting to the destination timed out (2 addresses failed)");
+}
+
+static void engine_without_memory_fails_the_dial(void **state)
 {
     const char *addresses[] = {"10.0.0.1", "10.0.0.2"};
     struct client c;
     (void)state;
     ask(&c);
+    f.engine.refuse_dials = true;
     answer(ENDING_DONE, addresses, 2);
-    script_close(script_last(&f.engine), ENDING_REFUSED);
-    fixture_settle(&f);
-    script_close(script_last(&f.engine), ENDING_UNREACHABLE);
-    fixture_settle(&f);
-    assert_refused(&c, ENDING_UNREACHABLE, "10.0.0.2:10250: destination unreachable");
+    assert_refused(&c, ENDING_LIMIT, "10.0.0.1:10250: a limit of the broker is reached (2 addresses failed)");
+    f.engine.refuse_dials = false;
 }
 
 static void unknown_name_is_told(void **state)
@@ -178,6 +350,22 @@ static void policy_judges_the_address_and_not_the_name(void **state)
     client_give_back(&c);
 }
 
+static void policy_judges_each_address_when_its_turn_comes(void **state)
+{
+    const char *addresses[] = {"10.0.0.1", "10.0.0.2", "10.0.0.3"};
+    struct client c;
+    (void)state;
+    ask(&c);
+    answer(ENDING_DONE, addresses, 3);
+    forbidden = "10.0.0.2"; /* a reload, say, while the first is under way */
+    script_advance_ms(&f.engine, 260);
+    assert_int_equal(f.engine.alive, 2);
+    assert_dialled(1, "10.0.0.3");
+    script_open(nth(1));
+    fixture_settle(&f);
+    client_give_back(&c);
+}
+
 static void policy_judges_literals_too(void **state)
 {
     struct client c;
@@ -201,6 +389,23 @@ static void cancel_forgets_the_question(void **state)
     assert_null(asked);
     fixture_settle(&f);
     assert_int_equal(c.ending, ENDING_DRAINING);
+    assert_true(pool_is_empty(f.pool));
+}
+
+static void cancel_aborts_every_attempt(void **state)
+{
+    const char *addresses[] = {"10.0.0.1", "10.0.0.2", "10.0.0.3"};
+    struct client c;
+    (void)state;
+    ask(&c);
+    answer(ENDING_DONE, addresses, 3);
+    script_advance_ms(&f.engine, 260);
+    script_advance_ms(&f.engine, 260);
+    assert_int_equal(f.engine.alive, 3);
+    pool_drain(f.pool);
+    assert_false(pool_is_empty(f.pool));
+    fixture_settle(&f);
+    assert_int_equal(f.engine.alive, 0);
     assert_true(pool_is_empty(f.pool));
 }
 
@@ -237,13 +442,22 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(name_is_resolved_and_its_addresses_tried_in_order),
-        T(silent_address_gets_its_share_of_the_time),
-        T(last_failure_is_told_when_all_fail),
+        T(families_take_turns),
+        T(second_family_is_not_cut_off_by_a_long_answer),
+        T(silent_address_gets_company_and_the_first_to_connect_wins),
+        T(failed_address_is_followed_at_once),
+        T(silent_addresses_hold_few_places_and_each_its_time),
+        T(deadline_ends_all_attempts),
+        T(most_telling_failure_is_told),
+        T(missing_ipv6_is_not_taken_for_missing_ports),
+        T(engine_without_memory_fails_the_dial),
         T(unknown_name_is_told),
         T(policy_judges_the_address_and_not_the_name),
+        T(policy_judges_each_address_when_its_turn_comes),
         T(policy_judges_literals_too),
         T(cancel_forgets_the_question),
         T(cancel_aborts_the_attempt),
+        T(cancel_aborts_every_attempt),
         T(attempt_that_opens_after_it_was_given_up_is_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "io/tls/tls_roots.h"
 #include "test/support/pki.h"
 #include "test/support/tls_rig.h"
 
@@ -121,6 +122,73 @@ static void roots_out_of_date_are_not_trusted(void **state)
     cert_free(&old);
 }
 
+static void identities_in_memory_are_judged_by_name(void **state)
+{
+    (void)state;
+    static const uint8_t garbage[] = "\x30\x03\x02\x01\x01 not a certificate";
+    uint8_t *chain = NULL, *key = NULL;
+    int chain_len = i2d_X509(pki.leaf[PKI_RSA].x, &chain),
+        key_len = i2d_PrivateKey(pki.leaf[PKI_RSA].key, &key);
+    struct tls_own_identity good = {chain, (size_t)chain_len, key, (size_t)key_len}, bad = good;
+    struct tls_context_options o = {.role = TLS_SERVER, .own = &bad};
+    bad.chain = garbage;
+    bad.chain_len = sizeof(garbage);
+    expect_refusal(&o, -EINVAL, "identity in memory", "not usable as a certificate chain");
+    o.certificate_file = "the certificate of nobody";
+    expect_refusal(&o, -EINVAL, "the certificate of nobody: not", "expected the leaf first");
+    bad = good;
+    bad.key = garbage;
+    bad.key_len = sizeof(garbage);
+    o.key_file = "the key of nobody";
+    expect_refusal(&o, -EINVAL, "the key of nobody: not", "expected RSA (2048 bits or more) or EC");
+    o.own = &good;
+    struct tls_context *c = NULL;
+    char detail[256];
+    assert_int_equal(tls_context_new(&o, &c, detail, sizeof(detail)), 0);
+    tls_context_unref(&c);
+    OPENSSL_free(chain);
+    OPENSSL_clear_free(key, (size_t)key_len);
+}
+
+static void roots_are_read_once_for_many(void **state)
+{
+    (void)state;
+    struct tls_roots *roots = NULL;
+    char detail[256] = "";
+    assert_int_equal(tls_roots_new("/nonexistent/ca.pem", &roots, detail, sizeof(detail)), -ENOENT);
+    assert_non_null(strstr(detail, "/nonexistent/ca.pem"));
+    assert_int_equal(tls_roots_new(pki.leaf_key[0], &roots, detail, sizeof(detail)), -EINVAL);
+    assert_null(roots);
+    const char *file = write_text("copy.pem", "");
+    struct cert other = cert_make(&(struct cert_spec){.cn = "other-root", .ca = true}, NULL);
+    cert_write(pki.dir, "copy.pem", &pki.root, 1);
+    assert_int_equal(tls_roots_new(file, &roots, detail, sizeof(detail)), 0);
+    cert_write(pki.dir, "copy.pem", &other, 1); /* does not matter any more */
+    struct tls_context *c[2];
+    for (int i = 0; i < 2; i++)
+        c[i] = rig_context(&(struct tls_context_options){.role = TLS_CLIENT, .roots = roots});
+    tls_roots_unref(&roots); /* the contexts keep them */
+    assert_null(roots);
+    struct cert stranger = cert_make(&(struct cert_spec){.cn = "n1", .san = "IP:10.1.2.3"}, &other);
+    for (int i = 0; i < 4; i++) {
+        SSL_CTX *peer = ssl_peer_context(true, i / 2 ? &stranger : pki.leaf, 1, NULL, 0);
+        struct tls_rig r;
+        rig_init(&r, NULL);
+        rig_connect(&r, &(struct rig_connect){.context = c[i % 2], .peer = peer, .ip = "10.1.2.3"});
+        assert_true(rig_until(&r, i / 2 ? &r.owner.closed : &r.owner.opened, 1, 200));
+        if (i / 2)
+            assert_int_equal(r.owner.reason, ENDING_TLS_UNTRUSTED);
+        rig_disconnect(&r);
+        rig_fini(&r);
+        SSL_CTX_free(peer);
+        if (i == 2)
+            tls_context_unref(&c[0]);
+    }
+    tls_context_unref(&c[1]);
+    cert_free(&stranger);
+    cert_free(&other);
+}
+
 static void references_are_counted(void **state)
 {
     (void)state;
@@ -140,6 +208,8 @@ int main(void)
         cmocka_unit_test(a_damaged_certificate_in_a_bundle_is_counted),
         cmocka_unit_test(missing_parts_are_asked_for),
         cmocka_unit_test(roots_out_of_date_are_not_trusted),
+        cmocka_unit_test(identities_in_memory_are_judged_by_name),
+        cmocka_unit_test(roots_are_read_once_for_many),
         cmocka_unit_test(references_are_counted),
     };
     return cmocka_run_group_tests(tests, pki_make, pki_drop);

@@ -436,6 +436,39 @@ static void ends(int version)
     tls_context_unref(&c);
 }
 
+/* What a slow reader has not taken yet was ended cleanly, and a peer that then resets cannot take it back. */
+static void reset_behind_the_end_takes_nothing_away(void **state)
+{
+    struct tls_rig r;
+    (void)state;
+    struct tls_context *c = pki_client_context(-1);
+    SSL_CTX *peer = ssl_peer_context(true, &pki.leaf[0], 1, NULL, 0);
+    for (int sends = 0; sends < 2; sends++) {
+        open_one(&r, c, peer, 5);
+        fifo_put(&r.peer.to_send, "hello world", 11);
+        ssl_peer_close(&r.peer);
+        rig_settle(&r, 5);
+        pipe_reset(r.pipe);
+        rig_settle(&r, 5);
+        assert_int_equal(r.owner.received.len, 5);
+        assert_int_equal(r.owner.closed, 0);
+        if (sends) { /* nobody takes it: that is told at once */
+            assert_true(rig_send(&r, "?", 1));
+        } else {
+            r.owner.credit += 100;
+            stream_grant(r.owner.stream, 100);
+        }
+        assert_true(rig_until(&r, &r.owner.closed, 1, 10));
+        assert_int_equal(r.owner.reason, ENDING_PEER_RESET);
+        assert_int_equal(r.owner.received.len, sends ? 5 : 11);
+        assert_int_equal(r.owner.ended, sends ? 0 : 1);
+        rig_disconnect(&r);
+        rig_fini(&r);
+    }
+    SSL_CTX_free(peer);
+    tls_context_unref(&c);
+}
+
 static void every_end_is_told_from_the_others(void **state)
 {
     (void)state;
@@ -572,6 +605,7 @@ int main(void)
         cmocka_unit_test(bulk_arrives_byte_exact_both_ways),
         cmocka_unit_test(tiny_pieces_and_tiny_credit_change_nothing),
         cmocka_unit_test(every_end_is_told_from_the_others),
+        cmocka_unit_test(reset_behind_the_end_takes_nothing_away),
         cmocka_unit_test(what_came_before_the_end_is_delivered_as_credit_comes),
         cmocka_unit_test(abort_is_clean_in_every_phase),
         cmocka_unit_test(exhausted_buffers_only_delay),

@@ -1,0 +1,142 @@
+/* broker/front_http2.h — a client connection that speaks HTTP/2: its session, and its streams as askers.
+ *
+ *   front_http2.c         the session: bytes in and out, abuse, draining
+ *   front_http2_stream.c  a stream's life: a request in, its exchange, the end
+ *   front_http2_reply.c   what a stream answers: heads, lent bodies, trailers, answers of our own
+ *
+ * Owner worker only. Internal to broker/.
+ */
+#pragma once
+
+#include "broker/field_block.h"
+#include "broker/front.h"
+#include "broker/http/http2_watch.h"
+#include "broker/http2_memory.h"
+
+enum {
+    HTTP2_STREAM_WINDOW = EXCHANGE_BUDGET,
+    HTTP2_WINDOW = 1024 * 1024,         /* of the connection: refilled at once */
+    HTTP2_HELD_MAX = 16 * 1024 * 1024,  /* bytes of one direction that wait in a connection's streams */
+    HTTP2_UNSENT_MAX = 128 * 1024,      /* given to the connection's stream and not taken yet */
+    HTTP2_MEMORY_MAX = 4 * 1024 * 1024, /* of nghttp2's session */
+    HTTP2_MEMORY_SPARE = 1024 *
+                         1024, /* kept free of response heads, or a reader that stands still fills it */
+    HTTP2_DRAIN_MS = 1000,     /* for what was on its way to us when we said GOAWAY; a guess */
+};
+
+enum http2_stream_state {
+    HTTP2_HEAD,   /* its first field block is not complete */
+    HTTP2_ASKED,  /* an exchange was begun, the final head is not here */
+    HTTP2_ANSWER, /* the head was submitted, the body may go on */
+    HTTP2_TUNNEL, /* CONNECT: raw bytes both ways */
+    HTTP2_LAST,   /* all that will be sent is queued */
+    HTTP2_CUT,    /* RST_STREAM was submitted, there is no exchange any more */
+    HTTP2_CLOSED, /* nghttp2 has forgotten it: the exchange's last word is awaited */
+    HTTP2_STREAM_STATES,
+};
+
+struct front_http2;
+
+struct http2_stream {
+    struct list node;  /* front_http2.streams */
+    struct list dirty; /* front_http2.dirty: has gathered bytes */
+    struct front_http2 *session;
+    struct exchange *exchange; /* NULL: none was begun, or it has settled */
+    int32_t id;
+    enum http2_stream_state state;
+    struct timer timer; /* of a tunnel: idle, or its last bytes are not taken */
+
+    /* Request. */
+    struct buf *crumbs; /* small DATA is put together here; bytes before `crumbs_given` were passed on */
+    uint32_t crumbs_given, crumbs_used;
+    struct segq early;    /* of a tunnel that does not stand yet */
+    uint32_t uncredited;  /* received, and not taken over by the exchange's other half */
+    uint64_t length_left; /* of Content-Length */
+    bool has_length, is_head, is_connect;
+    bool request_ended;   /* END_STREAM came */
+    bool reset_by_client; /* RST_STREAM came */
+
+    /* Answer. */
+    struct segq queue;    /* lent, but for our own; a segment's tag is its length when it came */
+    struct buf *trailers; /* struct head */
+    uint64_t stalled_ns;  /* when the queue last began to wait */
+    uint32_t last_code;   /* of the RST_STREAM that tells a client to stop its request once it is answered */
+    bool reply_ended;     /* nothing will be added to the queue */
+    bool reply_sent;      /* END_STREAM went */
+};
+
+struct front_http2 {
+    struct front_conn *conn;
+    nghttp2_session *session;
+    struct http2_memory memory;
+    struct http2_watch watch;
+    struct field_block block; /* of the stream whose block is open */
+    struct list streams, dirty;
+    uint32_t stream_count;
+    struct task pump;
+    struct timer block_timer, drain_timer;
+    const struct seg *input;    /* what nghttp2 is reading */
+    uint32_t unsent;            /* bytes in the outbox and below */
+    uint64_t held_in, held_out; /* sums of `uncredited` and of the queues */
+    uint32_t window_owed;       /* of the connection's window, while held_in is at its limit */
+    enum ending failed;         /* not DONE: to be aborted for this reason */
+    enum ending leaving;        /* why its streams end when the last GOAWAY has gone */
+};
+
+/* front_http2.c */
+enum front_protocol front_http2_recognize(const struct front_conn *);
+/* By the first bytes, which are all in `pending`: HTTP2, HTTP1, or UNKNOWN while they could be either. */
+void front_http2_start(struct front_conn *);
+/* Says SETTINGS; what is pending is the client's preface. Aborts when out of memory. */
+void front_http2_data(struct front_conn *, struct seg);
+/* Takes the segment. */
+void front_http2_sent(struct front_conn *, uint32_t bytes);
+void front_http2_end(struct front_conn *);
+/* The client's direction ended. */
+void front_http2_idle(struct front_conn *);
+void front_http2_drain(struct front_conn *);
+void front_http2_leave(struct front_conn *, enum ending);
+/* The connection is being aborted: every exchange loses its client. */
+void front_http2_free(struct front_conn *);
+
+void http2_pump_later(struct front_http2 *);
+void http2_fail(struct front_http2 *, enum ending);
+/* Aborts the connection as soon as nghttp2 is not at work. */
+void http2_wasted(struct front_http2 *);
+/* A request came to nothing by the client's doing. */
+void http2_consumed(struct front_http2 *, uint32_t bytes);
+/* So many bytes of request bodies are held no longer. */
+
+/* front_http2_stream.c */
+struct http2_stream *http2_stream_new(struct front_http2 *, int32_t id);
+/* NULL: out of memory. */
+void http2_stream_set_state(struct http2_stream *, enum http2_stream_state);
+void http2_stream_request(struct http2_stream *, bool ended);
+/* Its field block is complete. */
+void http2_stream_trailers(struct http2_stream *, bool ended);
+void http2_stream_data(struct http2_stream *, const uint8_t *data, uint32_t len);
+void http2_stream_request_end(struct http2_stream *);
+void http2_stream_pass_on(struct http2_stream *);
+/* What was gathered goes to the exchange. */
+void http2_stream_reset(struct http2_stream *, uint32_t code, enum ending);
+/* RST_STREAM; the exchange loses its client. */
+void http2_stream_closed(struct http2_stream *);
+/* nghttp2 has forgotten it. May free it. */
+void http2_stream_leave(struct http2_stream *, enum ending);
+/* The connection is gone. May free it. */
+void http2_stream_touch(struct http2_stream *);
+/* Bytes have passed: limits of a tunnel begin anew. */
+
+/* front_http2_reply.c */
+void http2_reply_head(struct http2_stream *, struct head *);
+void http2_reply_connected(struct http2_stream *);
+void http2_reply_text(struct http2_stream *, unsigned status, enum ending, const char *text);
+/* A whole answer of our own, in place of a head. */
+void http2_reply_data(struct http2_stream *, struct seg);
+/* Takes the segment. */
+void http2_reply_end(struct http2_stream *, const struct head *trailers);
+void http2_reply_drop(struct http2_stream *);
+/* Gives back what is queued. */
+int http2_send_data(nghttp2_session *, nghttp2_frame *, const uint8_t *header, size_t len,
+                    nghttp2_data_source *, void *);
+/* nghttp2's callback: writes a DATA frame. */

@@ -1,0 +1,478 @@
+/* broker/front_http2_stream.c — one stream of a client: a request in, its exchange, and how both end.
+ *
+ * A stream is nghttp2's and ours at the same time. nghttp2 forgets it when both directions have ended or it
+ * was reset; ours stays until its exchange has heard its last word, too, because the exchange calls it. A
+ * reset of the client's is an abort and never a clean end: a tunnel ends cleanly only when END_STREAM went
+ * both ways.
+ */
+#include "broker/front_http2.h"
+
+#include <string.h>
+
+#include "broker/broker.h"
+#include "broker/broker_worker.h"
+#include "io/worker.h"
+
+enum {
+    DRAIN_MS = 30000 /* for bytes of a tunnel that the client does not take after both sides have ended, as in
+                        front_tunnel.c */
+};
+
+#define B(s) (1u << HTTP2_##s)
+static const struct {
+    const char *name;
+    uint32_t next;
+} states[HTTP2_STREAM_STATES] = {
+    [HTTP2_HEAD] = {"head",   B(ASKED) | B(LAST) | B(CUT)             },
+    [HTTP2_ASKED] = {"asked",  B(ANSWER) | B(TUNNEL) | B(LAST) | B(CUT)},
+    [HTTP2_ANSWER] = {"answer", B(LAST) | B(CUT)                        },
+    [HTTP2_TUNNEL] = {"tunnel", B(CUT)                                  },
+    [HTTP2_LAST] = {"last",   B(CUT) | B(CLOSED)                      },
+    [HTTP2_CUT] = {"cut",    0                                       },
+    [HTTP2_CLOSED] = {"closed", 0                                       },
+};
+#undef B
+
+static struct worker *worker_of(const struct http2_stream *s)
+{
+    return s->session->conn->bw->worker;
+}
+
+void http2_stream_set_state(struct http2_stream *s, enum http2_stream_state next)
+{
+    ASSERT(states[s->state].next & (1u << next));
+    s->state = next;
+}
+
+/* -- birth and end ------------------------------------------------------------------------------------------
+ */
+
+static void on_timer(struct timer *t)
+{
+    struct http2_stream *s = container_of(t, struct http2_stream, timer);
+    http2_stream_reset(s, NGHTTP2_CANCEL, s->exchange->last_heard ? ENDING_SLOW_READER : ENDING_IDLE_TIMEOUT);
+}
+
+struct http2_stream *http2_stream_new(struct front_http2 *h, int32_t id)
+{
+    struct http2_stream *s = slab_take(&h->conn->bw->http2_streams);
+    if (!s)
+        return NULL;
+    s->session = h;
+    s->id = id;
+    s->last_code = NGHTTP2_NO_ERROR;
+    list_init(&s->node);
+    list_init(&s->dirty);
+    timer_init(&s->timer, on_timer);
+    list_add_tail(&h->streams, &s->node);
+    h->stream_count++;
+    return s;
+}
+
+static void drop_request(struct http2_stream *s)
+{
+    struct broker_worker *bw = s->session->conn->bw;
+    list_remove(&s->dirty);
+    if (s->crumbs)
+        buf_unref(s->crumbs);
+    s->crumbs = NULL;
+    s->crumbs_used = s->crumbs_given = 0;
+    while (!segq_empty(&s->early))
+        worker_release_seg(bw->worker, segq_pop(&s->early, &bw->seg_nodes));
+    http2_consumed(s->session, s->uncredited);
+    s->uncredited = 0;
+}
+
+static void forget(struct http2_stream *s)
+{
+    ASSERT(!s->exchange);
+    drop_request(s);
+    http2_reply_drop(s);
+    worker_disarm(worker_of(s), &s->timer);
+    list_remove(&s->node);
+    slab_give(&s->session->conn->bw->http2_streams, s);
+}
+
+/* Its exchange is over for this client, for that reason. */
+static void leave_exchange(struct http2_stream *s, enum ending reason)
+{
+    struct exchange *ex = s->exchange;
+    s->exchange = NULL;
+    worker_disarm(worker_of(s), &s->timer);
+    if (ex)
+        exchange_client_gone(ex, reason);
+}
+
+static bool has_heard_all(const struct exchange *ex)
+{
+    return ex->last_heard || ex->progress == EXCHANGE_BEGUN;
+}
+
+static void complete(struct http2_stream *s)
+{
+    struct exchange *ex = s->exchange;
+    s->exchange = NULL;
+    exchange_complete(ex);
+}
+
+void http2_stream_reset(struct http2_stream *s, uint32_t code, enum ending reason)
+{
+    struct front_http2 *h = s->session;
+    if (s->state == HTTP2_CUT)
+        return;
+    http2_stream_set_state(s, HTTP2_CUT);
+    leave_exchange(s, reason);
+    drop_request(s);
+    http2_reply_drop(s);
+    if (nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id, code) != 0)
+        http2_fail(h, ENDING_LIMIT);
+    http2_pump_later(h);
+}
+
+void http2_stream_closed(struct http2_stream *s)
+{
+    struct exchange *ex = s->exchange;
+    bool clean = s->reply_sent && !s->reset_by_client;
+    s->session->stream_count--;
+    if (ex && s->state == HTTP2_TUNNEL && clean && s->request_ended) {
+        s->exchange = NULL;
+        if (ex->last_heard)
+            exchange_complete(ex);
+        else
+            exchange_client_done(ex);
+    } else if (ex && s->state == HTTP2_LAST && s->reply_sent) {
+        if (!has_heard_all(ex)) {
+            http2_stream_set_state(s, HTTP2_CLOSED);
+            return;
+        }
+        complete(s);
+    } else {
+        leave_exchange(s, ENDING_CLIENT_GONE);
+    }
+    forget(s);
+}
+
+void http2_stream_leave(struct http2_stream *s, enum ending reason)
+{
+    if (s->state != HTTP2_CLOSED) {
+        nghttp2_session_set_stream_user_data(s->session->session, s->id, NULL);
+        s->session->stream_count--;
+    }
+    leave_exchange(s, reason);
+    forget(s);
+}
+
+void http2_stream_touch(struct http2_stream *s)
+{
+    if (s->state != HTTP2_TUNNEL || !s->exchange)
+        return;
+    uint32_t ms = s->exchange->last_heard ? DRAIN_MS : s->session->conn->bw->broker->times.tunnel_idle_ms;
+    if (ms > 0)
+        worker_arm_ms(worker_of(s), &s->timer, ms);
+}
+
+/* -- the exchange's calls -----------------------------------------------------------------------------------
+ */
+
+static void on_head(void *asker, struct head *head)
+{
+    http2_reply_head(asker, head);
+}
+
+/* Gives what came before the tunnel stood. */
+static void on_connected(void *asker)
+{
+    struct http2_stream *s = asker;
+    struct broker_worker *bw = s->session->conn->bw;
+    http2_reply_connected(s);
+    if (s->state != HTTP2_TUNNEL)
+        return;
+    while (!segq_empty(&s->early))
+        exchange_body(s->exchange, segq_pop(&s->early, &bw->seg_nodes), false);
+    if (s->request_ended)
+        exchange_request_end(s->exchange, NULL);
+    exchange_release(s->exchange);
+    http2_stream_touch(s);
+}
+
+static void on_data(void *asker, struct seg seg)
+{
+    http2_stream_touch(asker);
+    http2_reply_data(asker, seg);
+}
+
+static void on_fin(void *asker)
+{
+    http2_reply_end(asker, NULL);
+}
+
+static void on_end(void *asker, const struct head *trailers)
+{
+    http2_reply_end(asker, trailers);
+}
+
+static void on_refuse(void *asker, unsigned status, const char *text)
+{
+    struct http2_stream *s = asker;
+    http2_watch_answered(&s->session->watch);
+    http2_reply_text(s, status, s->exchange->ending, text);
+}
+
+/* RFC 9113 section 8.5: what a TCP connection's end that was no FIN becomes. */
+static void on_cut(void *asker, enum ending reason)
+{
+    struct http2_stream *s = asker;
+    if (s->state == HTTP2_CLOSED)
+        http2_stream_leave(s, reason);
+    else
+        http2_stream_reset(s, s->state == HTTP2_TUNNEL ? NGHTTP2_CONNECT_ERROR : NGHTTP2_INTERNAL_ERROR,
+                           reason);
+}
+
+static void on_grant(void *asker, uint32_t bytes)
+{
+    struct http2_stream *s = asker;
+    struct front_http2 *h = s->session;
+    ASSERT(s->uncredited >= bytes);
+    s->uncredited -= bytes;
+    http2_consumed(h, bytes);
+    if (s->uncredited == 0 && s->crumbs && s->crumbs_given == s->crumbs_used) {
+        buf_unref(s->crumbs);
+        s->crumbs = NULL;
+        s->crumbs_given = s->crumbs_used = 0;
+    }
+    http2_stream_touch(s);
+    if (s->state == HTTP2_CLOSED || s->request_ended)
+        return;
+    if (nghttp2_session_consume_stream(h->session, s->id, bytes) != 0)
+        http2_fail(h, ENDING_LIMIT);
+    http2_pump_later(h);
+}
+
+static void on_heard(void *asker)
+{
+    struct http2_stream *s = asker;
+    if (s->state == HTTP2_CLOSED) {
+        complete(s);
+        forget(s);
+    } else if (s->state == HTTP2_TUNNEL) {
+        http2_stream_touch(s);
+    } else {
+        http2_reply_end(s, NULL);
+    }
+}
+
+static const struct asker_ops stream_asker = {.head = on_head,
+                                              .connected = on_connected,
+                                              .data = on_data,
+                                              .fin = on_fin,
+                                              .end = on_end,
+                                              .refuse = on_refuse,
+                                              .cut = on_cut,
+                                              .grant = on_grant,
+                                              .heard = on_heard};
+
+/* -- request: head ------------------------------------------------------------------------------------------
+ */
+
+static void refuse_request(struct http2_stream *s, enum http2_refusal refusal)
+{
+    struct worker *w = worker_of(s);
+    const struct front_conn *c = s->session->conn;
+    uint16_t status = http2_refusal_status(refusal);
+    counter_add(w, COUNTER_requests_malformed, 1);
+    log_begin(w, LOG_INFO, "request_refused");
+    log_str(w, "peer", c->peer_text);
+    log_str(w, "client", c->client_name);
+    log_u64(w, "status", status);
+    log_str(w, "refusal", http2_refusal_name(refusal));
+    log_end(w);
+    if (status == 400)
+        s->last_code = NGHTTP2_PROTOCOL_ERROR;
+    http2_reply_text(s, status, status == 503 ? ENDING_LIMIT : ENDING_BAD_REQUEST,
+                     http2_refusal_text(refusal));
+    http2_wasted(s->session);
+}
+
+static enum http2_refusal read_request(const struct http2_stream *s, bool ended, struct head_view *view)
+{
+    const struct broker *b = s->session->conn->bw->broker;
+    const struct field_block *block = &s->session->block;
+    view->method = HTTP_METHOD_GET; /* should it not be read at all */
+    if (block->refusal != HTTP2_NONE)
+        return block->refusal;
+    enum http2_refusal refusal = http2_read_request(&b->request_limits, field_block_records(block), ended,
+                                                    view);
+    if (refusal == HTTP2_NONE && view->method == HTTP_METHOD_CONNECT &&
+        block->list_bytes > b->connect_limits.head_bytes_max)
+        return HTTP2_HEAD_TOO_LARGE;
+    return refusal;
+}
+
+void http2_stream_request(struct http2_stream *s, bool ended)
+{
+    struct head_view view;
+    enum http2_refusal refusal = read_request(s, ended, &view);
+    s->request_ended = ended;
+    s->is_head = view.method == HTTP_METHOD_HEAD;
+    if (refusal != HTTP2_NONE) {
+        refuse_request(s, refusal);
+        return;
+    }
+    s->is_connect = view.method == HTTP_METHOD_CONNECT;
+    s->has_length = view.has_length;
+    s->length_left = view.length;
+    http2_stream_set_state(s, HTTP2_ASKED);
+    if (!exchange_begin(s->session->conn, &stream_asker, s, &s->exchange, &view))
+        http2_reply_text(s, 503, ENDING_LIMIT, ending_text(ENDING_LIMIT));
+}
+
+/* -- request: body ------------------------------------------------------------------------------------------
+ */
+
+static void give(struct http2_stream *s, struct seg seg, bool ended)
+{
+    struct broker_worker *bw = s->session->conn->bw;
+    if (s->is_connect && s->state == HTTP2_ASKED) {
+        if (segq_push(&s->early, &bw->seg_nodes, seg))
+            return;
+        worker_release_seg(bw->worker, seg);
+        http2_stream_reset(s, NGHTTP2_ENHANCE_YOUR_CALM, ENDING_LIMIT);
+    } else {
+        exchange_body(s->exchange, seg, ended);
+    }
+}
+
+static void give_gathered(struct http2_stream *s, bool ended)
+{
+    uint32_t from = s->crumbs_given, len = s->crumbs_used - from;
+    if (len == 0)
+        return;
+    s->crumbs_given = s->crumbs_used;
+    give(s, seg_of(s->crumbs, s->crumbs->mem + from, len), ended);
+}
+
+void http2_stream_pass_on(struct http2_stream *s)
+{
+    give_gathered(s, false);
+}
+
+/* A buffer with room, after what is in a full one was given. NULL: out of buffers, or the stream was reset.
+ */
+static struct buf *crumbs_with_room(struct http2_stream *s)
+{
+    if (s->crumbs && s->crumbs_used < s->crumbs->cap)
+        return s->crumbs;
+    give_gathered(s, false);
+    if (s->crumbs)
+        buf_unref(s->crumbs);
+    s->crumbs_given = s->crumbs_used = 0;
+    s->crumbs = s->state == HTTP2_CUT ? NULL : buf_get(&worker_of(s)->bufs, BUF_SMALL);
+    return s->crumbs;
+}
+
+static bool gather(struct http2_stream *s, const uint8_t *data, uint32_t len)
+{
+    while (len > 0) {
+        struct buf *b = crumbs_with_room(s);
+        if (!b)
+            return false;
+        uint32_t room = b->cap - s->crumbs_used, n = len < room ? len : room;
+        memcpy(b->mem + s->crumbs_used, data, n);
+        s->crumbs_used += n;
+        data += n;
+        len -= n;
+    }
+    if (list_empty(&s->dirty))
+        list_add_tail(&s->session->dirty, &s->dirty);
+    return true;
+}
+
+/* Whether so much of the input buffer is this stream's that it may be lent as it is. Its other bytes stay in
+ * memory with it, so a client that has one stream stand still and interleaves others would pin much with
+ * little: at most four times what the stream was granted. What is less is put together in small buffers. */
+static bool is_worth_lending(const struct seg *input, uint32_t len)
+{
+    return len >= input->buf->cap / 4;
+}
+
+static bool is_unwanted(const struct http2_stream *s)
+{
+    return !s->exchange || s->state == HTTP2_CUT || s->state == HTTP2_LAST;
+}
+
+void http2_stream_data(struct http2_stream *s, const uint8_t *data, uint32_t len)
+{
+    struct front_http2 *h = s->session;
+    const struct seg *input = h->input;
+    if (is_unwanted(s)) {
+        http2_consumed(h, len);
+        return;
+    }
+    /* nghttp2 hands out what exceeds the window, too. */
+    bool too_much = s->uncredited + len > HTTP2_STREAM_WINDOW;
+    if (too_much || (s->has_length && len > s->length_left)) {
+        http2_consumed(h, len);
+        http2_wasted(h);
+        http2_stream_reset(s, too_much ? NGHTTP2_FLOW_CONTROL_ERROR : NGHTTP2_PROTOCOL_ERROR,
+                           ENDING_BAD_REQUEST);
+        return;
+    }
+    s->length_left -= s->has_length ? len : 0;
+    s->uncredited += len;
+    http2_stream_touch(s);
+    if (is_worth_lending(input, len)) {
+        give_gathered(s, false);
+        if (s->exchange)
+            give(s, seg_of(input->buf, input->data + (data - input->data), len), false);
+    } else if (!gather(s, data, len)) {
+        http2_stream_reset(s, NGHTTP2_ENHANCE_YOUR_CALM, ENDING_LIMIT);
+    }
+}
+
+/* False: the body is not what its length promised, and the stream has been reset. */
+static bool is_whole(struct http2_stream *s)
+{
+    if (!s->has_length || s->length_left == 0)
+        return true;
+    http2_wasted(s->session);
+    http2_stream_reset(s, NGHTTP2_PROTOCOL_ERROR, ENDING_BAD_REQUEST);
+    return false;
+}
+
+void http2_stream_request_end(struct http2_stream *s)
+{
+    s->request_ended = true;
+    if (is_unwanted(s) || !is_whole(s))
+        return;
+    bool gathered = s->crumbs_used > s->crumbs_given;
+    give_gathered(s, gathered && !s->is_connect);
+    if (!s->exchange || s->exchange->request_ended || (s->is_connect && s->state == HTTP2_ASKED))
+        return;
+    exchange_request_end(s->exchange, NULL);
+}
+
+void http2_stream_trailers(struct http2_stream *s, bool ended)
+{
+    struct head_view view;
+    const struct field_block *block = &s->session->block;
+    if (is_unwanted(s)) {
+        s->request_ended = ended;
+        return;
+    }
+    enum http2_refusal refusal = block->refusal;
+    if (refusal == HTTP2_NONE)
+        refusal = s->is_connect ? HTTP2_TRAILER_FORBIDDEN /* RFC 9113 section 8.5: DATA and nothing else */
+                                : http2_read_trailers(field_block_records(block), ended, &view);
+    if (refusal != HTTP2_NONE) {
+        http2_wasted(s->session);
+        http2_stream_reset(s, NGHTTP2_PROTOCOL_ERROR, ENDING_BAD_REQUEST);
+        return;
+    }
+    s->request_ended = true;
+    if (!is_whole(s))
+        return;
+    give_gathered(s, false);
+    if (s->exchange && !s->exchange->request_ended)
+        exchange_request_end(s->exchange, &view);
+}

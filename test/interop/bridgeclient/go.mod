@@ -1,0 +1,3 @@
+module hawser.dev/test/interop/bridgeclient
+
+go 1.21

@@ -1,0 +1,58 @@
+/* test/support/http2_client.h — an HTTP/2 client made of nghttp2, at the other end of the front rig's pipe.
+ */
+#pragma once
+
+#include <nghttp2/nghttp2.h>
+
+#include "test/support/front_rig.h"
+
+enum { CLIENT_STREAMS_MAX = 512 };
+
+struct client_stream {
+    int32_t id;
+    int status;        /* of the final head */
+    int informational; /* how many 1xx */
+    char fields[512];  /* "name=value;" of the final head, in order */
+    char trailers[128];
+    struct bytes_fifo body;
+    uint64_t body_bytes; /* also when not kept */
+    unsigned data_frames;
+    bool ended, closed, reset;
+    uint32_t code; /* of RST_STREAM */
+    /* What it sends. */
+    const uint8_t *upload;
+    size_t upload_len, upload_sent;
+    bool upload_open; /* there is, or will be, something to send */
+    bool upload_ends;
+};
+
+struct http2_client {
+    nghttp2_session *session;
+    struct client_stream streams[CLIENT_STREAMS_MAX];
+    unsigned count;
+    bool drop_bodies, reads_nothing;
+    unsigned settings, settings_acks, ping_acks, goaways;
+    int32_t goaway_last[4];
+    uint32_t goaway_code[4];
+    bool dead; /* what came was no HTTP/2 */
+};
+
+extern struct http2_client client;
+
+void client_start(bool manual_windows);
+/* After front_rig_start(). Nothing is sent yet. */
+void client_stop(void);
+void client_turn(void);
+/* What it has to say goes, a turn passes, what came is read. */
+void client_turns(int turns);
+
+struct client_stream *client_ask(const char *method, const char *authority, const char *path,
+                                 const char *more);
+/* A request without a body; scheme http. more: "name=value|name=value" or NULL. CONNECT: path NULL, and its
+ * direction stays open. */
+struct client_stream *client_upload(const char *authority, const char *path, const char *more);
+/* A POST whose body is said by client_say(). */
+void client_say(struct client_stream *, const void *bytes, size_t len, bool ends);
+/* The bytes are borrowed until they have gone; those before must have gone. */
+void client_reset(struct client_stream *, uint32_t code);
+bool client_has_body(struct client_stream *, const void *bytes, size_t len);
