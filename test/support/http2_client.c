@@ -7,7 +7,7 @@
 
 struct http2_client client;
 
-static struct client_stream *find(int32_t id)
+static struct h2client_stream *find(int32_t id)
 {
     for (unsigned i = 0; i < client.count; i++)
         if (client.streams[i].id == id)
@@ -21,7 +21,7 @@ static struct client_stream *find(int32_t id)
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags, void *arg)
 {
-    struct client_stream *s = find(frame->hd.stream_id);
+    struct h2client_stream *s = find(frame->hd.stream_id);
     (void)session;
     (void)flags;
     (void)arg;
@@ -49,7 +49,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t len,
                    void *arg)
 {
-    struct client_stream *s = find(id);
+    struct h2client_stream *s = find(id);
     (void)session;
     (void)flags;
     (void)arg;
@@ -62,7 +62,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
-    struct client_stream *s = find(frame->hd.stream_id);
+    struct h2client_stream *s = find(frame->hd.stream_id);
     (void)session;
     (void)arg;
     switch (frame->hd.type) {
@@ -95,7 +95,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 
 static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *arg)
 {
-    struct client_stream *s = find(id);
+    struct h2client_stream *s = find(id);
     (void)session;
     (void)code;
     (void)arg;
@@ -107,7 +107,7 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *a
 static ssize_t on_upload(nghttp2_session *session, int32_t id, uint8_t *buf, size_t len, uint32_t *flags,
                          nghttp2_data_source *source, void *arg)
 {
-    struct client_stream *s = source->ptr;
+    struct h2client_stream *s = source->ptr;
     size_t left = s->upload_len - s->upload_sent, n = len < left ? len : left;
     (void)session;
     (void)id;
@@ -125,7 +125,7 @@ static ssize_t on_upload(nghttp2_session *session, int32_t id, uint8_t *buf, siz
 /* -- life ---------------------------------------------------------------------------------------------------
  */
 
-void client_start(bool manual_windows)
+void h2client_start(bool manual_windows)
 {
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;
@@ -143,7 +143,7 @@ void client_start(bool manual_windows)
     ASSERT(nghttp2_submit_settings(client.session, NGHTTP2_FLAG_NONE, NULL, 0) == 0);
 }
 
-void client_stop(void)
+void h2client_stop(void)
 {
     for (unsigned i = 0; i < client.count; i++)
         fifo_free(&client.streams[i].body);
@@ -151,7 +151,7 @@ void client_stop(void)
     client.session = NULL;
 }
 
-void client_turn(void)
+void h2client_turn(void)
 {
     static uint8_t bytes[1 << 20];
     const uint8_t *out;
@@ -166,10 +166,10 @@ void client_turn(void)
         client.dead = true;
 }
 
-void client_turns(int turns)
+void h2client_turns(int turns)
 {
     while (turns-- > 0)
-        client_turn();
+        h2client_turn();
 }
 
 /* -- asking -------------------------------------------------------------------------------------------------
@@ -181,11 +181,11 @@ static nghttp2_nv nv(struct slice name, struct slice value)
                         value.len, NGHTTP2_NV_FLAG_NONE};
 }
 
-static struct client_stream *submit(const char *method, const char *authority, const char *path,
-                                    const char *more, bool open)
+static struct h2client_stream *submit(const char *method, const char *authority, const char *path,
+                                      const char *more, bool open)
 {
     ASSERT(client.count < CLIENT_STREAMS_MAX);
-    struct client_stream *s = &client.streams[client.count++];
+    struct h2client_stream *s = &client.streams[client.count++];
     nghttp2_nv fields[32];
     size_t n = 0;
     fields[n++] = nv(SLICE(":method"), slice_of_text(method));
@@ -206,18 +206,18 @@ static struct client_stream *submit(const char *method, const char *authority, c
     return s;
 }
 
-struct client_stream *client_ask(const char *method, const char *authority, const char *path,
-                                 const char *more)
+struct h2client_stream *h2client_ask(const char *method, const char *authority, const char *path,
+                                     const char *more)
 {
     return submit(method, authority, path, more, path == NULL);
 }
 
-struct client_stream *client_upload(const char *authority, const char *path, const char *more)
+struct h2client_stream *h2client_upload(const char *authority, const char *path, const char *more)
 {
     return submit("POST", authority, path, more, true);
 }
 
-void client_say(struct client_stream *s, const void *bytes, size_t len, bool ends)
+void h2client_say(struct h2client_stream *s, const void *bytes, size_t len, bool ends)
 {
     ASSERT(s->upload_sent == s->upload_len);
     s->upload = bytes;
@@ -227,12 +227,12 @@ void client_say(struct client_stream *s, const void *bytes, size_t len, bool end
     nghttp2_session_resume_data(client.session, s->id); /* it may not have begun */
 }
 
-void client_reset(struct client_stream *s, uint32_t code)
+void h2client_reset(struct h2client_stream *s, uint32_t code)
 {
     ASSERT(nghttp2_submit_rst_stream(client.session, NGHTTP2_FLAG_NONE, s->id, code) == 0);
 }
 
-bool client_has_body(struct client_stream *s, const void *bytes, size_t len)
+bool h2client_has_body(struct h2client_stream *s, const void *bytes, size_t len)
 {
     return s->body.len == len && (len == 0 || memcmp(s->body.bytes + s->body.from, bytes, len) == 0);
 }

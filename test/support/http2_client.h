@@ -8,7 +8,7 @@
 
 enum { CLIENT_STREAMS_MAX = 512 };
 
-struct client_stream {
+struct h2client_stream {
     int32_t id;
     int status;        /* of the final head */
     int informational; /* how many 1xx */
@@ -28,7 +28,7 @@ struct client_stream {
 
 struct http2_client {
     nghttp2_session *session;
-    struct client_stream streams[CLIENT_STREAMS_MAX];
+    struct h2client_stream streams[CLIENT_STREAMS_MAX];
     unsigned count;
     bool drop_bodies, reads_nothing;
     unsigned settings, settings_acks, ping_acks, goaways;
@@ -39,20 +39,20 @@ struct http2_client {
 
 extern struct http2_client client;
 
-void client_start(bool manual_windows);
+void h2client_start(bool manual_windows);
 /* After front_rig_start(). Nothing is sent yet. */
-void client_stop(void);
-void client_turn(void);
+void h2client_stop(void);
+void h2client_turn(void);
 /* What it has to say goes, a turn passes, what came is read. */
-void client_turns(int turns);
+void h2client_turns(int turns);
 
-struct client_stream *client_ask(const char *method, const char *authority, const char *path,
-                                 const char *more);
+struct h2client_stream *h2client_ask(const char *method, const char *authority, const char *path,
+                                     const char *more);
 /* A request without a body; scheme http. more: "name=value|name=value" or NULL. CONNECT: path NULL, and its
  * direction stays open. */
-struct client_stream *client_upload(const char *authority, const char *path, const char *more);
-/* A POST whose body is said by client_say(). */
-void client_say(struct client_stream *, const void *bytes, size_t len, bool ends);
+struct h2client_stream *h2client_upload(const char *authority, const char *path, const char *more);
+/* A POST whose body is said by h2client_say(). */
+void h2client_say(struct h2client_stream *, const void *bytes, size_t len, bool ends);
 /* The bytes are borrowed until they have gone; those before must have gone. */
-void client_reset(struct client_stream *, uint32_t code);
-bool client_has_body(struct client_stream *, const void *bytes, size_t len);
+void h2client_reset(struct h2client_stream *, uint32_t code);
+bool h2client_has_body(struct h2client_stream *, const void *bytes, size_t len);
