@@ -54,13 +54,14 @@ void http2_fail(struct front_http2 *h, enum ending reason)
     http2_pump_later(h);
 }
 
-static void check(struct front_http2 *h, int rc)
+void http2_submitted(struct front_http2 *h, int rc)
 {
     if (rc != 0)
         http2_fail(h, ENDING_LIMIT); /* out of memory, nothing else is left */
+    http2_pump_later(h);
 }
 
-static void log_client(struct front_http2 *h, const char *event)
+void http2_log_client(struct front_http2 *h, const char *event)
 {
     struct worker *w = worker_of(h);
     log_begin(w, LOG_WARN, event);
@@ -84,15 +85,14 @@ static void flooded(struct front_http2 *h, enum http2_flood flood)
         return;
     h->leaving = ENDING_LIMIT;
     counter_add(worker_of(h), counters[flood], 1);
-    log_client(h, "client_flood");
+    http2_log_client(h, "client_flood");
     log_str(worker_of(h), "kind", http2_flood_label(flood));
     log_str(worker_of(h), "reason", http2_flood_text(flood));
     log_end(worker_of(h));
     if (h->unsent >= HTTP2_UNSENT_MAX) /* it does not read: no GOAWAY would reach it */
         http2_fail(h, ENDING_LIMIT);
     else
-        check(h, nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM));
-    http2_pump_later(h);
+        http2_submitted(h, nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM));
 }
 
 void http2_wasted(struct front_http2 *h)
@@ -106,39 +106,38 @@ static void on_block_timer(struct timer *t)
 {
     struct front_http2 *h = container_of(t, struct front_http2, block_timer);
     h->leaving = ENDING_HEAD_TIMEOUT;
-    log_client(h, "client_head_timeout");
+    counter_add(worker_of(h), COUNTER_http2_errors, 1);
+    http2_log_client(h, "client_head_timeout");
     log_end(worker_of(h));
-    check(h, nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM));
-    http2_pump_later(h);
+    http2_submitted(h, nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM));
 }
 
 /* The second GOAWAY of a drain: what is not here by now will not be served. */
-static void say_goaway(struct front_http2 *h)
+void http2_say_goaway(struct front_http2 *h)
 {
     worker_disarm(worker_of(h), &h->drain_timer);
-    check(h, nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
-                                   nghttp2_session_get_last_proc_stream_id(h->session), NGHTTP2_NO_ERROR,
-                                   NULL, 0));
-    http2_pump_later(h);
+    http2_submitted(h, nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
+                                             nghttp2_session_get_last_proc_stream_id(h->session),
+                                             NGHTTP2_NO_ERROR, NULL, 0));
 }
 
 static void on_drain_timer(struct timer *t)
 {
-    say_goaway(container_of(t, struct front_http2, drain_timer));
+    http2_say_goaway(container_of(t, struct front_http2, drain_timer));
 }
 
 void front_http2_drain(struct front_conn *c)
 {
     struct front_http2 *h = c->http2;
-    check(h, nghttp2_submit_shutdown_notice(h->session));
-    check(h, nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL)); /* its answer follows all requests */
+    http2_submitted(h, nghttp2_submit_shutdown_notice(h->session));
+    http2_submitted(
+        h, nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL)); /* its answer follows all requests */
     worker_arm_ms(worker_of(h), &h->drain_timer, HTTP2_DRAIN_MS);
-    http2_pump_later(h);
 }
 
 void front_http2_idle(struct front_conn *c)
 {
-    say_goaway(c->http2);
+    http2_say_goaway(c->http2);
 }
 
 void front_http2_leave(struct front_conn *c, enum ending reason)
@@ -237,9 +236,8 @@ void http2_consumed(struct front_http2 *h, uint32_t bytes)
     ASSERT(h->held_in >= bytes);
     h->held_in -= bytes;
     if (h->window_owed > 0 && h->held_in < HTTP2_HELD_MAX) {
-        check(h, nghttp2_session_consume_connection(h->session, h->window_owed));
+        http2_submitted(h, nghttp2_session_consume_connection(h->session, h->window_owed));
         h->window_owed = 0;
-        http2_pump_later(h);
     }
 }
 
@@ -260,10 +258,10 @@ static void watch_block(struct front_http2 *h)
 
 static void failed_to_read(struct front_http2 *h, ssize_t error)
 {
+    bool ours = error == NGHTTP2_ERR_NOMEM || error == NGHTTP2_ERR_CALLBACK_FAILURE;
     if (error == NGHTTP2_ERR_FLOODED)
         flooded(h, HTTP2_FLOOD_OTHER);
-    http2_fail(h, error == NGHTTP2_ERR_NOMEM || error == NGHTTP2_ERR_CALLBACK_FAILURE ? ENDING_LIMIT
-                                                                                      : ENDING_BAD_REQUEST);
+    http2_fail(h, ours || error == NGHTTP2_ERR_FLOODED ? ENDING_LIMIT : ENDING_BAD_REQUEST);
 }
 
 void front_http2_data(struct front_conn *c, struct seg seg)
@@ -288,182 +286,8 @@ void front_http2_data(struct front_conn *c, struct seg seg)
     http2_pump_later(h);
 }
 
-/* -- nghttp2's callbacks ------------------------------------------------------------------------------------
- */
-
-static struct http2_stream *stream_of(nghttp2_session *session, int32_t id)
-{
-    return nghttp2_session_get_stream_user_data(session, id);
-}
-
-static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
-{
-    struct front_http2 *h = arg;
-    field_block_reset(&h->block);
-    if (stream_of(session, frame->hd.stream_id))
-        return 0;
-    struct http2_stream *s = http2_stream_new(h, frame->hd.stream_id);
-    if (!s)
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    nghttp2_session_set_stream_user_data(session, s->id, s);
-    nghttp2_extpri equal = {.urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY, .inc = 1};
-    check(h, nghttp2_session_change_extpri_stream_priority(session, s->id, &equal, 1));
-    return 0;
-}
-
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
-                     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags, void *arg)
-{
-    struct front_http2 *h = arg;
-    struct http1_limits trailer_limits = HTTP1_TRAILER_LIMITS;
-    const struct http2_stream *s = stream_of(session, frame->hd.stream_id);
-    (void)flags;
-    if (s)
-        field_block_add(&h->block, &worker_of(h)->bufs,
-                        s->state == HTTP2_HEAD ? &h->conn->bw->broker->request_limits : &trailer_limits,
-                        slice_of((const char *)name, name_len), slice_of((const char *)value, value_len));
-    return 0;
-}
-
-static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t len,
-                         void *arg)
-{
-    struct front_http2 *h = arg;
-    struct http2_stream *s = stream_of(session, id);
-    (void)flags;
-    h->held_in += len;
-    h->window_owed += (uint32_t)len;
-    if (s)
-        http2_stream_data(s, data, (uint32_t)len);
-    else
-        http2_consumed(h, (uint32_t)len);
-    if (h->held_in < HTTP2_HELD_MAX)
-        http2_consumed(h, 0);
-    return 0;
-}
-
-static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
-{
-    struct front_http2 *h = arg;
-    struct http2_stream *s = frame->hd.stream_id ? stream_of(session, frame->hd.stream_id) : NULL;
-    bool ended = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
-    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) &&
-        timer_is_armed(&h->drain_timer))
-        say_goaway(h);
-    if (!s)
-        return 0;
-    if (frame->hd.type == NGHTTP2_RST_STREAM) {
-        s->reset_by_client = true;
-        if (s->state == HTTP2_HEAD || s->state == HTTP2_ASKED)
-            http2_wasted(h);
-    } else if (frame->hd.type == NGHTTP2_DATA && ended) {
-        http2_stream_request_end(s);
-    } else if (frame->hd.type == NGHTTP2_HEADERS) {
-        if (s->state == HTTP2_HEAD)
-            http2_stream_request(s, ended);
-        else
-            http2_stream_trailers(s, ended);
-        field_block_reset(&h->block);
-    }
-    return 0;
-}
-
-static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error, void *arg)
-{
-    (void)session;
-    (void)frame;
-    (void)error;
-    http2_wasted(arg);
-    return 0;
-}
-
-static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *arg)
-{
-    struct http2_stream *s = stream_of(session, id);
-    (void)code;
-    (void)arg;
-    if (s)
-        http2_stream_closed(s);
-    return 0;
-}
-
-static void log_protocol_error(struct front_http2 *h, const nghttp2_goaway *goaway)
-{
-    char detail[128];
-    size_t len = goaway->opaque_data_len < sizeof(detail) ? goaway->opaque_data_len : sizeof(detail) - 1;
-    memcpy(detail, goaway->opaque_data_len ? (const char *)goaway->opaque_data : "", len);
-    detail[len] = '\0';
-    h->leaving = ENDING_BAD_REQUEST;
-    counter_add(worker_of(h), COUNTER_http2_errors, 1);
-    log_client(h, "client_protocol_error");
-    log_str(worker_of(h), "code", nghttp2_http2_strerror(goaway->error_code));
-    if (len > 0)
-        log_str(worker_of(h), "detail", detail);
-    log_end(worker_of(h));
-}
-
-static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
-{
-    struct front_http2 *h = arg;
-    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR &&
-        h->leaving == ENDING_DONE)
-        log_protocol_error(h, &frame->goaway);
-    if ((frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS) ||
-        !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
-        return 0;
-    struct http2_stream *s = stream_of(session, frame->hd.stream_id);
-    if (!s)
-        return 0;
-    s->reply_sent = true;
-    if (!s->request_ended &&
-        s->state == HTTP2_LAST) /* RFC 9113 section 8.1: what is still to come is not wanted */
-        check(h, nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, s->id, s->last_code));
-    return 0;
-}
-
-static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *frame, int error, void *arg)
-{
-    struct http2_stream *s = stream_of(session, frame->hd.stream_id);
-    (void)arg;
-    if (frame->hd.type == NGHTTP2_HEADERS && error != NGHTTP2_ERR_STREAM_CLOSING &&
-        error != NGHTTP2_ERR_STREAM_CLOSED && s)
-        http2_stream_reset(s, NGHTTP2_INTERNAL_ERROR, ENDING_INTERNAL);
-    return 0;
-}
-
 /* -- beginning ----------------------------------------------------------------------------------------------
  */
-
-static int new_session(struct front_http2 *h)
-{
-    const struct broker *b = h->conn->bw->broker;
-    nghttp2_session_callbacks *callbacks;
-    nghttp2_option *option;
-    if (nghttp2_session_callbacks_new(&callbacks) != 0)
-        return NGHTTP2_ERR_NOMEM;
-    if (nghttp2_option_new(&option) != 0) {
-        nghttp2_session_callbacks_del(callbacks);
-        return NGHTTP2_ERR_NOMEM;
-    }
-    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
-    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
-    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
-    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
-    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
-    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
-    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
-    nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, on_frame_not_send);
-    nghttp2_session_callbacks_set_send_data_callback(callbacks, http2_send_data);
-    nghttp2_option_set_no_auto_window_update(option, 1);
-    nghttp2_option_set_no_http_messaging(option, 1); /* http2_head.h judges */
-    nghttp2_option_set_no_closed_streams(option, 1);
-    nghttp2_option_set_max_send_header_block_length(option, b->response_limits.head_bytes_max +
-                                                                HEAD_FIELDS_MAX * HTTP2_FIELD_OVERHEAD);
-    int rc = nghttp2_session_server_new3(&h->session, callbacks, h, option, &h->memory.calls);
-    nghttp2_option_del(option);
-    nghttp2_session_callbacks_del(callbacks);
-    return rc;
-}
 
 static int say_settings(struct front_http2 *h)
 {
@@ -493,7 +317,7 @@ void front_http2_start(struct front_conn *c)
     timer_init(&h->drain_timer, on_drain_timer);
     http2_memory_init(&h->memory, HTTP2_MEMORY_MAX);
     http2_watch_init(&h->watch, worker_of(h)->now_ns, HTTP2_PREFACE_BYTES);
-    if (new_session(h) != 0) {
+    if (http2_session_new(h) != 0) {
         slab_give(&c->bw->http2_fronts, h);
         front_abort(c, ENDING_LIMIT);
         return;
@@ -501,7 +325,7 @@ void front_http2_start(struct front_conn *c)
     c->http2 = h;
     c->protocol = FRONT_HTTP2;
     counter_add(worker_of(h), COUNTER_front_http2, 1);
-    check(h, say_settings(h));
+    http2_submitted(h, say_settings(h));
     if (c->state == FRONT_HEAD)
         front_set_state(c, FRONT_IDLE);
     if (c->bw->draining)

@@ -1,6 +1,7 @@
 /* broker/front_http2.h — a client connection that speaks HTTP/2: its session, and its streams as askers.
  *
- *   front_http2.c         the session: bytes in and out, abuse, draining
+ *   front_http2.c         the connection: bytes in and out, abuse, draining
+ *   front_http2_session.c nghttp2's session and its callbacks
  *   front_http2_stream.c  a stream's life: a request in, its exchange, the end
  *   front_http2_reply.c   what a stream answers: heads, lent bodies, trailers, answers of our own
  *
@@ -100,12 +101,22 @@ void front_http2_leave(struct front_conn *, enum ending);
 void front_http2_free(struct front_conn *);
 
 void http2_pump_later(struct front_http2 *);
+void http2_submitted(struct front_http2 *, int rc);
+/* What nghttp2 answered to a submission: all but 0 is a lack of memory, and ends the connection. */
 void http2_fail(struct front_http2 *, enum ending);
 /* Aborts the connection as soon as nghttp2 is not at work. */
 void http2_wasted(struct front_http2 *);
 /* A request came to nothing by the client's doing. */
 void http2_consumed(struct front_http2 *, uint32_t bytes);
 /* So many bytes of request bodies are held no longer. */
+void http2_say_goaway(struct front_http2 *);
+/* The last one of a connection that ends in peace: requests that are not here by now will not be served. */
+void http2_log_client(struct front_http2 *, const char *event);
+/* Begins a line of the log. */
+
+/* front_http2_session.c */
+MUST_USE int http2_session_new(struct front_http2 *);
+/* 0, or nghttp2's error: out of memory. */
 
 /* front_http2_stream.c */
 struct http2_stream *http2_stream_new(struct front_http2 *, int32_t id);

@@ -24,13 +24,6 @@ static struct worker *worker_of(const struct http2_stream *s)
     return s->session->conn->bw->worker;
 }
 
-static void check(struct http2_stream *s, int rc)
-{
-    if (rc != 0)
-        http2_fail(s->session, ENDING_LIMIT);
-    http2_pump_later(s->session);
-}
-
 /* -- the queue ----------------------------------------------------------------------------------------------
  */
 
@@ -86,7 +79,7 @@ static void submit_trailers(struct http2_stream *s)
 {
     struct http2_fields fields;
     http2_write_trailers((const struct head *)s->trailers->mem, &fields);
-    check(s, nghttp2_submit_trailer(s->session->session, s->id, fields.nv, fields.n));
+    http2_submitted(s->session, nghttp2_submit_trailer(s->session->session, s->id, fields.nv, fields.n));
     buf_unref(s->trailers);
     s->trailers = NULL;
 }
@@ -157,7 +150,8 @@ int http2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_
 static void resume(struct http2_stream *s)
 {
     int rc = nghttp2_session_resume_data(s->session->session, s->id);
-    check(s, rc == NGHTTP2_ERR_INVALID_ARGUMENT ? 0 : rc); /* it was not deferred, or has not begun */
+    http2_submitted(s->session,
+                    rc == NGHTTP2_ERR_INVALID_ARGUMENT ? 0 : rc); /* it was not deferred, or has not begun */
 }
 
 /* -- answers ------------------------------------------------------------------------------------------------
@@ -166,8 +160,8 @@ static void resume(struct http2_stream *s)
 static void submit_head(struct http2_stream *s, const struct http2_fields *fields, bool has_body)
 {
     nghttp2_data_provider provider = {.source.ptr = s, .read_callback = on_read};
-    check(s, nghttp2_submit_response(s->session->session, s->id, fields->nv, fields->n,
-                                     has_body ? &provider : NULL));
+    http2_submitted(s->session, nghttp2_submit_response(s->session->session, s->id, fields->nv, fields->n,
+                                                        has_body ? &provider : NULL));
 }
 
 /* Heads wait in nghttp2's memory, which is the session's and not the exchange's. */
@@ -188,8 +182,8 @@ void http2_reply_head(struct http2_stream *s, struct head *head)
     }
     http2_write_response(head, &fields);
     if (head->status < 200) {
-        check(s, nghttp2_submit_headers(s->session->session, NGHTTP2_FLAG_NONE, s->id, NULL, fields.nv,
-                                        fields.n, NULL));
+        http2_submitted(s->session, nghttp2_submit_headers(s->session->session, NGHTTP2_FLAG_NONE, s->id,
+                                                           NULL, fields.nv, fields.n, NULL));
         return;
     }
     http2_watch_answered(&s->session->watch);

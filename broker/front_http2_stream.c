@@ -124,9 +124,7 @@ void http2_stream_reset(struct http2_stream *s, uint32_t code, enum ending reaso
     leave_exchange(s, reason);
     drop_request(s);
     http2_reply_drop(s);
-    if (nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id, code) != 0)
-        http2_fail(h, ENDING_LIMIT);
-    http2_pump_later(h);
+    http2_submitted(h, nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id, code));
 }
 
 void http2_stream_closed(struct http2_stream *s)
@@ -244,9 +242,7 @@ static void on_grant(void *asker, uint32_t bytes)
     http2_stream_touch(s);
     if (s->state == HTTP2_CLOSED || s->request_ended)
         return;
-    if (nghttp2_session_consume_stream(h->session, s->id, bytes) != 0)
-        http2_fail(h, ENDING_LIMIT);
-    http2_pump_later(h);
+    http2_submitted(h, nghttp2_session_consume_stream(h->session, s->id, bytes));
 }
 
 static void on_heard(void *asker)

@@ -241,12 +241,12 @@ static bool somebody_reads(const struct sim_stream *s)
 static void notice_loss(struct sim_stream *s)
 {
     struct sim_net *n = s->home->net;
-    bool behind_fin = s->sock->fin_arrived && !s->end_told;
-    int error = s->send_error != 0 ? s->send_error : behind_fin ? 0 : s->sock->error;
-    uint64_t at_ns = s->still_ns + STREAM_STILL_MS * 1000000ull;
+    bool behind_fin = s->send_error == 0 && s->sock->fin_arrived && !s->end_told;
+    int error = s->send_error != 0 ? s->send_error : s->sock->error;
+    uint64_t at_ns = s->still_ns + (behind_fin ? STREAM_LEFT_MS : STREAM_STILL_MS) * 1000000ull;
     if (error == 0)
         return;
-    if (sim_now_ns(n) >= at_ns || (sim_readable(s->sock) == 0 && sim_chance(n, 500)))
+    if (sim_now_ns(n) >= at_ns || (!behind_fin && sim_readable(s->sock) == 0 && sim_chance(n, 500)))
         begin_closing(s, ending_from_errno(error, false));
     else
         make_ready_at(s, at_ns + sim_between(n, 0, STREAM_STILL_MS * 1000000ull));

@@ -15,9 +15,10 @@
  *   gone     whether anybody reads or not, a peer that is lost is `closed`: one that resets, or falls silent
  *            and is given up by keepalive. Bytes that had arrived before come first while the reader makes
  *            progress; a reader that has granted nothing for STREAM_STILL_MS loses them. A FIN takes nothing
- *            away: behind unread bytes it waits for its turn, also when a reset follows it, and is no `end`
- *            before. A peer that resets after its `end` was told is `closed` within twice that time. So is
- *            one that failed to take our bytes, after what it said.
+ *            away: behind unread bytes it waits for its turn, and is no `end` before; nor does a reset that
+ *            follows it, or a Unix peer that was closed, unless the reader grants nothing for
+ *            STREAM_LEFT_MS. A peer that resets after its `end` was told is `closed` within twice
+ *            STREAM_STILL_MS. So is one that failed to take our bytes, after what it said.
  */
 #pragma once
 
@@ -30,7 +31,10 @@
 struct stream;
 struct worker;
 
-enum { STREAM_STILL_MS = 250 }; /* a guess: a reader that moves is never so slow, and people do not notice */
+enum {
+    STREAM_STILL_MS = 250,   /* a guess: a reader that moves is never so slow, and people do not notice */
+    STREAM_LEFT_MS = 300000, /* a guess: a stopped reader that comes back does so sooner */
+};
 
 struct stream_events {
     void (*open)(struct stream *);

@@ -17,6 +17,7 @@
 #include "io/worker.h"
 
 static const uint64_t still_ns = STREAM_STILL_MS * 1000000ull, sweep_ns = STREAM_STILL_MS * 1000000ull;
+static const uint64_t left_ns = STREAM_LEFT_MS * 1000000ull;
 
 static uint64_t now_of(const struct uring_socket *s)
 {
@@ -65,10 +66,12 @@ static void judge(struct uring_socket *s)
     socklen_t len = sizeof(error);
     getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len);
     bool behind_fin = error == 0 || error == EPIPE || s->fin_seen || s->recv_eof;
-    if (behind_fin && !s->end_delivered)
+    if (behind_fin && !s->end_delivered) {
         s->hang_up = HANG_UP_BEHIND_FIN;
-    else
+        look_again(s);
+    } else {
         uring_socket_close(s, error == 0 ? ENDING_PEER_RESET : ending_from_errno(error, false));
+    }
 }
 
 void uring_hang_up_told(struct uring_socket *s, int res, uint32_t flags)
@@ -88,19 +91,22 @@ void uring_hang_up_told(struct uring_socket *s, int res, uint32_t flags)
         look_again(s); /* the receive tells, if somebody reads on */
 }
 
+static bool has_left(const struct uring_socket *s)
+{
+    return s->hang_up == HANG_UP_BEHIND_FIN && (s->end_delivered || now_of(s) - s->still_ns >= left_ns);
+}
+
 /* An open socket from which nothing has been read for a while. True: look again. */
 static bool tend_still(struct uring_socket *s)
 {
     int error = s->recv_error != 0 ? s->recv_error : s->send_error;
-    if (error != 0)
-        uring_socket_close(s, ending_from_errno(error, false));
-    else if (s->recv_armed)
-        return true; /* it runs ahead of the credit, and tells by itself until it stops */
+    if (error != 0 || has_left(s))
+        uring_socket_close(s, error != 0 ? ending_from_errno(error, false) : ENDING_PEER_RESET);
+    else if (s->recv_armed || s->hang_up == HANG_UP_BEHIND_FIN)
+        return true; /* the receive runs ahead of the credit, and tells by itself until it stops */
     else if (s->hang_up == HANG_UP_SEEN)
         judge(s);
-    else if (s->hang_up == HANG_UP_BEHIND_FIN && s->end_delivered)
-        uring_socket_close(s, ENDING_PEER_RESET);
-    else if (s->hang_up == HANG_UP_NONE && !s->watched)
+    else if (!s->watched)
         watch(s);
     return false;
 }
@@ -138,7 +144,7 @@ void uring_sweep(struct uring *u)
     struct list *node;
     while ((node = list_pop(&due))) {
         struct uring_socket *s = list_entry(node, struct uring_socket, sweep);
-        if (tend(s))
+        if (tend(s) && list_empty(node))
             list_add_tail(&u->sweep, node);
     }
 }

@@ -48,6 +48,16 @@ static void flush_sends(struct uring *u)
     }
 }
 
+static void deliver_ready(struct uring *u)
+{
+    struct list due;
+    list_init(&due);
+    list_splice_tail(&due, &u->ready);
+    struct list *node;
+    while ((node = list_pop(&due)))
+        uring_socket_deliver(list_entry(node, struct uring_socket, ready));
+}
+
 static void feed_starved(struct uring *u)
 {
     if (list_empty(&u->starved))
@@ -112,16 +122,6 @@ static void dispatch(struct uring *u, const struct completion *c)
     o->complete(o, op, c->res, c->flags, b);
 }
 
-static void deliver_ready(struct uring *u)
-{
-    struct list due;
-    list_init(&due);
-    list_splice_tail(&due, &u->ready);
-    struct list *node;
-    while ((node = list_pop(&due)))
-        uring_socket_deliver(list_entry(node, struct uring_socket, ready));
-}
-
 void uring_turn(struct engine *e, uint64_t wait_until_ns)
 {
     struct uring *u = container_of(e, struct uring, engine);
@@ -132,8 +132,12 @@ void uring_turn(struct engine *e, uint64_t wait_until_ns)
     uring_listeners_rearm(u);
     feed_starved(u);
     flush_sends(u);
-    /* What was told by sends that went at once may have posted mail or armed timers: neither shall wait out
-     * this turn's sleep. */
+    if (!list_empty(
+            &u->ready)) { /* a close, say, that waits for nothing: the peer shall not wait for it either */
+        deliver_ready(u);
+        flush_sends(u);
+    }
+    /* What was told by now may have posted mail or armed timers: neither shall wait out this turn's sleep. */
     if (w->dirty_count > 0)
         mailbox_flush(w);
     if (wait_until_ns != 0 && timer_next_ns(&w->timers) < wait_until_ns)

@@ -108,8 +108,26 @@ j.check("an upload nobody reads stops", written < 64 * MIB, written)
 j.check("an upload nobody reads: memory is bounded", memory() - before < 8 * MIB, memory() - before)
 others_go_on("an upload nobody reads")
 s.close()
-# Nothing is read from a client whose credit is used up, its end neither: the exchange lasts as long as its backend's patience.
+# A Unix client that closes has said all it had to say, as far as anybody can tell, until it is read: the exchange lasts as
+# long as its backend's patience.
 j.check("it ends with its backend", until(lambda: metric("hawser_requests_in_flight") == 0, 20))
+
+# -- the same, but the client is torn off: it leaves bytes of ours unread, which is what a reset is on a Unix socket
+s = connect(path)
+s.sendall(get(a_backend, "/ok"))
+s.recv(1)
+s.sendall(get(a_backend, "/unread", "Content-Length: 1073741824\r\n", method="POST"))
+s.settimeout(1)
+try:
+    while True:
+        s.send(block)
+except socket.timeout:
+    pass
+j.equal("an upload stands still", 1, metric("hawser_requests_in_flight"))
+s.close()
+begun = time.monotonic()
+j.check("a torn off client is noticed although nobody reads from it", until(lambda: metric("hawser_requests_in_flight") == 0, 5))
+print("noticed after %.0f ms" % ((time.monotonic() - begun) * 1000), flush=True)
 
 # -- a slow drip upload passes, however slow, and costs nobody else
 s = connect(path)

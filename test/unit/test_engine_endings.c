@@ -1,5 +1,6 @@
 /* test/unit/test_engine_endings.c — how connections end, on every engine: a peer that is lost is told whether
  * anybody reads or not, and neither a reset nor a FIN passes for the other. */
+#include <linux/filter.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -129,6 +130,22 @@ static void reset_behind_a_fin_takes_nothing_away(struct engine_rig *r)
     two_part(r, t);
 }
 
+static void what_a_peer_left_is_not_kept_for_ever(struct engine_rig *r)
+{
+    if (r->uring) /* not at the real clock's pace */
+        return;
+    struct two t = with_unread_bytes(r);
+    node_finish(t.a);
+    engine_rig_spin_ms(r, ARRIVED_MS);
+    node_abort(t.a, ENDING_CANCELLED);
+    for (int ms = 0; ms < STREAM_LEFT_MS - LONG_MS; ms += LONG_MS)
+        engine_rig_spin_ms(r, LONG_MS);
+    assert_int_equal(t.b->closed, 0);
+    assert_true(engine_rig_spin(r, node_is_closed, t.b));
+    assert_int_equal(t.b->reason, ENDING_PEER_RESET);
+    two_part(r, t);
+}
+
 static void peer_that_resets_after_its_end_is_told(struct engine_rig *r)
 {
     struct two t = two_join(r);
@@ -239,6 +256,31 @@ static void both_ends_have_the_owner_s_options(struct engine_rig *r)
     two_part(r, t);
 }
 
+/* Nothing that arrives is seen any more: the host has not even a reset to say. */
+static void make_silent(const struct node *n)
+{
+    struct sock_filter nothing = {.code = BPF_RET | BPF_K};
+    struct sock_fprog program = {.len = 1, .filter = &nothing};
+    assert_int_equal(
+        setsockopt(SOCKET_OF(n->stream)->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)), 0);
+}
+
+static void silent_peer_is_lost_although_nobody_reads(struct engine_rig *r)
+{
+    for (unsigned i = 0; i < RIG_WORKERS; i++)
+        r->workers[i].engine->sockets = (struct socket_options){.keepalive_ms = 1000,
+                                                                .user_timeout_ms = 1500};
+    for (int sends = 0; sends < 2; sends++) { /* keepalive finds it out, or bytes that nobody acknowledges */
+        struct two t = with_unread_bytes(r);
+        make_silent(t.a);
+        if (sends)
+            node_send(t.b, FEW);
+        assert_true(engine_rig_spin(r, node_is_closed, t.b));
+        assert_int_equal(t.b->reason, ENDING_PEER_LOST);
+        two_part(r, t);
+    }
+}
+
 static void no_descriptor_is_told_as_such(struct engine_rig *r)
 {
     struct rlimit was, none;
@@ -294,6 +336,7 @@ static void closed_unix_peer_is_told_after_its_end(struct engine_rig *r)
     X(reader_that_moves_gets_what_came_before_a_reset)                                                       \
     X(fin_behind_unread_bytes_is_neither_end_nor_reset)                                                      \
     X(reset_behind_a_fin_takes_nothing_away)                                                                 \
+    X(what_a_peer_left_is_not_kept_for_ever)                                                                 \
     X(peer_that_resets_after_its_end_is_told)                                                                \
     X(send_that_fails_ends_a_stream_nobody_reads)                                                            \
     X(failed_send_is_told_after_the_end_and_never_as_done)                                                   \
@@ -301,6 +344,7 @@ static void closed_unix_peer_is_told_after_its_end(struct engine_rig *r)
     X(second_to_finish_says_so_too)
 #define URING_PROMISES(X)                                                                                    \
     X(both_ends_have_the_owner_s_options)                                                                    \
+    X(silent_peer_is_lost_although_nobody_reads)                                                             \
     X(no_descriptor_is_told_as_such)                                                                         \
     X(family_that_is_not_here_is_unreachable)                                                                \
     X(closed_unix_peer_is_told_after_its_end)

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "test/support/http2_client.h"
+#include "test/support/h2_client.h"
 
 #define BACKEND "10.0.0.1:10250"
 
@@ -25,14 +25,14 @@ static int setup(void **state)
     for (size_t i = 0; i < sizeof(pattern); i++)
         pattern[i] = (uint8_t)(i * 7 + (i >> 8));
     front_rig_start();
-    h2client_start(false);
+    h2_client_start(false);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    h2client_stop();
+    h2_client_stop();
     front_rig_stop();
     return 0;
 }
@@ -52,7 +52,7 @@ static void settings_are_said_as_soon_as_the_preface_is_here(void **state)
 {
     (void)state;
     const uint8_t *out;
-    ssize_t n = nghttp2_session_mem_send(client.session, &out);
+    ssize_t n = nghttp2_session_mem_send(h2_client.session, &out);
     assert_int_equal(n, 24);
     for (ssize_t i = 0; i < n; i++) { /* byte by byte */
         assert_null(front_rig_conn()->http2);
@@ -60,15 +60,15 @@ static void settings_are_said_as_soon_as_the_preface_is_here(void **state)
         world_turn(&rig.world);
     }
     assert_non_null(front_rig_conn()->http2);
-    h2client_turn();
-    assert_int_equal(client.settings, 1); /* although the client's own have only just been sent */
-    h2client_turns(2);
-    assert_int_equal(client.settings_acks, 1);
+    h2_client_turn();
+    assert_int_equal(h2_client.settings, 1); /* although the client's own have only just been sent */
+    h2_client_turns(2);
+    assert_int_equal(h2_client.settings_acks, 1);
     assert_int_equal(front_rig_conn()->state, FRONT_IDLE);
     assert_int_equal(
-        nghttp2_session_get_remote_settings(client.session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS), 100);
+        nghttp2_session_get_remote_settings(h2_client.session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS), 100);
     assert_int_equal(
-        nghttp2_session_get_remote_settings(client.session, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE),
+        nghttp2_session_get_remote_settings(h2_client.session, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE),
         EXCHANGE_BUDGET);
 }
 
@@ -94,11 +94,11 @@ static void http1_is_told_apart_however_long_it_looks_like_the_preface(void **st
 static void a_client_that_says_nothing_more_is_let_go(void **state)
 {
     (void)state;
-    h2client_turns(3);
+    h2_client_turns(3);
     rig.world.now_ns += 61ull * 1000000000;
-    h2client_turns(3);
-    assert_int_equal(client.goaways, 1);
-    assert_int_equal(client.goaway_code[0], NGHTTP2_NO_ERROR);
+    h2_client_turns(3);
+    assert_int_equal(h2_client.goaways, 1);
+    assert_int_equal(h2_client.goaway_code[0], NGHTTP2_NO_ERROR);
     assert_int_equal(front_rig_conn()->state, FRONT_LINGER);
     assert_true(rig.pipe->owner_finished);
 }
@@ -109,8 +109,8 @@ static void a_client_that_says_nothing_more_is_let_go(void **state)
 static void a_get_is_answered(void **state)
 {
     (void)state;
-    struct h2client_stream *s = h2client_ask("GET", BACKEND, "/p?q=1", "cookie=a=1|x-a=b|cookie=b=2");
-    h2client_turns(3);
+    struct h2_stream *s = h2_client_ask("GET", BACKEND, "/p?q=1", "cookie=a=1|x-a=b|cookie=b=2");
+    h2_client_turns(3);
     struct played *p = asked(0);
     assert_string_equal(p->method, "GET");
     assert_string_equal(p->host, "10.0.0.1");
@@ -122,10 +122,10 @@ static void a_get_is_answered(void **state)
     assert_int_equal(front_rig_conn()->state, FRONT_EXCHANGE);
     play_head(p, OK "Content-Length: 5\r\nX-B: c\r\nConnection: close\r\n\r\n");
     play_data(p, "hello", 5, true);
-    h2client_turns(2);
+    h2_client_turns(2);
     assert_int_equal(s->status, 200);
     assert_string_equal(s->fields, "x-b=c;content-length=5;");
-    assert_true(h2client_has_body(s, "hello", 5));
+    assert_true(h2_client_has_body(s, "hello", 5));
     assert_true(s->ended);
     assert_int_equal(s->data_frames, 1);
     assert_int_equal(p->end, PLAYED_COMPLETE);
@@ -140,20 +140,20 @@ static void answers_without_a_body_are_one_frame(void **state)
                                           "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n",
                                           OK "Content-Length: 0\r\n\r\n"};
     for (unsigned i = 0; i < ARRAY_SIZE(answers); i++) {
-        struct h2client_stream *s = h2client_ask("GET", BACKEND, "/", NULL);
-        h2client_turns(3);
+        struct h2_stream *s = h2_client_ask("GET", BACKEND, "/", NULL);
+        h2_client_turns(3);
         play_head(asked(i), answers[i]);
         play_data(asked(i), NULL, 0, true);
-        h2client_turns(2);
+        h2_client_turns(2);
         assert_true(s->ended);
         assert_int_equal(s->data_frames, 0);
         assert_int_equal(asked(i)->end, PLAYED_COMPLETE);
     }
-    struct h2client_stream *s = h2client_ask("HEAD", BACKEND, "/", NULL);
-    h2client_turns(3);
+    struct h2_stream *s = h2_client_ask("HEAD", BACKEND, "/", NULL);
+    h2_client_turns(3);
     play_head(asked(3), OK "Content-Length: 1000000\r\n\r\n");
     play_data(asked(3), NULL, 0, true);
-    h2client_turns(2);
+    h2_client_turns(2);
     assert_true(s->ended);
     assert_string_equal(s->fields, "content-length=1000000;");
 }
@@ -161,22 +161,22 @@ static void answers_without_a_body_are_one_frame(void **state)
 static void informational_heads_come_first(void **state)
 {
     (void)state;
-    struct h2client_stream *s = h2client_upload(BACKEND, "/", "expect=100-continue");
-    h2client_turns(3);
+    struct h2_stream *s = h2_client_upload(BACKEND, "/", "expect=100-continue");
+    h2_client_turns(3);
     struct played *p = asked(0);
     assert_true(p->expects);
     play_head(p, "HTTP/1.1 100 Continue\r\n\r\n");
     play_head(p, "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n");
-    h2client_turns(2);
+    h2_client_turns(2);
     assert_int_equal(s->informational, 2);
     assert_int_equal(s->status, 0);
-    h2client_say(s, "body", 4, true);
-    h2client_turns(2);
+    h2_client_say(s, "body", 4, true);
+    h2_client_turns(2);
     assert_true(p->ended);
     assert_int_equal(p->received, 4);
     play_head(p, OK "Content-Length: 0\r\n\r\n");
     play_end(p, NULL);
-    h2client_turns(2);
+    h2_client_turns(2);
     assert_int_equal(s->status, 200);
     assert_int_equal(p->end, PLAYED_COMPLETE);
 }
@@ -184,21 +184,21 @@ static void informational_heads_come_first(void **state)
 static void trailers_go_both_ways(void **state)
 {
     (void)state;
-    struct h2client_stream *s = h2client_upload(BACKEND, "/", "te=trailers");
-    h2client_say(s, "body", 4, false);
-    h2client_turns(3);
+    struct h2_stream *s = h2_client_upload(BACKEND, "/", "te=trailers");
+    h2_client_say(s, "body", 4, false);
+    h2_client_turns(3);
     struct played *p = asked(0);
     assert_false(p->ended);
     nghttp2_nv sum = {(uint8_t *)(uintptr_t) "x-sum", (uint8_t *)(uintptr_t) "4", 5, 1, 0};
-    assert_int_equal(nghttp2_submit_trailer(client.session, s->id, &sum, 1), 0);
-    h2client_turns(2);
+    assert_int_equal(nghttp2_submit_trailer(h2_client.session, s->id, &sum, 1), 0);
+    h2_client_turns(2);
     assert_true(p->ended);
     assert_string_equal(p->trailers, "x-sum=4;");
     play_head(p, OK "Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n");
     play_data(p, "answer", 6, false);
     play_end(p, "X-Sum: 6\r\nGrpc-Status: 0\r\n\r\n");
-    h2client_turns(3);
-    assert_true(h2client_has_body(s, "answer", 6));
+    h2_client_turns(3);
+    assert_true(h2_client_has_body(s, "answer", 6));
     assert_string_equal(s->trailers, "x-sum=6;grpc-status=0;");
     assert_true(s->ended);
     assert_int_equal(p->end, PLAYED_COMPLETE);
@@ -207,12 +207,12 @@ static void trailers_go_both_ways(void **state)
 static void trailers_may_follow_no_body_at_all(void **state)
 {
     (void)state;
-    struct h2client_stream *s = h2client_ask("GET", BACKEND, "/", NULL);
-    h2client_turns(3);
+    struct h2_stream *s = h2_client_ask("GET", BACKEND, "/", NULL);
+    h2_client_turns(3);
     play_head(asked(0), OK "Transfer-Encoding: chunked\r\n\r\n");
-    h2client_turns(2);
+    h2_client_turns(2);
     play_end(asked(0), "Grpc-Status: 5\r\n\r\n");
-    h2client_turns(2);
+    h2_client_turns(2);
     assert_string_equal(s->trailers, "grpc-status=5;");
     assert_true(s->ended);
     assert_int_equal(s->body_bytes, 0);
@@ -221,17 +221,17 @@ static void trailers_may_follow_no_body_at_all(void **state)
 static void many_at_a_time_are_answered_in_any_order(void **state)
 {
     (void)state;
-    struct h2client_stream *s[64];
+    struct h2_stream *s[64];
     for (unsigned i = 0; i < ARRAY_SIZE(s); i++)
-        s[i] = h2client_ask("GET", BACKEND, "/", NULL);
-    h2client_turns(4);
+        s[i] = h2_client_ask("GET", BACKEND, "/", NULL);
+    h2_client_turns(4);
     for (unsigned i = ARRAY_SIZE(s); i-- > 0;) {
         play_head(asked(i), OK "Transfer-Encoding: chunked\r\n\r\n");
         play_data(asked(i), pattern + i, 1000 + i, true);
     }
-    h2client_turns(4);
+    h2_client_turns(4);
     for (unsigned i = 0; i < ARRAY_SIZE(s); i++) {
-        assert_true(h2client_has_body(s[i], pattern + i, 1000 + i));
+        assert_true(h2_client_has_body(s[i], pattern + i, 1000 + i));
         assert_int_equal(asked(i)->end, PLAYED_COMPLETE);
     }
 }
@@ -242,13 +242,13 @@ static void many_at_a_time_are_answered_in_any_order(void **state)
 static void a_refusal_says_why_to_people_and_to_programs(void **state)
 {
     (void)state;
-    struct h2client_stream *s = h2client_ask("GET", BACKEND, "/", NULL);
-    h2client_turns(3);
+    struct h2_stream *s = h2_client_ask("GET", BACKEND, "/", NULL);
+    h2_client_turns(3);
     play_reset(asked(0), ENDING_REFUSED);
-    h2client_turns(2);
+    h2_client_turns(2);
     assert_int_equal(s->status, 502);
     const char *text = "connection refused by the destination\n";
-    assert_true(h2client_has_body(s, text, strlen(text)));
+    assert_true(h2_client_has_body(s, text, strlen(text)));
     assert_non_null(strstr(s->fields, "proxy-status=hawser; error=connection_refused; "
                                       "details=\"connection refused by the destination\";"));
     assert_null(strstr(s->fields, "retry-after"));
@@ -260,9 +260,9 @@ static void a_limit_is_answered_although_nothing_was_begun(void **state)
 {
     (void)state;
     rig.refuse_from = 1;
-    struct h2client_stream *s = h2client_ask("GET", BACKEND, "/", NULL);
-    struct h2client_stream *head = h2client_ask("HEAD", BACKEND, "/", NULL);
-    h2client_turns(4);
+    struct h2_stream *s = h2_client_ask("GET", BACKEND, "/", NULL);
+    struct h2_stream *head = h2_client_ask("HEAD", BACKEND, "/", NULL);
+    h2_client_turns(4);
     assert_int_equal(rig.asked, 0);
     assert_int_equal(s->status, 503);
     assert_non_null(strstr(s->fields, "retry-after=1;"));
@@ -274,10 +274,10 @@ static void a_limit_is_answered_although_nothing_was_begun(void **state)
 static void a_malformed_request_is_answered_and_the_connection_goes_on(void **state)
 {
     (void)state;
-    struct h2client_stream *whole = h2client_ask("GET", BACKEND, "/a#b", NULL);
-    struct h2client_stream *open = h2client_upload(BACKEND, "/", "connection=close");
-    struct h2client_stream *good = h2client_ask("GET", BACKEND, "/", NULL);
-    h2client_turns(4);
+    struct h2_stream *whole = h2_client_ask("GET", BACKEND, "/a#b", NULL);
+    struct h2_stream *open = h2_client_upload(BACKEND, "/", "connection=close");
+    struct h2_stream *good = h2_client_ask("GET", BACKEND, "/", NULL);
+    h2_client_turns(4);
     assert_int_equal(whole->status, 400);
     assert_true(whole->ended);
     assert_false(whole->reset);
@@ -303,17 +303,17 @@ static void a_body_must_be_as_long_as_was_said(void **state)
         {"content-length=0", 1}
     };
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
-        struct h2client_stream *s = h2client_upload(BACKEND, "/", rows[i].length);
-        h2client_say(s, pattern, rows[i].sent, true);
-        h2client_turns(3);
+        struct h2_stream *s = h2_client_upload(BACKEND, "/", rows[i].length);
+        h2_client_say(s, pattern, rows[i].sent, true);
+        h2_client_turns(3);
         assert_true(s->reset);
         assert_int_equal(s->code, NGHTTP2_PROTOCOL_ERROR);
         assert_int_equal(asked(i)->end, PLAYED_GONE);
         assert_int_equal(asked(i)->reason, ENDING_BAD_REQUEST);
     }
-    struct h2client_stream *s = h2client_upload(BACKEND, "/", "content-length=5");
-    h2client_say(s, pattern, 5, true);
-    h2client_turns(3);
+    struct h2_stream *s = h2_client_upload(BACKEND, "/", "content-length=5");
+    h2_client_say(s, pattern, 5, true);
+    h2_client_turns(3);
     assert_false(s->reset);
     assert_true(asked(3)->ended);
 }
@@ -326,14 +326,14 @@ static void a_head_over_the_limit_is_answered_431(void **state)
     char more[512] = "x-a=";
     memset(more + 4, 'v', 300);
     more[304] = '\0';
-    struct h2client_stream *s = h2client_ask("GET", BACKEND, "/", more);
-    h2client_turns(3);
+    struct h2_stream *s = h2_client_ask("GET", BACKEND, "/", more);
+    h2_client_turns(3);
     assert_int_equal(s->status, 431);
     assert_true(s->ended);
     more[150] = '\0';
-    s = h2client_ask("GET", BACKEND, "/", more);
-    struct h2client_stream *connect = h2client_ask("CONNECT", BACKEND, NULL, more);
-    h2client_turns(3);
+    s = h2_client_ask("GET", BACKEND, "/", more);
+    struct h2_stream *connect = h2_client_ask("CONNECT", BACKEND, NULL, more);
+    h2_client_turns(3);
     assert_int_equal(rig.asked, 1);
     assert_int_equal(connect->status, 431);
     assert_false(s->ended);
@@ -345,17 +345,17 @@ static void a_head_over_the_limit_is_answered_431(void **state)
 static void an_upload_stops_at_its_window_and_goes_on_with_grants(void **state)
 {
     (void)state;
-    struct h2client_stream *stopped = h2client_upload(BACKEND, "/stopped", NULL);
-    h2client_turns(3);
-    h2client_say(stopped, pattern, sizeof(pattern), true);
-    h2client_turns(20);
+    struct h2_stream *stopped = h2_client_upload(BACKEND, "/stopped", NULL);
+    h2_client_turns(3);
+    h2_client_say(stopped, pattern, sizeof(pattern), true);
+    h2_client_turns(20);
     struct played *p = asked(0);
     assert_int_equal(p->received, EXCHANGE_BUDGET);
     /* Nobody else is stopped by it: a connection's window is four streams'. */
-    struct h2client_stream *other = h2client_upload(BACKEND, "/other", NULL);
-    h2client_say(other, pattern, sizeof(pattern), true);
+    struct h2_stream *other = h2_client_upload(BACKEND, "/other", NULL);
+    h2_client_say(other, pattern, sizeof(pattern), true);
     for (int i = 0; i < 40; i++) {
-        h2client_turn();
+        h2_client_turn();
         if (rig.asked > 1)
             play_grant(asked(1), (uint32_t)(asked(1)->received - asked(1)->granted));
     }
@@ -364,7 +364,7 @@ static void an_upload_stops_at_its_window_and_goes_on_with_grants(void **state)
     assert_int_equal(p->received, EXCHANGE_BUDGET);
     for (int i = 0; i < 100 && !p->ended; i++) {
         play_grant(p, (uint32_t)(p->received - p->granted));
-        h2client_turn();
+        h2_client_turn();
     }
     assert_true(p->ended);
     assert_int_equal(p->received, sizeof(pattern));
@@ -374,16 +374,16 @@ static void an_upload_stops_at_its_window_and_goes_on_with_grants(void **state)
 static void small_frames_reach_the_exchange_together(void **state)
 {
     (void)state;
-    struct h2client_stream *s = h2client_upload(BACKEND, "/", NULL);
-    h2client_turns(3);
+    struct h2_stream *s = h2_client_upload(BACKEND, "/", NULL);
+    h2_client_turns(3);
     const uint8_t *out;
     ssize_t n;
     for (unsigned i = 0; i < 1000; i++) { /* a frame each, one read for all */
-        h2client_say(s, pattern + i * 3, 3, i == 999);
-        while ((n = nghttp2_session_mem_send(client.session, &out)) > 0)
+        h2_client_say(s, pattern + i * 3, 3, i == 999);
+        while ((n = nghttp2_session_mem_send(h2_client.session, &out)) > 0)
             pipe_give(rig.pipe, out, (size_t)n);
     }
-    h2client_turns(2);
+    h2_client_turns(2);
     assert_true(asked(0)->ended);
     assert_int_equal(asked(0)->received, 3000);
     assert_memory_equal(asked(0)->body.bytes + asked(0)->body.from, pattern, 3000);
@@ -397,15 +397,15 @@ static void small_frames_reach_the_exchange_together(void **state)
 static void what_an_upload_pins_is_bounded_by_its_bytes(void **state)
 {
     (void)state;
-    struct h2client_stream *stopped = h2client_ask("CONNECT", BACKEND, NULL, NULL); /* kept until it stands */
-    struct h2client_stream *other = h2client_upload(BACKEND, "/", NULL);
-    h2client_turns(3);
+    struct h2_stream *stopped = h2_client_ask("CONNECT", BACKEND, NULL, NULL); /* kept until it stands */
+    struct h2_stream *other = h2_client_upload(BACKEND, "/", NULL);
+    h2_client_turns(3);
     for (unsigned i = 0; i < 200; i++) {
-        h2client_say(stopped, pattern + i, 1, false);
-        h2client_say(other, pattern, 60000, false);
-        h2client_turns(2);
+        h2_client_say(stopped, pattern + i, 1, false);
+        h2_client_say(other, pattern, 60000, false);
+        h2_client_turns(2);
         play_grant(asked(1), (uint32_t)(asked(1)->received - asked(1)->granted));
-        h2client_turns(2);
+        h2_client_turns(2);
     }
     assert_int_equal(asked(1)->received, 200 * 60000);
     assert_int_equal(stopped->upload_sent, 1);
@@ -418,27 +418,27 @@ static void what_an_upload_pins_is_bounded_by_its_bytes(void **state)
 static void a_reader_that_stops_is_given_no_more_than_the_bound(void **state)
 {
     (void)state;
-    struct h2client_stream *s[8];
+    struct h2_stream *s[8];
     for (unsigned i = 0; i < ARRAY_SIZE(s); i++)
-        s[i] = h2client_ask("GET", BACKEND, "/", NULL);
-    h2client_turns(3);
-    nghttp2_submit_window_update(client.session, NGHTTP2_FLAG_NONE, 0, 1 << 24);
+        s[i] = h2_client_ask("GET", BACKEND, "/", NULL);
+    h2_client_turns(3);
+    nghttp2_submit_window_update(h2_client.session, NGHTTP2_FLAG_NONE, 0, 1 << 24);
     for (unsigned i = 0; i < ARRAY_SIZE(s); i++)
-        nghttp2_submit_window_update(client.session, NGHTTP2_FLAG_NONE, s[i]->id, 1 << 20);
+        nghttp2_submit_window_update(h2_client.session, NGHTTP2_FLAG_NONE, s[i]->id, 1 << 20);
     rig.pipe->stalled = true;
     for (unsigned i = 0; i < ARRAY_SIZE(s); i++) {
         play_head(asked(i), OK "Transfer-Encoding: chunked\r\n\r\n");
         play_data(asked(i), pattern, EXCHANGE_BUDGET, false);
     }
-    h2client_turns(5);
+    h2_client_turns(5);
     assert_true(rig.pipe->outstanding >= HTTP2_UNSENT_MAX);
     assert_true(rig.pipe->outstanding <= HTTP2_UNSENT_MAX + 16384 + 9);
     rig.pipe->stalled = false;
-    h2client_turns(30);
+    h2_client_turns(30);
     for (unsigned i = 0; i < ARRAY_SIZE(s); i++) {
         play_data(asked(i), pattern + EXCHANGE_BUDGET, 1000, true);
-        h2client_turns(2);
-        assert_true(h2client_has_body(s[i], pattern, EXCHANGE_BUDGET + 1000));
+        h2_client_turns(2);
+        assert_true(h2_client_has_body(s[i], pattern, EXCHANGE_BUDGET + 1000));
         assert_int_equal(asked(i)->credited, EXCHANGE_BUDGET + 1000);
         assert_int_equal(asked(i)->end, PLAYED_COMPLETE);
     }
@@ -447,17 +447,17 @@ static void a_reader_that_stops_is_given_no_more_than_the_bound(void **state)
 static void streams_take_turns_whatever_the_client_wishes(void **state)
 {
     (void)state;
-    struct h2client_stream *large = h2client_ask("GET", BACKEND, "/large", "priority=u=0");
-    struct h2client_stream *small = h2client_ask("GET", BACKEND, "/small", "priority=u=7");
-    h2client_turns(3);
-    nghttp2_submit_window_update(client.session, NGHTTP2_FLAG_NONE, 0, 1 << 24);
-    nghttp2_submit_window_update(client.session, NGHTTP2_FLAG_NONE, large->id, 1 << 20);
-    h2client_turn();
+    struct h2_stream *large = h2_client_ask("GET", BACKEND, "/large", "priority=u=0");
+    struct h2_stream *small = h2_client_ask("GET", BACKEND, "/small", "priority=u=7");
+    h2_client_turns(3);
+    nghttp2_submit_window_update(h2_client.session, NGHTTP2_FLAG_NONE, 0, 1 << 24);
+    nghttp2_submit_window_update(h2_client.session, NGHTTP2_FLAG_NONE, large->id, 1 << 20);
+    h2_client_turn();
     play_head(asked(0), OK "Transfer-Encoding: chunked\r\n\r\n");
     play_head(asked(1), OK "Transfer-Encoding: chunked\r\n\r\n");
     play_data(asked(0), pattern, EXCHANGE_BUDGET, false);
     play_data(asked(1), pattern, 40000, true);
-    h2client_turns(2);
+    h2_client_turns(2);
     assert_true(small->ended);
     assert_true(large->body_bytes < 120000); /* frames in turn: three and a bit of each */
 }
@@ -465,26 +465,26 @@ static void streams_take_turns_whatever_the_client_wishes(void **state)
 static void a_stopped_stream_stops_no_other(void **state)
 {
     (void)state;
-    h2client_stop();
-    h2client_start(true);
-    struct h2client_stream *stopped = h2client_ask("GET", BACKEND, "/stopped", NULL);
-    h2client_turns(3);
+    h2_client_stop();
+    h2_client_start(true);
+    struct h2_stream *stopped = h2_client_ask("GET", BACKEND, "/stopped", NULL);
+    h2_client_turns(3);
     play_head(asked(0), OK "Transfer-Encoding: chunked\r\n\r\n");
     play_data(asked(0), pattern, EXCHANGE_BUDGET, false);
-    h2client_turns(3);
+    h2_client_turns(3);
     assert_int_equal(stopped->body_bytes, 65535);
-    assert_int_equal(nghttp2_session_consume_connection(client.session, 65535), 0);
-    struct h2client_stream *s = h2client_ask("GET", BACKEND, "/", NULL);
-    h2client_turns(3);
+    assert_int_equal(nghttp2_session_consume_connection(h2_client.session, 65535), 0);
+    struct h2_stream *s = h2_client_ask("GET", BACKEND, "/", NULL);
+    h2_client_turns(3);
     play_head(asked(1), OK "Transfer-Encoding: chunked\r\n\r\n");
     play_data(asked(1), pattern, 30000, true);
-    h2client_turns(3);
+    h2_client_turns(3);
     assert_true(s->ended);
     assert_int_equal(asked(1)->end, PLAYED_COMPLETE);
     assert_int_equal(asked(0)->credited,
                      0); /* of whole segments: the first has 64 KiB, and one byte is left */
-    assert_int_equal(nghttp2_session_consume_stream(client.session, stopped->id, 65535), 0);
-    h2client_turns(3);
+    assert_int_equal(nghttp2_session_consume_stream(h2_client.session, stopped->id, 65535), 0);
+    h2_client_turns(3);
     assert_int_equal(stopped->body_bytes, 2 * 65535 - 30000);
     assert_int_equal(asked(0)->credited, 65536);
 }
@@ -492,15 +492,15 @@ static void a_stopped_stream_stops_no_other(void **state)
 static void an_early_answer_ends_the_upload(void **state)
 {
     (void)state;
-    struct h2client_stream *s = h2client_upload(BACKEND, "/", NULL);
-    h2client_say(s, pattern, sizeof(pattern), true);
-    h2client_turns(6);
+    struct h2_stream *s = h2_client_upload(BACKEND, "/", NULL);
+    h2_client_say(s, pattern, sizeof(pattern), true);
+    h2_client_turns(6);
     struct played *p = asked(0);
     play_head(p, "HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\n");
     play_data(p, "no\n", 3, true);
-    h2client_turns(4);
+    h2_client_turns(4);
     assert_int_equal(s->status, 413);
-    assert_true(h2client_has_body(s, "no\n", 3));
+    assert_true(h2_client_has_body(s, "no\n", 3));
     assert_true(s->ended);
     assert_true(s->reset);
     assert_int_equal(s->code, NGHTTP2_NO_ERROR);
@@ -511,10 +511,10 @@ static void an_early_answer_ends_the_upload(void **state)
 static void the_last_word_may_come_after_the_whole_answer(void **state)
 {
     (void)state;
-    struct h2client_stream *s = h2client_ask("GET", BACKEND, "/", NULL);
-    h2client_turns(3);
+    struct h2_stream *s = h2_client_ask("GET", BACKEND, "/", NULL);
+    h2_client_turns(3);
     play_head(asked(0), OK "Content-Length: 0\r\n\r\n");
-    h2client_turns(3);
+    h2_client_turns(3);
     assert_true(s->closed);
     assert_int_equal(asked(0)->end, PLAYED_RUNS);
     assert_int_equal(front_rig_conn()->state, FRONT_IDLE);
@@ -528,15 +528,15 @@ static void the_last_word_may_come_after_the_whole_answer(void **state)
 static void a_cancelled_request_leaves_its_exchange(void **state)
 {
     (void)state;
-    struct h2client_stream *early = h2client_ask("GET", BACKEND, "/", NULL);
-    struct h2client_stream *late = h2client_ask("GET", BACKEND, "/", NULL);
-    h2client_turns(3);
+    struct h2_stream *early = h2_client_ask("GET", BACKEND, "/", NULL);
+    struct h2_stream *late = h2_client_ask("GET", BACKEND, "/", NULL);
+    h2_client_turns(3);
     play_head(asked(1), OK "Transfer-Encoding: chunked\r\n\r\n");
     play_data(asked(1), pattern, 200000, false);
-    h2client_turns(2);
-    h2client_reset(early, NGHTTP2_CANCEL);
-    h2client_reset(late, NGHTTP2_CANCEL);
-    h2client_turns(2);
+    h2_client_turns(2);
+    h2_client_reset(early, NGHTTP2_CANCEL);
+    h2_client_reset(late, NGHTTP2_CANCEL);
+    h2_client_turns(2);
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(asked(i)->end, PLAYED_GONE);
         assert_int_equal(asked(i)->reason, ENDING_CLIENT_GONE);
@@ -548,13 +548,13 @@ static void a_cancelled_request_leaves_its_exchange(void **state)
 static void a_cut_response_is_never_complete(void **state)
 {
     (void)state;
-    struct h2client_stream *s = h2client_ask("GET", BACKEND, "/", NULL);
-    h2client_turns(3);
+    struct h2_stream *s = h2_client_ask("GET", BACKEND, "/", NULL);
+    h2_client_turns(3);
     play_head(asked(0), OK "Transfer-Encoding: chunked\r\n\r\n");
     play_data(asked(0), "half", 4, false);
-    h2client_turns(2);
+    h2_client_turns(2);
     play_reset(asked(0), ENDING_TRUNCATED);
-    h2client_turns(2);
+    h2_client_turns(2);
     assert_false(s->ended);
     assert_true(s->reset);
     assert_int_equal(s->code, NGHTTP2_INTERNAL_ERROR);
@@ -564,15 +564,15 @@ static void a_cut_response_is_never_complete(void **state)
 static void a_client_that_vanishes_ends_all_its_exchanges(void **state)
 {
     (void)state;
-    struct h2client_stream *s[3];
+    struct h2_stream *s[3];
     for (unsigned i = 0; i < 3; i++)
-        s[i] = i == 1 ? h2client_upload(BACKEND, "/", NULL) : h2client_ask("GET", BACKEND, "/", NULL);
-    h2client_say(s[1], pattern, 100000, false);
-    h2client_turns(4);
+        s[i] = i == 1 ? h2_client_upload(BACKEND, "/", NULL) : h2_client_ask("GET", BACKEND, "/", NULL);
+    h2_client_say(s[1], pattern, 100000, false);
+    h2_client_turns(4);
     play_head(asked(2), OK "Transfer-Encoding: chunked\r\n\r\n");
     play_data(asked(2), pattern, 200000, false);
     pipe_reset(rig.pipe);
-    h2client_turns(2);
+    h2_client_turns(2);
     assert_null(front_rig_conn());
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(asked(i)->end, PLAYED_GONE);
@@ -583,13 +583,13 @@ static void a_client_that_vanishes_ends_all_its_exchanges(void **state)
 static void a_client_that_ends_its_direction_still_gets_what_it_asked_for(void **state)
 {
     (void)state;
-    h2client_ask("GET", BACKEND, "/", NULL);
-    h2client_ask("CONNECT", BACKEND, NULL, NULL);
-    h2client_turns(3);
+    h2_client_ask("GET", BACKEND, "/", NULL);
+    h2_client_ask("CONNECT", BACKEND, NULL, NULL);
+    h2_client_turns(3);
     play_connected(asked(1));
-    h2client_turns(2);
+    h2_client_turns(2);
     pipe_end(rig.pipe);
-    h2client_turns(2);
+    h2_client_turns(2);
     assert_int_equal(asked(1)->end, PLAYED_GONE); /* a tunnel that is not ended is cut */
     play_head(asked(0), OK "Content-Length: 2\r\n\r\n");
     play_data(asked(0), "ok", 2, true);
@@ -602,13 +602,13 @@ static void a_client_that_ends_its_direction_still_gets_what_it_asked_for(void *
 static void a_half_closed_client_whose_answer_makes_no_step_is_gone(void **state)
 {
     (void)state;
-    h2client_ask("GET", BACKEND, "/", NULL);
-    h2client_turns(3);
+    h2_client_ask("GET", BACKEND, "/", NULL);
+    h2_client_turns(3);
     pipe_end(rig.pipe);
-    h2client_turns(2);
+    h2_client_turns(2);
     assert_int_equal(asked(0)->end, PLAYED_RUNS);
     rig.world.now_ns += 11ull * 1000000000;
-    h2client_turns(3);
+    h2_client_turns(3);
     assert_int_equal(asked(0)->end, PLAYED_GONE);
 }
 
@@ -618,9 +618,9 @@ static void a_half_closed_client_whose_answer_makes_no_step_is_gone(void **state
 static void a_tunnel_carries_bytes_both_ways_and_ends_twice(void **state)
 {
     (void)state;
-    struct h2client_stream *s = h2client_ask("CONNECT", "node-1:10250", NULL, NULL);
-    h2client_say(s, "early", 5, false);
-    h2client_turns(3);
+    struct h2_stream *s = h2_client_ask("CONNECT", "node-1:10250", NULL, NULL);
+    h2_client_say(s, "early", 5, false);
+    h2_client_turns(3);
     struct played *p = asked(0);
     assert_string_equal(p->method, "CONNECT");
     assert_string_equal(p->host, "node-1");
@@ -629,18 +629,18 @@ static void a_tunnel_carries_bytes_both_ways_and_ends_twice(void **state)
     play_connected(p);
     assert_true(p->released);
     assert_int_equal(p->received, 5);
-    h2client_turns(2);
+    h2_client_turns(2);
     assert_int_equal(s->status, 200);
     assert_string_equal(s->fields, "");
     play_data(p, "hello", 5, false);
-    h2client_turns(2);
-    assert_true(h2client_has_body(s, "hello", 5));
+    h2_client_turns(2);
+    assert_true(h2_client_has_body(s, "hello", 5));
     play_fin(p);
-    h2client_turns(2);
+    h2_client_turns(2);
     assert_true(s->ended);
     assert_false(s->closed);
-    h2client_say(s, pattern, 100000, true);
-    h2client_turns(4);
+    h2_client_say(s, pattern, 100000, true);
+    h2_client_turns(4);
     assert_int_equal(p->received, 100005);
     assert_true(p->ended);
     assert_true(s->closed);
@@ -651,18 +651,18 @@ static void a_tunnel_carries_bytes_both_ways_and_ends_twice(void **state)
 static void a_tunnel_may_be_ended_before_it_stands(void **state)
 {
     (void)state;
-    struct h2client_stream *s = h2client_ask("CONNECT", BACKEND, NULL, NULL);
-    h2client_say(s, "all of it", 9, true);
-    h2client_turns(3);
+    struct h2_stream *s = h2_client_ask("CONNECT", BACKEND, NULL, NULL);
+    h2_client_say(s, "all of it", 9, true);
+    h2_client_turns(3);
     play_connected(asked(0));
     assert_int_equal(asked(0)->received, 9);
     assert_true(asked(0)->ended);
-    h2client_turns(2);
+    h2_client_turns(2);
     play_data(asked(0), "answer", 6, false);
     play_fin(asked(0));
     play_end(asked(0), NULL);
-    h2client_turns(3);
-    assert_true(h2client_has_body(s, "answer", 6));
+    h2_client_turns(3);
+    assert_true(h2_client_has_body(s, "answer", 6));
     assert_true(s->ended);
     assert_int_equal(asked(0)->end, PLAYED_COMPLETE);
 }
@@ -670,13 +670,13 @@ static void a_tunnel_may_be_ended_before_it_stands(void **state)
 static void an_abort_of_the_destination_arrives_as_one(void **state)
 {
     (void)state;
-    struct h2client_stream *s = h2client_ask("CONNECT", BACKEND, NULL, NULL);
-    h2client_turns(3);
+    struct h2_stream *s = h2_client_ask("CONNECT", BACKEND, NULL, NULL);
+    h2_client_turns(3);
     play_connected(asked(0));
     play_data(asked(0), "half", 4, false);
-    h2client_turns(2);
+    h2_client_turns(2);
     play_reset(asked(0), ENDING_PEER_RESET);
-    h2client_turns(2);
+    h2_client_turns(2);
     assert_false(s->ended);
     assert_true(s->reset);
     assert_int_equal(s->code, NGHTTP2_CONNECT_ERROR);
@@ -688,14 +688,14 @@ static void an_abort_of_the_client_is_no_clean_end(void **state)
     (void)state;
     static const uint32_t codes[] = {NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_NO_ERROR};
     for (unsigned i = 0; i < ARRAY_SIZE(codes); i++) {
-        struct h2client_stream *s = h2client_ask("CONNECT", BACKEND, NULL, NULL);
-        h2client_turns(3);
+        struct h2_stream *s = h2_client_ask("CONNECT", BACKEND, NULL, NULL);
+        h2_client_turns(3);
         play_connected(asked(i));
         if (i == 2)
             play_fin(asked(i)); /* the other direction has ended */
-        h2client_turns(2);
-        h2client_reset(s, codes[i]);
-        h2client_turns(2);
+        h2_client_turns(2);
+        h2_client_reset(s, codes[i]);
+        h2_client_turns(2);
         assert_int_equal(asked(i)->end, PLAYED_GONE);
         assert_false(asked(i)->ended);
     }
@@ -704,11 +704,11 @@ static void an_abort_of_the_client_is_no_clean_end(void **state)
 static void a_refused_connect_says_why(void **state)
 {
     (void)state;
-    struct h2client_stream *s = h2client_ask("CONNECT", BACKEND, NULL, NULL);
-    h2client_say(s, "early", 5, false);
-    h2client_turns(3);
+    struct h2_stream *s = h2_client_ask("CONNECT", BACKEND, NULL, NULL);
+    h2_client_say(s, "early", 5, false);
+    h2_client_turns(3);
     play_reset(asked(0), ENDING_CONNECT_TIMEOUT);
-    h2client_turns(3);
+    h2_client_turns(3);
     assert_int_equal(s->status, 504);
     assert_non_null(strstr(s->fields, "proxy-status=hawser; error=connection_timeout; details="));
     assert_true(s->ended);
@@ -721,19 +721,19 @@ static void a_silent_tunnel_is_cut_where_a_limit_is_set(void **state)
 {
     (void)state;
     rig.broker.times.tunnel_idle_ms = 5000;
-    struct h2client_stream *s = h2client_ask("CONNECT", BACKEND, NULL, NULL);
-    h2client_turns(3);
+    struct h2_stream *s = h2_client_ask("CONNECT", BACKEND, NULL, NULL);
+    h2_client_turns(3);
     play_connected(asked(0));
-    h2client_turns(2);
+    h2_client_turns(2);
     for (unsigned i = 0; i < 3; i++) {
         rig.world.now_ns += 4ull * 1000000000;
-        h2client_turns(2);
-        h2client_say(s, "x", 1, false);
-        h2client_turns(2);
+        h2_client_turns(2);
+        h2_client_say(s, "x", 1, false);
+        h2_client_turns(2);
         assert_int_equal(asked(0)->end, PLAYED_RUNS);
     }
     rig.world.now_ns += 6ull * 1000000000;
-    h2client_turns(3);
+    h2_client_turns(3);
     assert_int_equal(asked(0)->end, PLAYED_GONE);
     assert_int_equal(asked(0)->reason, ENDING_IDLE_TIMEOUT);
     assert_int_equal(s->code, NGHTTP2_CANCEL);
@@ -745,22 +745,22 @@ static void a_silent_tunnel_is_cut_where_a_limit_is_set(void **state)
 static void draining_says_goaway_twice_and_lets_streams_finish(void **state)
 {
     (void)state;
-    struct h2client_stream *s = h2client_ask("GET", BACKEND, "/", NULL);
-    h2client_turns(3);
-    struct h2client_stream *crossing = h2client_ask("GET", BACKEND, "/crossing", NULL); /* on its way */
+    struct h2_stream *s = h2_client_ask("GET", BACKEND, "/", NULL);
+    h2_client_turns(3);
+    struct h2_stream *crossing = h2_client_ask("GET", BACKEND, "/crossing", NULL); /* on its way */
     rig.bw.draining = true;
     front_drain(front_rig_conn());
-    h2client_turns(4);
-    assert_int_equal(client.goaways, 2);
-    assert_int_equal(client.goaway_last[0], INT32_MAX);
-    assert_int_equal(client.goaway_last[1], crossing->id);
-    assert_int_equal(client.goaway_code[1], NGHTTP2_NO_ERROR);
+    h2_client_turns(4);
+    assert_int_equal(h2_client.goaways, 2);
+    assert_int_equal(h2_client.goaway_last[0], INT32_MAX);
+    assert_int_equal(h2_client.goaway_last[1], crossing->id);
+    assert_int_equal(h2_client.goaway_code[1], NGHTTP2_NO_ERROR);
     assert_int_equal(rig.asked, 2);
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(front_rig_conn()->state, FRONT_EXCHANGE);
         play_head(asked(i), OK "Content-Length: 2\r\n\r\n");
         play_data(asked(i), "ok", 2, true);
-        h2client_turns(2);
+        h2_client_turns(2);
     }
     assert_true(s->ended);
     assert_true(crossing->ended);
@@ -771,14 +771,14 @@ static void draining_says_goaway_twice_and_lets_streams_finish(void **state)
 static void an_idle_client_is_drained_although_it_answers_no_ping(void **state)
 {
     (void)state;
-    h2client_turns(3);
+    h2_client_turns(3);
     rig.bw.draining = true;
     front_drain(front_rig_conn());
-    client.reads_nothing = true;
-    h2client_turns(3);
+    h2_client.reads_nothing = true;
+    h2_client_turns(3);
     assert_int_equal(front_rig_conn()->state, FRONT_IDLE);
     rig.world.now_ns += 1100ull * 1000000;
-    h2client_turns(3);
+    h2_client_turns(3);
     assert_int_equal(front_rig_conn()->state, FRONT_LINGER);
 }
 

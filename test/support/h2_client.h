@@ -1,4 +1,4 @@
-/* test/support/http2_client.h — an HTTP/2 client made of nghttp2, at the other end of the front rig's pipe.
+/* test/support/h2_client.h — an HTTP/2 client made of nghttp2, at the other end of the front rig's pipe.
  */
 #pragma once
 
@@ -6,9 +6,9 @@
 
 #include "test/support/front_rig.h"
 
-enum { CLIENT_STREAMS_MAX = 512 };
+enum { H2_STREAMS_MAX = 512 };
 
-struct h2client_stream {
+struct h2_stream {
     int32_t id;
     int status;        /* of the final head */
     int informational; /* how many 1xx */
@@ -26,9 +26,9 @@ struct h2client_stream {
     bool upload_ends;
 };
 
-struct http2_client {
+struct h2_client {
     nghttp2_session *session;
-    struct h2client_stream streams[CLIENT_STREAMS_MAX];
+    struct h2_stream streams[H2_STREAMS_MAX];
     unsigned count;
     bool drop_bodies, reads_nothing;
     unsigned settings, settings_acks, ping_acks, goaways;
@@ -37,22 +37,22 @@ struct http2_client {
     bool dead; /* what came was no HTTP/2 */
 };
 
-extern struct http2_client client;
+extern struct h2_client h2_client;
 
-void h2client_start(bool manual_windows);
+void h2_client_start(bool manual_windows);
 /* After front_rig_start(). Nothing is sent yet. */
-void h2client_stop(void);
-void h2client_turn(void);
+void h2_client_stop(void);
+void h2_client_turn(void);
 /* What it has to say goes, a turn passes, what came is read. */
-void h2client_turns(int turns);
+void h2_client_turns(int turns);
 
-struct h2client_stream *h2client_ask(const char *method, const char *authority, const char *path,
-                                     const char *more);
+struct h2_stream *h2_client_ask(const char *method, const char *authority, const char *path,
+                                const char *more);
 /* A request without a body; scheme http. more: "name=value|name=value" or NULL. CONNECT: path NULL, and its
  * direction stays open. */
-struct h2client_stream *h2client_upload(const char *authority, const char *path, const char *more);
-/* A POST whose body is said by h2client_say(). */
-void h2client_say(struct h2client_stream *, const void *bytes, size_t len, bool ends);
+struct h2_stream *h2_client_upload(const char *authority, const char *path, const char *more);
+/* A POST whose body is said by h2_client_say(). */
+void h2_client_say(struct h2_stream *, const void *bytes, size_t len, bool ends);
 /* The bytes are borrowed until they have gone; those before must have gone. */
-void h2client_reset(struct h2client_stream *, uint32_t code);
-bool h2client_has_body(struct h2client_stream *, const void *bytes, size_t len);
+void h2_client_reset(struct h2_stream *, uint32_t code);
+bool h2_client_has_body(struct h2_stream *, const void *bytes, size_t len);

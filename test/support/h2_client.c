@@ -1,17 +1,17 @@
-/* test/support/http2_client.c — see http2_client.h. */
-#include "test/support/http2_client.h"
+/* test/support/h2_client.c — see h2_client.h. */
+#include "test/support/h2_client.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct http2_client client;
+struct h2_client h2_client;
 
-static struct h2client_stream *find(int32_t id)
+static struct h2_stream *find(int32_t id)
 {
-    for (unsigned i = 0; i < client.count; i++)
-        if (client.streams[i].id == id)
-            return &client.streams[i];
+    for (unsigned i = 0; i < h2_client.count; i++)
+        if (h2_client.streams[i].id == id)
+            return &h2_client.streams[i];
     return NULL;
 }
 
@@ -21,7 +21,7 @@ static struct h2client_stream *find(int32_t id)
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags, void *arg)
 {
-    struct h2client_stream *s = find(frame->hd.stream_id);
+    struct h2_stream *s = find(frame->hd.stream_id);
     (void)session;
     (void)flags;
     (void)arg;
@@ -49,34 +49,34 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t len,
                    void *arg)
 {
-    struct h2client_stream *s = find(id);
+    struct h2_stream *s = find(id);
     (void)session;
     (void)flags;
     (void)arg;
     ASSERT(s != NULL);
     s->body_bytes += len;
-    if (!client.drop_bodies)
+    if (!h2_client.drop_bodies)
         fifo_put(&s->body, data, len);
     return 0;
 }
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
-    struct h2client_stream *s = find(frame->hd.stream_id);
+    struct h2_stream *s = find(frame->hd.stream_id);
     (void)session;
     (void)arg;
     switch (frame->hd.type) {
     case NGHTTP2_SETTINGS:
         if (frame->hd.flags & NGHTTP2_FLAG_ACK)
-            client.settings_acks++;
+            h2_client.settings_acks++;
         else
-            client.settings++;
+            h2_client.settings++;
         break;
-    case NGHTTP2_PING: client.ping_acks += (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0; break;
+    case NGHTTP2_PING: h2_client.ping_acks += (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0; break;
     case NGHTTP2_GOAWAY:
-        ASSERT(client.goaways < ARRAY_SIZE(client.goaway_last));
-        client.goaway_last[client.goaways] = frame->goaway.last_stream_id;
-        client.goaway_code[client.goaways++] = frame->goaway.error_code;
+        ASSERT(h2_client.goaways < ARRAY_SIZE(h2_client.goaway_last));
+        h2_client.goaway_last[h2_client.goaways] = frame->goaway.last_stream_id;
+        h2_client.goaway_code[h2_client.goaways++] = frame->goaway.error_code;
         break;
     case NGHTTP2_RST_STREAM:
         if (s) {
@@ -95,7 +95,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 
 static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *arg)
 {
-    struct h2client_stream *s = find(id);
+    struct h2_stream *s = find(id);
     (void)session;
     (void)code;
     (void)arg;
@@ -107,7 +107,7 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *a
 static ssize_t on_upload(nghttp2_session *session, int32_t id, uint8_t *buf, size_t len, uint32_t *flags,
                          nghttp2_data_source *source, void *arg)
 {
-    struct h2client_stream *s = source->ptr;
+    struct h2_stream *s = source->ptr;
     size_t left = s->upload_len - s->upload_sent, n = len < left ? len : left;
     (void)session;
     (void)id;
@@ -125,11 +125,11 @@ static ssize_t on_upload(nghttp2_session *session, int32_t id, uint8_t *buf, siz
 /* -- life ---------------------------------------------------------------------------------------------------
  */
 
-void h2client_start(bool manual_windows)
+void h2_client_start(bool manual_windows)
 {
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;
-    memset(&client, 0, sizeof(client));
+    memset(&h2_client, 0, sizeof(h2_client));
     ASSERT(nghttp2_session_callbacks_new(&callbacks) == 0);
     ASSERT(nghttp2_option_new(&option) == 0);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
@@ -137,39 +137,39 @@ void h2client_start(bool manual_windows)
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
     nghttp2_option_set_no_auto_window_update(option, manual_windows);
-    ASSERT(nghttp2_session_client_new2(&client.session, callbacks, NULL, option) == 0);
+    ASSERT(nghttp2_session_client_new2(&h2_client.session, callbacks, NULL, option) == 0);
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
-    ASSERT(nghttp2_submit_settings(client.session, NGHTTP2_FLAG_NONE, NULL, 0) == 0);
+    ASSERT(nghttp2_submit_settings(h2_client.session, NGHTTP2_FLAG_NONE, NULL, 0) == 0);
 }
 
-void h2client_stop(void)
+void h2_client_stop(void)
 {
-    for (unsigned i = 0; i < client.count; i++)
-        fifo_free(&client.streams[i].body);
-    nghttp2_session_del(client.session);
-    client.session = NULL;
+    for (unsigned i = 0; i < h2_client.count; i++)
+        fifo_free(&h2_client.streams[i].body);
+    nghttp2_session_del(h2_client.session);
+    h2_client.session = NULL;
 }
 
-void h2client_turn(void)
+void h2_client_turn(void)
 {
     static uint8_t bytes[1 << 20];
     const uint8_t *out;
     ssize_t n;
-    while (front_rig_conn() && (n = nghttp2_session_mem_send(client.session, &out)) > 0)
+    while (front_rig_conn() && (n = nghttp2_session_mem_send(h2_client.session, &out)) > 0)
         pipe_give(rig.pipe, out, (size_t)n);
     world_turn(&rig.world);
-    if (client.reads_nothing || !front_rig_conn())
+    if (h2_client.reads_nothing || !front_rig_conn())
         return;
     size_t came = pipe_take(rig.pipe, bytes, sizeof(bytes));
-    if (came > 0 && nghttp2_session_mem_recv(client.session, bytes, came) < 0)
-        client.dead = true;
+    if (came > 0 && nghttp2_session_mem_recv(h2_client.session, bytes, came) < 0)
+        h2_client.dead = true;
 }
 
-void h2client_turns(int turns)
+void h2_client_turns(int turns)
 {
     while (turns-- > 0)
-        h2client_turn();
+        h2_client_turn();
 }
 
 /* -- asking -------------------------------------------------------------------------------------------------
@@ -181,11 +181,11 @@ static nghttp2_nv nv(struct slice name, struct slice value)
                         value.len, NGHTTP2_NV_FLAG_NONE};
 }
 
-static struct h2client_stream *submit(const char *method, const char *authority, const char *path,
-                                      const char *more, bool open)
+static struct h2_stream *submit(const char *method, const char *authority, const char *path, const char *more,
+                                bool open)
 {
-    ASSERT(client.count < CLIENT_STREAMS_MAX);
-    struct h2client_stream *s = &client.streams[client.count++];
+    ASSERT(h2_client.count < H2_STREAMS_MAX);
+    struct h2_stream *s = &h2_client.streams[h2_client.count++];
     nghttp2_nv fields[32];
     size_t n = 0;
     fields[n++] = nv(SLICE(":method"), slice_of_text(method));
@@ -201,38 +201,37 @@ static struct h2client_stream *submit(const char *method, const char *authority,
     }
     nghttp2_data_provider provider = {.source.ptr = s, .read_callback = on_upload};
     s->upload_open = open;
-    s->id = nghttp2_submit_request(client.session, NULL, fields, n, open ? &provider : NULL, s);
+    s->id = nghttp2_submit_request(h2_client.session, NULL, fields, n, open ? &provider : NULL, s);
     ASSERT(s->id > 0);
     return s;
 }
 
-struct h2client_stream *h2client_ask(const char *method, const char *authority, const char *path,
-                                     const char *more)
+struct h2_stream *h2_client_ask(const char *method, const char *authority, const char *path, const char *more)
 {
     return submit(method, authority, path, more, path == NULL);
 }
 
-struct h2client_stream *h2client_upload(const char *authority, const char *path, const char *more)
+struct h2_stream *h2_client_upload(const char *authority, const char *path, const char *more)
 {
     return submit("POST", authority, path, more, true);
 }
 
-void h2client_say(struct h2client_stream *s, const void *bytes, size_t len, bool ends)
+void h2_client_say(struct h2_stream *s, const void *bytes, size_t len, bool ends)
 {
     ASSERT(s->upload_sent == s->upload_len);
     s->upload = bytes;
     s->upload_len = len;
     s->upload_sent = 0;
     s->upload_ends = ends;
-    nghttp2_session_resume_data(client.session, s->id); /* it may not have begun */
+    nghttp2_session_resume_data(h2_client.session, s->id); /* it may not have begun */
 }
 
-void h2client_reset(struct h2client_stream *s, uint32_t code)
+void h2_client_reset(struct h2_stream *s, uint32_t code)
 {
-    ASSERT(nghttp2_submit_rst_stream(client.session, NGHTTP2_FLAG_NONE, s->id, code) == 0);
+    ASSERT(nghttp2_submit_rst_stream(h2_client.session, NGHTTP2_FLAG_NONE, s->id, code) == 0);
 }
 
-bool h2client_has_body(struct h2client_stream *s, const void *bytes, size_t len)
+bool h2_client_has_body(struct h2_stream *s, const void *bytes, size_t len)
 {
     return s->body.len == len && (len == 0 || memcmp(s->body.bytes + s->body.from, bytes, len) == 0);
 }
