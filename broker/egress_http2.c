@@ -45,6 +45,9 @@ static bool begin(struct egress *e)
             return false;
         e->h2.id = id;
         e->request_written = head->body == BODY_NONE;
+        s->begun++;
+    } else {
+        conn_set_shares(e->conn, 0); /* the pump refuses it */
     }
     egress_expect_first_byte(e);
     http2_client_watch(s);

@@ -95,6 +95,7 @@ static void refuse_late_ones(struct http2_client *s)
     }
 }
 
+/* Until nothing is left, or nothing more may be. */
 static bool write_frames(struct http2_client *s)
 {
     while (s->unsent < HTTP2_CLIENT_UNSENT_MAX) {
@@ -111,6 +112,20 @@ static bool write_frames(struct http2_client *s)
     return true;
 }
 
+/* Requests that nghttp2 keeps back when it could have sent them: the peer has lowered its limit since.
+ * Elsewhere there may be room, and what is on this connection may stay for hours. */
+static void withdraw_surplus(struct http2_client *s)
+{
+    list_each_safe(n, tmp, &s->requests)
+    {
+        struct egress *e = list_entry(n, struct egress, h2.node);
+        if (e->head_taken || e->h2.id == 0)
+            continue;
+        if (nghttp2_submit_rst_stream(s->session, NGHTTP2_FLAG_NONE, e->h2.id, NGHTTP2_CANCEL) == 0)
+            egress_http2_closed(e, NGHTTP2_REFUSED_STREAM);
+    }
+}
+
 /* nghttp2 has found an error by itself, and has said GOAWAY: it reads no more. Without an error, and without
  * requests, that is what comes of the peer's GOAWAY. */
 static bool has_given_up(const struct http2_client *s)
@@ -123,10 +138,14 @@ static void on_pump(struct task *t)
     struct http2_client *s = container_of(t, struct http2_client, pump);
     char detail[DETAIL_MAX];
     refuse_late_ones(s);
-    if (!write_frames(s))
+    if (!write_frames(s)) {
         break_off(s);
-    else if (has_given_up(s))
+        return;
+    }
+    if (has_given_up(s))
         fail(s, NGHTTP2_PROTOCOL_ERROR, error_text(s, detail, NGHTTP2_ERR_PROTO));
+    if (s->unsent < HTTP2_CLIENT_UNSENT_MAX)
+        withdraw_surplus(s);
 }
 
 void http2_client_pump(struct http2_client *s)
@@ -167,6 +186,8 @@ static void read_frames(struct http2_client *s, const struct seg *seg)
         break_off(s);
     else if (n < 0)
         fail(s, NGHTTP2_PROTOCOL_ERROR, error_text(s, detail, (int)n));
+    else if (s->strays > HTTP2_CLIENT_STRAYS_MAX + 4 * s->begun)
+        fail(s, NGHTTP2_ENHANCE_YOUR_CALM, "HTTP/2: too many frames of streams that are over");
 }
 
 static void on_open(struct stream *stream)

@@ -14,6 +14,16 @@ static struct egress *request_of(nghttp2_session *session, int32_t id)
     return id > 0 ? nghttp2_session_get_stream_user_data(session, id) : NULL;
 }
 
+/* Heads and resets of streams that are over cost work that no window bounds, and no budget of idle frames. */
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
+{
+    struct http2_client *s = arg;
+    if ((hd->type == NGHTTP2_HEADERS || hd->type == NGHTTP2_RST_STREAM) &&
+        !request_of(session, hd->stream_id))
+        s->strays++;
+    return 0;
+}
+
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct http2_client *s = arg;
@@ -136,6 +146,7 @@ int http2_client_callbacks(nghttp2_session_callbacks **ret)
     nghttp2_session_callbacks *c;
     if (nghttp2_session_callbacks_new(&c) != 0)
         return -ENOMEM;
+    nghttp2_session_callbacks_set_on_begin_frame_callback(c, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(c, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(c, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(c, on_frame_recv);

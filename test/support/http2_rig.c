@@ -306,7 +306,7 @@ static bool peer_speaks(struct rig_peer *p)
 {
     const uint8_t *data;
     bool spoke = false;
-    while (p->session && !p->stream->closing && p->stream->credit > 70000) {
+    while (p->session && !p->stream->closing && (p->stream->credit > 70000 || p->rig->early)) {
         ssize_t n = nghttp2_session_mem_send(p->session, &data);
         ASSERT(n >= 0);
         if (n == 0)
@@ -384,7 +384,7 @@ void rig_stop(struct http2_rig *rig)
 }
 
 /* Dials and handshakes succeed; streams that were freed have no peer any more. */
-static bool open_dials(struct http2_rig *rig)
+bool rig_open_dial(struct http2_rig *rig)
 {
     struct script_stream *s = script_dialling(&rig->engine);
     if (!s)
@@ -397,6 +397,10 @@ static bool open_dials(struct http2_rig *rig)
     if (strcmp(rig->alpn, "h2") == 0)
         peer_new(rig, s);
     script_open_tls(s, false, "TLSv1.3");
+    if (rig->early) { /* in one read with the end of the handshake */
+        s->credit += 100;
+        peer_speaks(peer_of(rig, s));
+    }
     return true;
 }
 
@@ -414,7 +418,7 @@ void rig_run(struct http2_rig *rig)
     do {
         script_run(&rig->engine);
         pool_check(rig->bw.pool);
-        moved = open_dials(rig) || mailbox_has_mail(&rig->engine.worker) ||
+        moved = rig_open_dial(rig) || mailbox_has_mail(&rig->engine.worker) ||
                 mailbox_is_overflowing(&rig->engine.worker);
         for (unsigned i = 0; i < rig->peer_count; i++) {
             struct rig_peer *p = rig->peers[i];

@@ -68,6 +68,7 @@ struct http2_rig {
     struct rig_peer *peers[RIG_PEERS];
     unsigned peer_count;
     bool raw;                 /* the next connections have raw peers */
+    bool early;               /* their SETTINGS come with the handshake; set for one rig_run() */
     const char *alpn;         /* of the next connections */
     uint32_t settings_max;    /* of theirs: concurrent streams; 0: not said */
     uint32_t settings_window; /* 0: not said */
@@ -79,6 +80,8 @@ void rig_stop(struct http2_rig *);
 /* Drains, and asserts that nothing is left. */
 void rig_run(struct http2_rig *);
 /* Turns, dials that open, frames both ways, until nothing moves any more. */
+bool rig_open_dial(struct http2_rig *);
+/* One step of it: the oldest dial, or its handshake, succeeds. False: there is none. */
 void rig_advance_ms(struct http2_rig *, uint64_t ms);
 
 void rig_ask(struct http2_rig *, struct rig_request *, const char *head, bool ended);

@@ -201,7 +201,7 @@ static const struct engine_ops engine_ops = {
 void script_start(struct script_engine *e, uint64_t seed)
 {
     static const struct buf_limits limits = {
-        .max = {512, 64, 2}
+        .max = {512, 256, 2}
     };
     *e = (struct script_engine){.seed = seed, .now_ns = 1000000000};
     list_init(&e->streams);

@@ -365,6 +365,81 @@ static void limit_of_the_peer_is_kept(void **state)
         assert_answered(&r[i], 200, "", 0);
 }
 
+/* A storm meets a peer that allows less than is usual. */
+static void storm_beyond_the_limit_goes_elsewhere(void **state)
+{
+    (void)state;
+    rig.settings_max = 10;
+    ask(0, 30);
+    for (unsigned p = 0; p < rig.peer_count; p++)
+        assert_true(rig.peers[p]->count <= 10);
+    assert_int_equal(rig.peer_count, 3);
+    for (unsigned p = 0; p < 3; p++)
+        for (unsigned i = 0; i < rig.peers[p]->count; i++)
+            rig_respond(rig_stream(&rig, p, i), "200", NULL, 0);
+    rig_run(&rig);
+    for (unsigned i = 0; i < 30; i++)
+        assert_answered(&r[i], 200, "", 0);
+}
+
+/* It says so before anything was sent to it: what was begun must not wait for places that may not come. */
+static void storm_beyond_a_limit_that_comes_with_the_handshake_is_withdrawn(void **state)
+{
+    (void)state;
+    rig.settings_max = 10;
+    for (unsigned i = 0; i < 30; i++)
+        rig_ask(&rig, &r[i], GET "\r\n", true);
+    script_run(&rig.engine);
+    script_open(script_dialling(&rig.engine));
+    script_run(&rig.engine);
+    rig.early = true;
+    rig_open_dial(&rig);
+    rig.early = false;
+    rig_run(&rig);
+    assert_int_equal(rig.peer_count, 3);
+    for (unsigned p = 0; p < 3; p++) {
+        assert_int_equal(rig.peers[p]->count, 10);
+        for (unsigned i = 0; i < 10; i++)
+            rig_respond(rig_stream(&rig, p, i), "200", NULL, 0);
+    }
+    rig_run(&rig);
+    for (unsigned i = 0; i < 30; i++)
+        assert_answered(&r[i], 200, "", 0);
+    ask(30, 10); /* nothing was left behind in the first one */
+    for (unsigned p = 0; p < 3; p++)
+        for (unsigned i = 10; i < rig.peers[p]->count; i++)
+            rig_respond(rig_stream(&rig, p, i), "200", NULL, 0);
+    rig_run(&rig);
+    for (unsigned i = 30; i < 40; i++)
+        assert_answered(&r[i], 200, "", 0);
+    assert_int_equal(rig.peers[0]->count + rig.peers[1]->count + rig.peers[2]->count, 40);
+}
+
+static void heads_beyond_a_sessions_memory_are_refused_and_harm_no_other(void **state)
+{
+    static char text[60000];
+    unsigned limit = 0, answered = 0;
+    (void)state;
+    ask(0, 1);
+    size_t n = (size_t)snprintf(text, sizeof text, GET "X-Long: ");
+    memset(text + n, 'a', 40000);
+    snprintf(text + n + 40000, sizeof text - n - 40000, "\r\n\r\n");
+    for (unsigned i = 1; i < 100; i++)
+        rig_ask(&rig, &r[i], text, true);
+    rig_run(&rig);
+    for (unsigned i = 0; i < rig.peers[0]->count; i++)
+        rig_respond(rig_stream(&rig, 0, i), "200", NULL, 0);
+    rig_run(&rig);
+    for (unsigned i = 0; i < 100; i++) {
+        limit += r[i].reset && r[i].ending == ENDING_LIMIT;
+        answered += r[i].ended;
+    }
+    assert_int_equal(limit + answered, 100);
+    assert_true(limit > 0 && answered > 30);
+    assert_true(r[0].ended);
+    assert_int_equal(rig.peer_count, 1);
+}
+
 /* -- the destination ends streams and sessions
  * ------------------------------------------------------------------
  */
@@ -580,6 +655,9 @@ int main(void)
         T(destination_without_h2_is_spoken_to_in_http1),
         T(storm_shares_one_connection),
         T(limit_of_the_peer_is_kept),
+        T(storm_beyond_the_limit_goes_elsewhere),
+        T(storm_beyond_a_limit_that_comes_with_the_handshake_is_withdrawn),
+        T(heads_beyond_a_sessions_memory_are_refused_and_harm_no_other),
         T(refused_request_is_sent_again_once),
         T(refused_request_takes_its_unsent_body_along),
         T(body_that_was_sent_in_part_is_not_sent_again),

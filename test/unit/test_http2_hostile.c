@@ -468,6 +468,20 @@ static void flood_of_empty_data_ends_the_session(void **state)
     assert_session_failed(p, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
+static void flood_of_heads_on_a_stream_that_is_over_ends_the_session(void **state)
+{
+    (void)state;
+    struct rig_peer *p = begin(GET);
+    rig_ask(&rig, &r[1], GET, true);
+    rig_run(&rig);
+    say_headers(p, 3, END_STREAM, ":status=200");
+    for (int i = 0; i < 3000 && !r[0].reset; i++) {
+        rig_frame(p, RST_STREAM, 0, 3, "\0\0\0\1", 4);
+        script_run(&rig.engine);
+    }
+    assert_session_failed(p, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
 static void endless_field_block_ends_the_session(void **state)
 {
     uint8_t block[64];
@@ -613,6 +627,7 @@ int main(void)
         T(flood_of_window_updates_ends_the_session),
         T(flood_of_unknown_frames_ends_the_session),
         T(flood_of_empty_data_ends_the_session),
+        T(flood_of_heads_on_a_stream_that_is_over_ends_the_session),
         T(endless_field_block_ends_the_session),
         T(pings_at_an_honest_rate_do_no_harm),
         T(any_frames_in_any_order_end_every_exchange_once),
