@@ -153,9 +153,12 @@ static uint64_t jittered_age_ns(struct pool *pool)
 static void ready_to_share(struct conn *c)
 {
     const struct pool_sharing *sharing = &c->endpoint->pool->options.sharing;
+    struct endpoint *e = c->endpoint;
     int leases = sharing->begin(c, sharing->owner);
-    c->endpoint->shares = leases > 0 ? (uint32_t)leases : 1;
-    c->shares_max = leases > 0 ? (uint32_t)leases : 0;
+    /* Until this peer has said how many, no more than the last one did. */
+    c->shares_max = leases > 0 && (uint32_t)leases > e->shares ? e->shares
+                                                               : (uint32_t)(leases > 0 ? leases : 0);
+    e->shares = leases > 0 ? c->shares_max : 1;
     conn_set_state(c, leases > 0 ? CONN_SHARED : CONN_IDLE);
     if (leases <= 0)
         conn_watch(c);
