@@ -81,6 +81,7 @@ static void half_closed_for_long(struct front_conn *c)
 
 void front_grant(struct front_conn *c, uint32_t bytes)
 {
+    crumbs_settle(&c->crumbs);
     if (bytes > 0 && c->state != FRONT_CLOSING && c->state != FRONT_LINGER)
         stream_grant(c->stream, bytes);
 }
