@@ -11,7 +11,8 @@ interop_config "$WORK/hawser.yaml" <<'YAML'
     match: {cidrs: [127.255.255.255/32], ports: [10250], schemes: [tunnel]}
   - name: anything
     match: {hosts: ['*'], ports: [10250], schemes: [tunnel]}
-pool: {breaker: {failures: 1000}}
+pool: {breaker: {failures: 1000}} # its own words are another test's
+timeouts: {tunnelSpeakFirstMs: 50} # on a machine that is busy with other tests
 YAML
 kubelet_start -banner "$NODE:2222" -deaf "$NODE:2223"
 hawser_start "$WORK/hawser.yaml"

@@ -60,7 +60,7 @@ func runEgress(arguments []string) error {
 		r.within(answerMax, fmt.Sprintf("%s, as kubectl exec sees it", f.address), func() error { return kubectlSees(w, f.address, f.words) })
 	}
 	if *banner != "" {
-		r.within(time.Minute, "a server that speaks first is not heard before the answer, 100 times", func() error { return listenTo(&w, *banner, 100) })
+		r.within(time.Minute, "a server that speaks first is not heard before the answer, 50 times", func() error { return listenTo(&w, *banner, 50) })
 	}
 	return r.end()
 }
