@@ -77,7 +77,7 @@ struct uring_socket {
     uint64_t credit;
     uint64_t still_ns;      /* since when nobody reads, if nobody does */
     uint64_t options_at_ns; /* when it is given what only lasting connections need; 0: it has it */
-    uint64_t window_at_ns;  /* when its peer's window is looked at next, if bytes are on their way */
+    uint64_t window_at_ns;  /* when its peer's window is looked at; 0: no bytes are on their way */
     int fd;
     uint32_t tx_done; /* bytes of the first segment of tx that have left */
     enum sock_state state;
@@ -151,8 +151,8 @@ void uring_lasting_options(int fd, const struct socket_options *);
 /* uring_sweep.c */
 void uring_sweep_later(struct uring_socket *);
 /* The socket is new, or nobody reads from it any more. */
-void uring_sweep_sent(struct uring_socket *);
-/* Bytes are on their way. */
+void uring_sweep_look(struct uring_socket *);
+/* The next sweep looks at it. */
 uint64_t uring_sweep_due_ns(const struct uring *);
 /* UINT64_MAX: nothing to look at. */
 void uring_sweep(struct uring *);
@@ -160,6 +160,8 @@ void uring_hang_up_told(struct uring_socket *, int res, uint32_t flags);
 /* The watch's completion. */
 
 /* uring_window.c */
+void uring_window_sent(struct uring_socket *);
+/* Bytes are on their way. */
 bool uring_window_tend(struct uring_socket *);
 /* True: bytes are on their way, look again. May close it. */
 

@@ -255,7 +255,7 @@ static void on_sent(struct uring_socket *s, int res)
             make_ready(s);
         return;
     }
-    uring_sweep_sent(s);
+    uring_window_sent(s);
     uint32_t left = s->tx_done + (uint32_t)res;
     while (!segq_empty(&s->tx) && s->state == SOCK_OPEN) {
         if (s->tx.head->seg.len > left)

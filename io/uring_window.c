@@ -39,24 +39,38 @@ static bool is_lost(const struct tcp_info *i, uint32_t timeout_ms)
            (i->tcpi_probes >= UNANSWERED || i->tcpi_retransmits >= UNANSWERED);
 }
 
-bool uring_window_tend(struct uring_socket *s)
+static uint64_t next_look_ns(const struct uring_socket *s)
 {
     uint32_t timeout_ms = s->object.uring->engine.sockets.user_timeout_ms;
-    uint64_t now = s->stream.worker->now_ns;
-    if (timeout_ms == 0 || s->state != SOCK_OPEN || s->options_at_ns != 0)
+    uint32_t look_ms = timeout_ms < LOOK_MS * LOOKS ? timeout_ms / LOOKS : LOOK_MS;
+    return s->stream.worker->now_ns + look_ms * 1000000ull;
+}
+
+void uring_window_sent(struct uring_socket *s)
+{
+    if (s->window_at_ns != 0 || s->object.uring->engine.sockets.user_timeout_ms == 0)
+        return;
+    s->window_at_ns = next_look_ns(s);
+    uring_sweep_look(s);
+}
+
+bool uring_window_tend(struct uring_socket *s)
+{
+    if (s->window_at_ns == 0 || s->state != SOCK_OPEN)
         return false;
-    if (now < s->window_at_ns)
+    if (s->stream.worker->now_ns < s->window_at_ns || s->options_at_ns != 0)
         return true;
+    uint32_t timeout_ms = s->object.uring->engine.sockets.user_timeout_ms;
     struct tcp_info info = {0};
     socklen_t len = sizeof(info);
-    if (getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
-        return false; /* a Unix socket */
-    bool shut = is_shut(&info);
+    bool tcp = getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0;
+    bool shut = tcp && is_shut(&info);
     if (shut != s->window_shut)
         set_user_timeout(s, shut ? 0 : timeout_ms);
     s->window_shut = shut;
-    s->window_at_ns = now + (timeout_ms < LOOK_MS * LOOKS ? timeout_ms / LOOKS : LOOK_MS) * 1000000ull;
+    bool under_way = tcp && (info.tcpi_unacked > 0 || info.tcpi_notsent_bytes > 0);
+    s->window_at_ns = under_way ? next_look_ns(s) : 0;
     if (shut && is_lost(&info, timeout_ms))
         uring_socket_close(s, ENDING_PEER_LOST);
-    return s->state == SOCK_OPEN && (info.tcpi_unacked > 0 || info.tcpi_notsent_bytes > 0);
+    return under_way && s->state == SOCK_OPEN;
 }
