@@ -24,10 +24,11 @@ for run in "${RUNNING[@]}"; do
     check "${run%%:*}: something is missing" wait "${run##*:}"
     grep -aE '^(FAIL|apiserver:)' "$WORK/${run%%:*}.log" >&2
 done
-# 4 logs over HTTP/1.1 and HTTP/2, 2 over HTTP/1.1 alone
-equal "logs that the kubelet wrote to their end" 10 "$(grep -c '^log .*complete' "$WORK/kubelet.log")"
+# 4 ways over HTTP/1.1 and HTTP/2, 2 over HTTP/1.1 alone
+equal "long logs that the kubelet wrote to their end" 10 "$(grep -c '^log burst-48000.*complete' "$WORK/kubelet.log")"
+equal "and short ones" 6 "$(grep -c '^log burst-2000.*complete' "$WORK/kubelet.log")"
 while read -r ms; do
     check "the writer was made to wait, $ms ms of $PAUSE s" [ "$ms" -ge $((PAUSE * 800)) ]
-done < <(sed -n 's/^log .*longest write \([0-9]*\) ms$/\1/p' "$WORK/kubelet.log")
+done < <(sed -n 's/^log burst-48000.*longest write \([0-9]*\) ms$/\1/p' "$WORK/kubelet.log")
 check "tunnels are over" wait_for 5 metric_is hawser_requests_in_flight 0
 hawser_stop

@@ -346,9 +346,11 @@ static void peer_that_takes_nothing_is_waited_for(struct engine_rig *r)
     engine_rig_spin_ms(r, STOPPED_MS);
     assert_int_equal(t.a->closed, 0);
     assert_true(SOCKET_OF(t.a->stream)->window_shut);
+    assert_true(stream_owed(t.a->stream) > 0);
     node_grant(t.b, MUCH);
     assert_true(engine_rig_spin(r, two_received, &t));
     engine_rig_spin_ms(r, LONG_MS);
+    assert_int_equal(stream_owed(t.a->stream), 0);
     assert_int_equal(option_of(t.a, IPPROTO_TCP, TCP_USER_TIMEOUT), IMPATIENT_MS);
     two_part(r, t);
 }

@@ -45,6 +45,12 @@ func runStalls(arguments []string) error {
 		}
 		stall("a followed log over "+protocol, func() error { return stalledLog(w, protocol, *pause, *burst, *slow) })
 	}
+	// This one has been written to its end long before it is read, and its connection is to be closed.
+	stall("the end of a log", func() error {
+		closing := w
+		closing.once = true
+		return stalledLog(closing, "HTTP/1.1", *pause, 2000, 0)
+	})
 	// Not over WebSocket: client-go itself gives up after 60 s without a pong.
 	stall("a stdin that is not read, over SPDY", func() error { return stalledStdin(f, *pause, limit) })
 	all.Wait()
@@ -62,6 +68,7 @@ func openLog(w way, protocol, container string) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	request.Close = w.once
 	request.Header.Set("User-Agent", strings.ReplaceAll(w.via+"-over-"+protocol, "/", "-"))
 	response, err := rt.RoundTrip(request)
 	if err != nil {

@@ -27,6 +27,7 @@ type way struct {
 	broker        string // unix:PATH or tls:HOST:PORT, for forward
 	ca, cert, key string // of the connection to the node, or to the broker if that is TLS and the way is forward
 	http1         bool
+	once          bool // one request a connection
 	dial          dialFunc
 }
 
