@@ -15,7 +15,6 @@
 #include "broker/http2_memory.h"
 
 enum {
-    HTTP2_STREAM_WINDOW = EXCHANGE_BUDGET,
     HTTP2_WINDOW = 1024 * 1024,         /* of the connection: refilled at once */
     HTTP2_HELD_MAX = 16 * 1024 * 1024,  /* bytes of one direction that wait in a connection's streams */
     HTTP2_UNSENT_MAX = 128 * 1024,      /* given to the connection's stream and not taken yet */

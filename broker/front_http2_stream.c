@@ -406,7 +406,7 @@ void http2_stream_data(struct http2_stream *s, const uint8_t *data, uint32_t len
         return;
     }
     /* nghttp2 hands out what exceeds the window, too. */
-    bool too_much = s->uncredited + len > HTTP2_STREAM_WINDOW;
+    bool too_much = s->uncredited + len > h->conn->bw->budget;
     if (too_much || (s->has_length && len > s->length_left)) {
         http2_consumed(h, len);
         http2_wasted(h);

@@ -47,7 +47,7 @@ wait_for 10 listens "$BACKEND" 10255 || die "the backend did not start"
 status() { # status HOST CURL-OPTION...: of a request for that host
     local host=$1
     shift
-    curl -sS -m 20 -o "$WORK/body" -w '%{http_code}' --request-target "http://$host:10255/ok" -H "Host: $host:10255" "$@" | sed 's/504/502/'
+    curl --http1.1 -sS -m 20 -o "$WORK/body" -w '%{http_code}' --request-target "http://$host:10255/ok" -H "Host: $host:10255" "$@" | sed 's/504/502/'
 }
 tls() { # tls CLIENT HOST
     status "$2" --cacert "$WORK/front-ca/ca.crt" --cert "$WORK/$1.crt" --key "$WORK/$1.key" "https://127.0.0.1:$PORT/"

@@ -86,7 +86,6 @@ rows = [
     ("HTTP/1.2", get(line="GET %s/victim HTTP/1.2" % T), 505, "other than HTTP/1.0 and HTTP/1.1"),
     ("HTTP/1.10", get(line="GET %s/victim HTTP/1.10" % T), 400, "no version at the end"),
     ("http/1.1 in small letters", get(line="GET %s/victim http/1.1" % T), 400, "no version at the end"),
-    ("the HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", None, ""),
     ("two spaces after the method", get(line="GET  %s/victim HTTP/1.1" % T), 400, ""),
     ("two spaces before the version", get(line="GET %s/victim  HTTP/1.1" % T), 400, ""),
     ("a tab instead of a space", get(line="GET\t%s/victim HTTP/1.1" % T), 400, ""),
