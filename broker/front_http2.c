@@ -37,7 +37,7 @@ enum front_protocol front_http2_recognize(const struct front_conn *c)
     uint32_t at = 0;
     for (const struct segq_node *n = c->pending.head; n && at < HTTP2_PREFACE_BYTES; n = n->next) {
         uint32_t left = HTTP2_PREFACE_BYTES - at, len = n->seg.len < left ? n->seg.len : left;
-        if (memcmp(n->seg.data, PREFACE + at, len) != 0)
+        if (memcmp(n->seg.data, &PREFACE[at], len) != 0)
             return FRONT_HTTP1;
         at += len;
     }
