@@ -217,8 +217,8 @@ static void dial_at_once(struct pool *pool, struct endpoint *e, struct lease *l)
     lease_fail(pool, l, ENDING_LIMIT, detail);
 }
 
-/* Those for whom a connection is being made, or can be, do not stand in the queue: how many find a place in it
- * does not depend on how fast dials are. */
+/* Those for whom a connection is being made, or can be, do not stand in the queue: how many find a place in
+ * it does not depend on how fast dials are. */
 static bool queue_is_full(const struct endpoint *e)
 {
     const struct pool_limits *limits = &e->pool->options.limits;
