@@ -330,7 +330,7 @@ static int say_hello(struct http2_client *s)
 {
     const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_ENABLE_PUSH,          0                                            },
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,  EXCHANGE_BUDGET                              },
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,  s->bw->budget                                },
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, s->bw->broker->response_limits.head_bytes_max},
     };
     if (nghttp2_submit_settings(s->session, NGHTTP2_FLAG_NONE, settings, ARRAY_SIZE(settings)) != 0 ||

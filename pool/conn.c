@@ -178,7 +178,10 @@ void conn_reap(struct conn *c)
 
 static uint64_t due_tls(const struct conn *c)
 {
-    return c->state_ns + pool_of(c)->options.limits.tls_ms * 1000000ull;
+    const struct pool_limits *limits = &pool_of(c)->options.limits;
+    uint64_t due = c->state_ns + limits->tls_ms * 1000000ull;
+    uint64_t latest = c->started_ns + limits->dial_ms * 1000000ull;
+    return limits->dial_ms > 0 && latest < due ? latest : due;
 }
 
 static uint64_t due_idle(const struct conn *c)
