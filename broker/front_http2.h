@@ -44,7 +44,7 @@ struct http2_stream {
     struct exchange *exchange; /* NULL: none was begun, or it has settled */
     int32_t id;
     enum http2_stream_state state;
-    struct timer timer; /* of a tunnel: idle, or its last bytes are not taken */
+    struct timer timer; /* of a tunnel: idle, or its last bytes are not taken; of an answered upload */
 
     /* Request. */
     struct buf *crumbs; /* small DATA is put together here; bytes before `crumbs_given` were passed on */
@@ -130,6 +130,8 @@ void http2_stream_pass_on(struct http2_stream *);
 /* What was gathered goes to the exchange. */
 void http2_stream_reset(struct http2_stream *, uint32_t code, enum ending);
 /* RST_STREAM; the exchange loses its client. */
+void http2_stream_replied(struct http2_stream *);
+/* END_STREAM was sent. */
 void http2_stream_closed(struct http2_stream *);
 /* nghttp2 has forgotten it. May free it. */
 void http2_stream_leave(struct http2_stream *, enum ending);
