@@ -22,7 +22,9 @@ enum {
     HTTP2_MEMORY_MAX = 4 * 1024 * 1024, /* of nghttp2's session */
     HTTP2_MEMORY_SPARE = 1024 *
                          1024, /* kept free of response heads, or a reader that stands still fills it */
-    HTTP2_DRAIN_MS = 1000,     /* for what was on its way to us when we said GOAWAY; a guess */
+    HTTP2_RAPID_MS =
+        1000, /* a request cancelled later than that was no attack: many a deadline may pass at once */
+    HTTP2_DRAIN_MS = 1000, /* for what was on its way to us when we said GOAWAY; a guess */
 };
 
 enum http2_stream_state {
@@ -45,6 +47,7 @@ struct http2_stream {
     struct exchange *exchange; /* NULL: none was begun, or it has settled */
     int32_t id;
     enum http2_stream_state state;
+    uint64_t began_ns;
     struct timer timer; /* of a tunnel: idle, or its last bytes are not taken; of an answered upload */
 
     /* Request. */

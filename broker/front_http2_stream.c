@@ -71,6 +71,7 @@ struct http2_stream *http2_stream_new(struct front_http2 *h, int32_t id)
         return NULL;
     s->session = h;
     s->id = id;
+    s->began_ns = worker_of(s)->now_ns;
     s->last_code = NGHTTP2_NO_ERROR;
     list_init(&s->node);
     list_init(&s->dirty);
