@@ -25,11 +25,18 @@ static inline void crumbs_drop(struct crumbs *c)
     *c = (struct crumbs){0};
 }
 
+/* What was received has been taken over: without others who hold a part of the buffer there is no use for it.
+ */
+static inline void crumbs_settle(struct crumbs *c)
+{
+    if (c->buf && c->buf->refs == 1)
+        crumbs_drop(c);
+}
+
 /* Takes a segment that was just received on this worker, gives it back or a copy of it. */
 static inline struct seg crumbs_collect(struct crumbs *c, struct seg seg)
 {
-    if (c->buf && c->buf->refs == 1)
-        crumbs_drop(c); /* all that went before has been released */
+    crumbs_settle(c);
     if (seg.len > CRUMB_MAX)
         return seg;
     if (c->buf && c->buf->cap - c->used >= seg.len) {

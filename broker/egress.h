@@ -66,7 +66,7 @@ struct egress {
     struct stream *stream;
     struct timer deadline; /* of the first response byte */
     uint64_t leased_ns;
-    uint32_t credit; /* the stream's, as granted and not yet used */
+    uint32_t credit; /* of the response, as granted and not yet used */
     uint32_t owed;   /* body bytes whose credit was given ahead: taken off the next CREDIT */
 
     /* Request. open_seg is kept until the first response byte, for a safe retry. */

@@ -34,6 +34,7 @@ static bool begin(struct egress *e)
     list_init(&e->h2.dirty);
     list_add_tail(&s->requests, &e->h2.node);
     e->head_taken = false;
+    e->credit = e->bw->budget;
     if (!s->failed && nghttp2_session_check_request_allowed(s->session)) {
         if (!http2_client_has_room(s, head))
             return false;
@@ -44,6 +45,9 @@ static bool begin(struct egress *e)
             return false;
         e->h2.id = id;
         e->request_written = head->body == BODY_NONE;
+        s->begun++;
+    } else {
+        conn_set_shares(e->conn, 0); /* the pump refuses it */
     }
     egress_expect_first_byte(e);
     http2_client_watch(s);
@@ -199,6 +203,7 @@ static void leave(struct egress *e, enum ending reason)
 static void credit(struct egress *e, uint32_t bytes)
 {
     struct http2_client *s = e->h2.session;
+    e->credit += bytes;
     if (nghttp2_session_consume_stream(s->session, e->h2.id, bytes) == 0)
         http2_client_pump(s);
 }
@@ -296,25 +301,36 @@ static bool gather(struct egress *e, const uint8_t *data, uint32_t len)
     return true;
 }
 
+/* nghttp2 notices a window that is overrun too, but only after it has passed the bytes on. */
+static enum http2_refusal check_data(const struct egress *e, uint32_t len)
+{
+    if (e->state != EGRESS_BODY)
+        return HTTP2_NO_HEAD;
+    if (e->body.kind == BODY_NONE)
+        return HTTP2_BODY_UNEXPECTED;
+    if (e->body.kind == BODY_LENGTH && len > e->body.left)
+        return HTTP2_LENGTH_MISMATCH;
+    return len > e->credit ? HTTP2_BODY_BEYOND_WINDOW : HTTP2_NONE;
+}
+
 void egress_http2_data(struct egress *e, const uint8_t *data, uint32_t len)
 {
     const struct seg *input = e->h2.session->input;
-    if (e->state != EGRESS_BODY) {
-        malformed(e, HTTP2_NO_HEAD);
-    } else if (e->body.kind == BODY_NONE) {
-        malformed(e, HTTP2_BODY_UNEXPECTED);
-    } else if (e->body.kind == BODY_LENGTH && len > e->body.left) {
-        malformed(e, HTTP2_LENGTH_MISMATCH);
-    } else if (len <= CRUMB_MAX) {
-        e->body.left -= e->body.kind == BODY_LENGTH ? len : 0;
+    enum http2_refusal refusal = check_data(e, len);
+    if (refusal != HTTP2_NONE) {
+        malformed(e, refusal);
+        return;
+    }
+    e->credit -= len;
+    e->body.left -= e->body.kind == BODY_LENGTH ? len : 0;
+    if (len <= CRUMB_MAX) {
         if (!gather(e, data, len))
             egress_fail(e, ENDING_LIMIT, "out of buffers");
-    } else {
-        ASSERT(data >= input->data && data + len <= input->data + input->len);
-        e->body.left -= e->body.kind == BODY_LENGTH ? len : 0;
-        egress_http2_flush(e);
-        egress_post(e, EX_DATA, seg_of(input->buf, input->data + (data - input->data), len), 0);
+        return;
     }
+    ASSERT(data >= input->data && data + len <= input->data + input->len);
+    egress_http2_flush(e);
+    egress_post(e, EX_DATA, seg_of(input->buf, input->data + (data - input->data), len), 0);
 }
 
 void egress_http2_end(struct egress *e)

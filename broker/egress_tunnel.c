@@ -85,8 +85,7 @@ static void write_end(struct egress *e)
 static void credit(struct egress *e, uint32_t bytes)
 {
     e->credit += bytes;
-    if (e->credit >= EXCHANGE_BUDGET) /* all was taken: nobody holds a part of the buffer any more */
-        crumbs_drop(&e->crumbs);
+    crumbs_settle(&e->crumbs);
     stream_grant(e->stream, bytes);
 }
 

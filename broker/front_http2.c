@@ -295,7 +295,7 @@ static int say_settings(struct front_http2 *h)
     const struct broker *b = h->conn->bw->broker;
     nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, b->config->http2.streams_max    },
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,    HTTP2_STREAM_WINDOW             },
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,    h->conn->bw->budget             },
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,   b->request_limits.head_bytes_max},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES,  1                               },
     };

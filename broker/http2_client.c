@@ -16,6 +16,8 @@
 #include "io/tls/tls.h"
 #include "io/worker.h"
 
+enum { DETAIL_MAX = 160 };
+
 static struct worker *worker_of(const struct http2_client *s)
 {
     return s->bw->worker;
@@ -66,6 +68,12 @@ static void fail(struct http2_client *s, uint32_t code, const char *detail)
     http2_client_pump(s);
 }
 
+static const char *error_text(const struct http2_client *s, char detail[DETAIL_MAX], int error)
+{
+    snprintf(detail, DETAIL_MAX, "HTTP/2: %s", s->error[0] ? s->error : nghttp2_strerror(error));
+    return detail;
+}
+
 /* nghttp2 or the buffers are out of memory, in the middle of something. */
 static void break_off(struct http2_client *s)
 {
@@ -87,6 +95,7 @@ static void refuse_late_ones(struct http2_client *s)
     }
 }
 
+/* Until nothing is left, or nothing more may be. */
 static bool write_frames(struct http2_client *s)
 {
     while (s->unsent < HTTP2_CLIENT_UNSENT_MAX) {
@@ -103,12 +112,40 @@ static bool write_frames(struct http2_client *s)
     return true;
 }
 
+/* Requests that nghttp2 keeps back when it could have sent them: the peer has lowered its limit since.
+ * Elsewhere there may be room, and what is on this connection may stay for hours. */
+static void withdraw_surplus(struct http2_client *s)
+{
+    list_each_safe(n, tmp, &s->requests)
+    {
+        struct egress *e = list_entry(n, struct egress, h2.node);
+        if (e->head_taken || e->h2.id == 0)
+            continue;
+        if (nghttp2_submit_rst_stream(s->session, NGHTTP2_FLAG_NONE, e->h2.id, NGHTTP2_CANCEL) == 0)
+            egress_http2_closed(e, NGHTTP2_REFUSED_STREAM);
+    }
+}
+
+/* nghttp2 has found an error by itself, and has said GOAWAY: it reads no more. Without an error, and without
+ * requests, that is what comes of the peer's GOAWAY. */
+static bool has_given_up(const struct http2_client *s)
+{
+    return !nghttp2_session_want_read(s->session) && (s->error[0] || !list_empty(&s->requests));
+}
+
 static void on_pump(struct task *t)
 {
     struct http2_client *s = container_of(t, struct http2_client, pump);
+    char detail[DETAIL_MAX];
     refuse_late_ones(s);
-    if (!write_frames(s))
+    if (!write_frames(s)) {
         break_off(s);
+        return;
+    }
+    if (has_given_up(s))
+        fail(s, NGHTTP2_PROTOCOL_ERROR, error_text(s, detail, NGHTTP2_ERR_PROTO));
+    if (s->unsent < HTTP2_CLIENT_UNSENT_MAX)
+        withdraw_surplus(s);
 }
 
 void http2_client_pump(struct http2_client *s)
@@ -119,145 +156,6 @@ void http2_client_pump(struct http2_client *s)
 bool http2_client_has_room(const struct http2_client *s, const struct head *head)
 {
     return s->memory.used + 2 * (size_t)head->size < HTTP2_CLIENT_MEMORY_MAX - HTTP2_CLIENT_MEMORY_SPARE;
-}
-
-/* -- nghttp2's callbacks ------------------------------------------------------------------------------------
- */
-
-static struct egress *request_of(nghttp2_session *session, int32_t id)
-{
-    return id > 0 ? nghttp2_session_get_stream_user_data(session, id) : NULL;
-}
-
-static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
-{
-    struct http2_client *s = arg;
-    (void)session;
-    (void)frame;
-    field_block_reset(&s->block);
-    return 0;
-}
-
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
-                     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags, void *arg)
-{
-    struct http2_client *s = arg;
-    (void)flags;
-    if (request_of(session, frame->hd.stream_id))
-        field_block_add(&s->block, &worker_of(s)->bufs, &s->bw->broker->response_limits,
-                        slice_of((const char *)name, name_len), slice_of((const char *)value, value_len));
-    return 0;
-}
-
-static void on_settings(struct http2_client *s)
-{
-    uint32_t max = nghttp2_session_get_remote_settings(s->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
-    if (!s->failed && nghttp2_session_check_request_allowed(s->session))
-        conn_set_shares(s->conn, max < HTTP2_CLIENT_SHARES_MAX ? max : HTTP2_CLIENT_SHARES_MAX);
-}
-
-static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
-{
-    struct http2_client *s = arg;
-    struct egress *e = request_of(session, frame->hd.stream_id);
-    bool ended = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
-    switch (frame->hd.type) {
-    case NGHTTP2_HEADERS:
-        if (e)
-            egress_http2_fields(e, &s->block, ended);
-        field_block_reset(&s->block);
-        break;
-    case NGHTTP2_DATA:
-        if (e && ended)
-            egress_http2_end(e);
-        break;
-    case NGHTTP2_SETTINGS:
-        if (!(frame->hd.flags & NGHTTP2_FLAG_ACK))
-            on_settings(s);
-        break;
-    case NGHTTP2_GOAWAY: /* nghttp2 then closes the streams that the peer has not begun */
-        conn_set_shares(s->conn, 0);
-        break;
-    }
-    return 0;
-}
-
-/* The connection's window is opened at once; a stream's when the client has taken the bytes. */
-static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t len,
-                         void *arg)
-{
-    struct egress *e = request_of(session, id);
-    (void)flags;
-    (void)arg;
-    if (nghttp2_session_consume_connection(session, len) < 0)
-        return NGHTTP2_ERR_CALLBACK_FAILURE;
-    if (e)
-        egress_http2_data(e, data, (uint32_t)len);
-    return 0;
-}
-
-static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *arg)
-{
-    struct egress *e = request_of(session, id);
-    (void)arg;
-    if (e)
-        egress_http2_closed(e, code);
-    return 0;
-}
-
-static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
-{
-    struct egress *e = request_of(session, frame->hd.stream_id);
-    (void)arg;
-    if (e && frame->hd.type == NGHTTP2_HEADERS)
-        e->head_taken = true;
-    return 0;
-}
-
-/* A request that was queued, and that GOAWAY overtook: it has no stream that could be closed. */
-static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *frame, int error, void *arg)
-{
-    struct http2_client *s = arg;
-    (void)session;
-    (void)error;
-    if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
-        return 0;
-    list_each_safe(n, tmp, &s->requests)
-    {
-        struct egress *e = list_entry(n, struct egress, h2.node);
-        if (e->h2.id != frame->hd.stream_id)
-            continue;
-        egress_http2_closed(e, NGHTTP2_REFUSED_STREAM);
-        break;
-    }
-    return 0;
-}
-
-static int on_error(nghttp2_session *session, int error, const char *text, size_t len, void *arg)
-{
-    struct http2_client *s = arg;
-    (void)session;
-    (void)error;
-    snprintf(s->error, sizeof s->error, "%.*s", (int)len, text);
-    return 0;
-}
-
-static int make_callbacks(nghttp2_session_callbacks **ret)
-{
-    nghttp2_session_callbacks *c;
-    if (nghttp2_session_callbacks_new(&c) != 0)
-        return -ENOMEM;
-    nghttp2_session_callbacks_set_on_begin_headers_callback(c, on_begin_headers);
-    nghttp2_session_callbacks_set_on_header_callback(c, on_header);
-    nghttp2_session_callbacks_set_on_frame_recv_callback(c, on_frame_recv);
-    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, on_data_chunk);
-    nghttp2_session_callbacks_set_on_stream_close_callback(c, on_stream_close);
-    nghttp2_session_callbacks_set_on_frame_send_callback(c, on_frame_send);
-    nghttp2_session_callbacks_set_on_frame_not_send_callback(c, on_frame_not_send);
-    nghttp2_session_callbacks_set_send_data_callback(c, egress_http2_send);
-    nghttp2_session_callbacks_set_error_callback2(c, on_error);
-    *ret = c;
-    return 0;
 }
 
 /* -- input --------------------------------------------------------------------------------------------------
@@ -272,7 +170,7 @@ static void flush_dirty(struct http2_client *s)
 
 static void read_frames(struct http2_client *s, const struct seg *seg)
 {
-    char detail[160];
+    char detail[DETAIL_MAX];
     enum http2_flood flood = http2_watch_input(&s->watch, worker_of(s)->now_ns, seg->data, seg->len);
     if (flood != HTTP2_FLOOD_NONE) {
         snprintf(detail, sizeof detail, "HTTP/2: %s", http2_flood_text(flood));
@@ -284,14 +182,12 @@ static void read_frames(struct http2_client *s, const struct seg *seg)
     ssize_t n = nghttp2_session_mem_recv(s->session, seg->data, seg->len);
     s->input = NULL;
     flush_dirty(s);
-    bool over = !nghttp2_session_want_read(s->session); /* also after the peer's GOAWAY, without a request */
-    if (n == NGHTTP2_ERR_NOMEM || n == NGHTTP2_ERR_CALLBACK_FAILURE) {
+    if (n == NGHTTP2_ERR_NOMEM || n == NGHTTP2_ERR_CALLBACK_FAILURE)
         break_off(s);
-    } else if (n < 0 || (over && (s->error[0] || !list_empty(&s->requests)))) {
-        snprintf(detail, sizeof detail, "HTTP/2: %s",
-                 s->error[0] ? s->error : nghttp2_strerror(n < 0 ? (int)n : NGHTTP2_ERR_PROTO));
-        fail(s, NGHTTP2_PROTOCOL_ERROR, detail);
-    }
+    else if (n < 0)
+        fail(s, NGHTTP2_PROTOCOL_ERROR, error_text(s, detail, (int)n));
+    else if (s->strays > HTTP2_CLIENT_STRAYS_MAX + 4 * s->begun)
+        fail(s, NGHTTP2_ENHANCE_YOUR_CALM, "HTTP/2: too many frames of streams that are over");
 }
 
 static void on_open(struct stream *stream)
@@ -400,7 +296,8 @@ static int make_options(nghttp2_option **ret)
     if (nghttp2_option_new(&o) != 0)
         return -ENOMEM;
     nghttp2_option_set_no_auto_window_update(o, 1);
-    nghttp2_option_set_no_http_messaging(o, 1); /* http2_head.c judges, and says what was wrong */
+    nghttp2_option_set_no_http_messaging(o, 1);           /* http2_head.c judges, and says what was wrong */
+    nghttp2_option_set_max_reserved_remote_streams(o, 0); /* nothing is pushed, not even before it knows */
     nghttp2_option_set_peer_max_concurrent_streams(o, HTTP2_CLIENT_SHARES_FIRST);
     *ret = o;
     return 0;
@@ -410,7 +307,7 @@ static int session_new(struct http2_client *s)
 {
     nghttp2_session_callbacks *callbacks = NULL;
     nghttp2_option *options = NULL;
-    int rc = make_callbacks(&callbacks);
+    int rc = http2_client_callbacks(&callbacks);
     if (rc == 0)
         rc = make_options(&options);
     if (rc == 0 && nghttp2_session_client_new3(&s->session, callbacks, s, options, &s->memory.calls) != 0)
@@ -424,7 +321,7 @@ static int say_hello(struct http2_client *s)
 {
     const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_ENABLE_PUSH,          0                                            },
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,  EXCHANGE_BUDGET                              },
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,  s->bw->budget                                },
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, s->bw->broker->response_limits.head_bytes_max},
     };
     if (nghttp2_submit_settings(s->session, NGHTTP2_FLAG_NONE, settings, ARRAY_SIZE(settings)) != 0 ||

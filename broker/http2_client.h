@@ -26,7 +26,8 @@ enum {
     HTTP2_CLIENT_SHARES_FIRST = 100,         /* before the peer has said: RFC 9113 section 6.5.2 */
     HTTP2_CLIENT_SHARES_MAX = 256,           /* a guess; Go allows 250 */
     HTTP2_CLIENT_INTERIMS_MAX = 32,          /* 1xx heads to a request: no window bounds them. A guess */
-    HTTP2_CLIENT_SILENCE_MS = 30000,         /* with requests open: then a PING. client-go's numbers */
+    HTTP2_CLIENT_STRAYS_MAX = 1000,  /* besides four to a request, which may cross its cancelling. A guess */
+    HTTP2_CLIENT_SILENCE_MS = 30000, /* with requests open: then a PING. client-go's numbers */
     HTTP2_CLIENT_PING_MS = 15000,
 };
 
@@ -44,6 +45,7 @@ struct http2_client {
     uint32_t credit, unsent;
     struct task pump;
     struct timer liveness;
+    uint64_t begun, strays;       /* requests; frames that begin or end a stream nobody asked for */
     uint64_t heard_ns, pinged_ns; /* pinged: 0: no PING is unanswered */
     bool failed;                  /* no request begins, none is open; it only says its goodbye */
     char error[96];               /* what nghttp2 said last */
@@ -58,6 +60,10 @@ void http2_client_watch(struct http2_client *);
 /* A request was added: the peer must show that it is alive. */
 bool http2_client_has_room(const struct http2_client *, const struct head *);
 /* For one more request with this head, in memory. */
+
+/* http2_client_frames.c */
+MUST_USE int http2_client_callbacks(nghttp2_session_callbacks **ret);
+/* 0 or -ENOMEM. */
 
 /* egress_http2.c: what the session reports of a request. Each may free it. */
 void egress_http2_fields(struct egress *, const struct field_block *, bool ended);

@@ -153,9 +153,12 @@ static uint64_t jittered_age_ns(struct pool *pool)
 static void ready_to_share(struct conn *c)
 {
     const struct pool_sharing *sharing = &c->endpoint->pool->options.sharing;
+    struct endpoint *e = c->endpoint;
     int leases = sharing->begin(c, sharing->owner);
-    c->endpoint->shares = leases > 0 ? (uint32_t)leases : 1;
-    c->shares_max = leases > 0 ? (uint32_t)leases : 0;
+    /* Until this peer has said how many, no more than the last one did. */
+    c->shares_max = leases > 0 && (uint32_t)leases > e->shares ? e->shares
+                                                               : (uint32_t)(leases > 0 ? leases : 0);
+    e->shares = leases > 0 ? c->shares_max : 1;
     conn_set_state(c, leases > 0 ? CONN_SHARED : CONN_IDLE);
     if (leases <= 0)
         conn_watch(c);
@@ -272,6 +275,8 @@ void dial_begin(struct endpoint *e)
     c->probe = health_dial_started(&e->health, pool->worker);
     /* A name gets the time to resolve and to try a second address, should the first be silent. */
     uint64_t budget_ms = e->literal.len ? limits->connect_ms : limits->resolve_ms + 2ull * limits->connect_ms;
+    if (limits->dial_ms > 0 && budget_ms > limits->dial_ms)
+        budget_ms = limits->dial_ms;
     struct dial_request request = {.host = e->key.host,
                                    .port = e->key.port,
                                    .rules = e->key.rules,

@@ -92,7 +92,7 @@ static struct conn *find(struct endpoint *e)
     return shared ? shared : newest_usable(e);
 }
 
-static void serve(struct lease *l, struct conn *c)
+void pool_serve(struct lease *l, struct conn *c)
 {
     lease_promise(c->endpoint->pool, l, c);
     demand_served(c->endpoint);
@@ -118,7 +118,7 @@ static void place_shared(struct conn *c)
     bool fresh = c->how != LEASE_REUSED;
     struct lease *l;
     while (conn_room(c) > 0 && (l = lease_oldest(c->endpoint, fresh)))
-        serve(l, c);
+        pool_serve(l, c);
     c->how = LEASE_REUSED;
 }
 
@@ -127,7 +127,7 @@ static void place(struct conn *c)
 {
     struct lease *l = lease_oldest(c->endpoint, c->how != LEASE_REUSED);
     if (l)
-        serve(l, c);
+        pool_serve(l, c);
     else
         keep(c);
 }
@@ -158,7 +158,7 @@ static void break_promise(struct lease *l, struct conn *c, enum ending ending, c
     if (was_new)
         lease_fail(pool, l, ending, what);
     else if (other)
-        serve(l, other);
+        pool_serve(l, other);
     else
         lease_wait(pool, l, true);
 }
@@ -231,7 +231,7 @@ void pool_lease(struct pool *pool, const struct endpoint_key *key, struct lease 
     e->requests++;
     struct conn *c = l->fresh || pool->draining ? NULL : find(e);
     if (c) {
-        serve(l, c);
+        pool_serve(l, c);
     } else if (pool->draining) {
         lease_fail(pool, l, ENDING_DRAINING, ending_text(ENDING_DRAINING));
     } else if (health_refuses(&e->health, pool->worker->now_ns)) {

@@ -59,6 +59,7 @@ struct pool_limits {
                              idle_ms; 0 to 2 */
     uint32_t wait_ms, idle_ms, age_max_ms, age_jitter_percent;
     uint32_t resolve_ms, connect_ms, tls_ms;
+    uint32_t dial_ms; /* all three together; 0: no limit of its own */
     uint32_t breaker_failures, backoff_min_ms, backoff_max_ms;
 };
 
@@ -67,7 +68,8 @@ struct pool_limits {
 struct pool_sharing {
     int (*begin)(struct conn *, void *owner);
     /* Asked for each new connection of a profile that may share. > 0: it has a session now, and so many
-     * leases may be on it; 0: it is an ordinary one; -ENOMEM. */
+     * leases may be on it, or as many as the last one of the endpoint carried, until conn_set_shares(); 0: it
+     * is an ordinary one; -ENOMEM. */
     void (*end)(struct conn *, enum ending, void *owner);
     /* No lease is on it and none will be: the session says its goodbye on the stream, tells the credit left
      * (conn_set_credit()) and is gone when this returns; the pool ends the stream. */

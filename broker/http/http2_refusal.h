@@ -58,7 +58,8 @@
     X(INTERIM_ENDED, 502, "an interim response that ends its stream")                                        \
     X(INTERIM_FLOOD, 502, "too many interim responses to one request")                                       \
     X(NO_HEAD, 502, "body bytes, or an end, without a response head before them")                            \
-    X(BODY_UNEXPECTED, 502, "body bytes of a response that has no body")
+    X(BODY_UNEXPECTED, 502, "body bytes of a response that has no body")                                     \
+    X(BODY_BEYOND_WINDOW, 502, "body bytes beyond the window")
 
 enum http2_refusal {
 #define HTTP2_REFUSAL_SYMBOL(symbol, status, text) HTTP2_##symbol,

@@ -50,10 +50,13 @@ static void stream_grants(struct stream *stream, uint32_t bytes)
 static void stream_sends(struct stream *stream, struct seg seg)
 {
     struct script_stream *s = of(stream);
-    if (s->finished || s->closing)
+    if (s->finished || s->closing) {
         worker_release_seg(stream->worker, seg);
-    else
-        say(s, EVENT_SENT, seg, ENDING_DONE);
+        return;
+    }
+    if (s->engine->tap)
+        s->engine->tap(s, seg.data, seg.len);
+    say(s, EVENT_SENT, seg, ENDING_DONE);
 }
 
 static void stream_finishes(struct stream *stream)
@@ -198,7 +201,7 @@ static const struct engine_ops engine_ops = {
 void script_start(struct script_engine *e, uint64_t seed)
 {
     static const struct buf_limits limits = {
-        .max = {64, 4, 1}
+        .max = {512, 256, 2}
     };
     *e = (struct script_engine){.seed = seed, .now_ns = 1000000000};
     list_init(&e->streams);
@@ -267,11 +270,15 @@ void script_open_tls(struct script_stream *s, bool resumed, const char *version)
 
 void script_data(struct script_stream *s, const char *text)
 {
-    struct buf *b = buf_get(&s->engine->worker.bufs, BUF_SMALL);
-    uint32_t len = (uint32_t)strlen(text);
+    script_bytes(s, text, (uint32_t)strlen(text));
+}
+
+void script_bytes(struct script_stream *s, const void *bytes, uint32_t len)
+{
+    struct buf *b = buf_get_bytes(&s->engine->worker.bufs, len);
     ASSERT(b && s->credit >= len);
     s->credit -= len;
-    memcpy(b->mem, text, len);
+    memcpy(b->mem, bytes, len);
     say(s, EVENT_DATA, (struct seg){.buf = b, .data = b->mem, .len = len}, ENDING_DONE);
 }
 

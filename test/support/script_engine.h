@@ -16,6 +16,8 @@
 #include "io/tls/tls.h"
 #include "io/worker.h"
 
+struct script_stream;
+
 struct script_engine {
     struct engine engine;
     struct worker worker;
@@ -26,6 +28,8 @@ struct script_engine {
     struct list events;
     unsigned dialled, alive; /* ever; not freed yet */
     bool refuse_dials;       /* dial() gives NULL */
+    void (*tap)(struct script_stream *, const uint8_t *data, uint32_t len);
+    /* sees what is sent; NULL: nobody does */
 };
 
 struct script_stream {
@@ -60,6 +64,8 @@ void script_open(struct script_stream *);
 void script_open_tls(struct script_stream *, bool resumed, const char *version);
 void script_data(struct script_stream *, const char *text);
 /* Within the credit granted (asserted). */
+void script_bytes(struct script_stream *, const void *bytes, uint32_t len);
+/* Likewise; as one segment. */
 void script_end(struct script_stream *);
 void script_close(struct script_stream *, enum ending);
 void script_ticket(struct script_stream *, const char *text);

@@ -153,6 +153,23 @@ static void crumbs_pin_memory_by_their_bytes(void **state)
     crumbs_drop(&c);
 }
 
+/* An idle tunnel holds no buffer for its last small message. */
+static void crumbs_that_were_taken_over_pin_nothing(void **state)
+{
+    (void)state;
+    struct crumbs c = {0};
+    struct seg first = crumbs_collect(&c, piece(1)), second = crumbs_collect(&c, piece(1));
+    assert_int_equal(small_in_use(), 1);
+    buf_unref(first.buf);
+    crumbs_settle(&c);
+    assert_int_equal(small_in_use(), 1); /* the second is still somewhere */
+    buf_unref(second.buf);
+    assert_int_equal(small_in_use(), 1);
+    crumbs_settle(&c);
+    assert_int_equal(small_in_use(), 0);
+    crumbs_settle(&c);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -161,6 +178,7 @@ int main(void)
         TEST(order_holds_between_copies_and_lent_segments),
         TEST(a_reset_drops_what_was_not_given),
         TEST(crumbs_pin_memory_by_their_bytes),
+        TEST(crumbs_that_were_taken_over_pin_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
