@@ -240,6 +240,7 @@ int broker_new(const struct broker_options *o, struct broker **ret, char *ret_de
     broker->config = config;
     broker->count = config->workers;
     broker->access_log = config->log.access_log;
+    broker->own_uid = (uint32_t)geteuid();
     broker->times = (struct broker_times){.client_tls_ms = config->timeouts.tls_ms,
                                           .client_idle_ms = config->limits.client_idle_timeout_ms,
                                           .head_ms = config->limits.head_timeout_ms,

@@ -34,6 +34,8 @@ struct broker_worker {
     struct list exchanges_open; /* all front halves */
     struct front_listener *listeners;
     unsigned listener_count;
+    uint64_t http2_warned_ns; /* last line about a session with a destination that failed */
+    uint32_t http2_unwarned;  /* since, without a line */
     bool draining, fronts_drained, drained;
     struct timer drain_timer;
 };

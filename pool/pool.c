@@ -217,9 +217,18 @@ static void dial_at_once(struct pool *pool, struct endpoint *e, struct lease *l)
     lease_fail(pool, l, ENDING_LIMIT, detail);
 }
 
+/* Those for whom a connection is being made, or can be, do not stand in the queue: how many find a place in
+ * it does not depend on how fast dials are. */
+static bool queue_is_full(const struct endpoint *e)
+{
+    const struct pool_limits *limits = &e->pool->options.limits;
+    uint32_t conns = endpoint_conns(e), most = limits->conns_per_endpoint_max;
+    uint32_t coming = endpoint_is_single_use(e) ? 0 : endpoint_dials(e) + (conns < most ? most - conns : 0);
+    return e->waiting >= limits->waiters_per_endpoint_max + coming;
+}
+
 void pool_lease(struct pool *pool, const struct endpoint_key *key, struct lease *l, uint64_t deadline_ns)
 {
-    const struct pool_limits *limits = &pool->options.limits;
     char detail[POOL_DETAIL_MAX];
     ASSERT(l->endpoint == NULL);
     struct endpoint *e = endpoint_get(pool, key);
@@ -238,7 +247,7 @@ void pool_lease(struct pool *pool, const struct endpoint_key *key, struct lease 
         lease_fail(pool, l, ENDING_BREAKER_OPEN, breaker_detail(e, detail));
     } else if (l->at_once && endpoint_is_single_use(e)) {
         dial_at_once(pool, e, l);
-    } else if (e->waiting >= limits->waiters_per_endpoint_max) {
+    } else if (queue_is_full(e)) {
         lease_fail(pool, l, ENDING_QUEUE_FULL, ending_text(ENDING_QUEUE_FULL));
     } else {
         wait_for_connection(pool, e, l);

@@ -251,6 +251,9 @@ static void peer_new(struct http2_rig *rig, struct script_stream *s)
     ASSERT(rig->peer_count < RIG_PEERS);
     struct rig_peer *p = calloc(1, sizeof *p);
     ASSERT(p);
+    for (unsigned i = 0; i < rig->peer_count; i++) /* one that was freed may have left its address */
+        if (rig->peers[i]->stream == s)
+            rig->peers[i]->stream = NULL;
     p->rig = rig;
     p->stream = s;
     rig->peers[rig->peer_count++] = p;
