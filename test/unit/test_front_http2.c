@@ -72,6 +72,14 @@ static void settings_are_said_as_soon_as_the_preface_is_here(void **state)
         EXCHANGE_BUDGET);
 }
 
+static void an_idle_connection_costs_little(void **state)
+{
+    (void)state;
+    h2_client_turns(4);
+    assert_true(front_rig_conn()->http2->memory.used < 32 * 1024);
+    assert_int_equal(world_buffers_used(&rig.world), 0);
+}
+
 static void http1_is_told_apart_however_long_it_looks_like_the_preface(void **state)
 {
     (void)state;
@@ -828,6 +836,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(settings_are_said_as_soon_as_the_preface_is_here),
+        T(an_idle_connection_costs_little),
         T(http1_is_told_apart_however_long_it_looks_like_the_preface),
         T(a_client_that_says_nothing_more_is_let_go),
         T(a_get_is_answered),
