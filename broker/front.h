@@ -238,6 +238,9 @@ void exchange_client_gone(struct exchange *, enum ending);
 void exchange_client_done(struct exchange *);
 /* Tunnel: the client's side has ended both directions; what it sent is still on its way to the destination.
  */
+void exchange_give_up(struct exchange *);
+/* What a client that is done has left on its way is not waited for any longer. Harmless while it has a
+ * client. */
 void exchange_complete(struct exchange *);
 /* The response has been written (or refused): access line, counters; frees it when its last word was heard.
  */
