@@ -145,8 +145,9 @@ struct front_conn {
     struct exchange *exchange;
     struct front_bridge *bridge; /* TLS inside a tunnel ends, or will end, here; or NULL */
     struct outbox out;
-    struct crumbs crumbs; /* of what was received */
-    uint64_t number;      /* of the connection on this worker */
+    struct crumbs crumbs;   /* of what was received */
+    uint64_t number;        /* of the connection on this worker */
+    uint64_t owed, owed_ns; /* while it lingers: bytes on their way to the client, and since when so many */
     bool input_ended;
 
     /* Request being read. */
@@ -237,6 +238,9 @@ void exchange_client_gone(struct exchange *, enum ending);
 void exchange_client_done(struct exchange *);
 /* Tunnel: the client's side has ended both directions; what it sent is still on its way to the destination.
  */
+void exchange_give_up(struct exchange *);
+/* What a client that is done has left on its way is not waited for any longer. Harmless while it has a
+ * client. */
 void exchange_complete(struct exchange *);
 /* The response has been written (or refused): access line, counters; frees it when its last word was heard.
  */
