@@ -490,6 +490,28 @@ static void a_reader_that_stops_is_given_no_more_than_the_bound(void **state)
     }
 }
 
+static void a_ping_waits_for_no_body(void **state)
+{
+    (void)state;
+    struct h2_stream *s = h2_client_ask("GET", BACKEND, "/", NULL);
+    h2_client_turns(3);
+    nghttp2_submit_window_update(h2_client.session, NGHTTP2_FLAG_NONE, 0, 1 << 24);
+    nghttp2_submit_window_update(h2_client.session, NGHTTP2_FLAG_NONE, s->id, 1 << 20);
+    h2_client_turn();
+    rig.pipe->stalled = true;
+    play_head(asked(0), OK "Transfer-Encoding: chunked\r\n\r\n");
+    play_data(asked(0), pattern, EXCHANGE_BUDGET, false);
+    h2_client_turn();
+    nghttp2_submit_ping(h2_client.session, NGHTTP2_FLAG_NONE, NULL);
+    h2_client_turn();
+    rig.pipe->stalled = false;
+    rig.pipe->take_turn = 4096;
+    while (h2_client.ping_acks == 0)
+        h2_client_turn();
+    assert_true(h2_client.body_at_ping > 0);
+    assert_true(h2_client.body_at_ping <= HTTP2_UNSENT_MAX + 16384);
+}
+
 static void streams_take_turns_whatever_the_client_wishes(void **state)
 {
     (void)state;
@@ -854,6 +876,7 @@ int main(void)
         T(small_frames_reach_the_exchange_together),
         T(what_an_upload_pins_is_bounded_by_its_bytes),
         T(a_reader_that_stops_is_given_no_more_than_the_bound),
+        T(a_ping_waits_for_no_body),
         T(streams_take_turns_whatever_the_client_wishes),
         T(a_stopped_stream_stops_no_other),
         T(an_early_answer_ends_the_upload),
