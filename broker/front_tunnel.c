@@ -89,9 +89,3 @@ void front_tunnel_touch(struct front_conn *c)
     if (c->state == FRONT_TUNNEL && ms > 0)
         worker_arm_ms(worker_of(c), &c->timer, ms);
 }
-
-void front_tunnel_fin(struct front_conn *c)
-{
-    outbox_flush(&c->out);
-    stream_finish(c->stream);
-}

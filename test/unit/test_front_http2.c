@@ -111,44 +111,6 @@ static void a_client_that_says_nothing_more_is_let_go(void **state)
     assert_true(rig.pipe->owner_finished);
 }
 
-static void advance(unsigned s)
-{
-    rig.world.now_ns += s * 1000000000ull;
-    world_turn(&rig.world);
-    world_turn(&rig.world);
-}
-
-static void a_client_may_be_slow_to_take_its_last_bytes(void **state)
-{
-    (void)state;
-    h2_client_turns(3);
-    rig.pipe->stalled = true;
-    advance(61);
-    assert_int_equal(front_rig_conn()->state, FRONT_LINGER);
-    for (int i = 0; i < 5; i++) {
-        advance(10);
-        assert_non_null(front_rig_conn());
-    }
-    rig.pipe->stalled = false;
-    world_turn(&rig.world);
-    assert_non_null(front_rig_conn());
-    advance(3); /* it has them; only its own end is missing */
-    assert_null(front_rig_conn());
-}
-
-static void a_client_that_never_takes_its_last_bytes_is_cut(void **state)
-{
-    (void)state;
-    h2_client_turns(3);
-    rig.pipe->stalled = true;
-    advance(61);
-    advance(3);
-    advance(58);
-    assert_non_null(front_rig_conn());
-    advance(3);
-    assert_null(front_rig_conn());
-}
-
 /* -- requests -----------------------------------------------------------------------------------------------
  */
 
@@ -894,8 +856,6 @@ int main(void)
         T(a_silent_tunnel_is_cut_where_a_limit_is_set),
         T(draining_says_goaway_twice_and_lets_streams_finish),
         T(an_idle_client_is_drained_although_it_answers_no_ping),
-        T(a_client_may_be_slow_to_take_its_last_bytes),
-        T(a_client_that_never_takes_its_last_bytes_is_cut),
     };
 #undef T
     return cmocka_run_group_tests(tests, NULL, NULL);
