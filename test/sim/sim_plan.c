@@ -160,8 +160,10 @@ void sim_plan_make(uint64_t seed, enum sim_profile profile, struct sim_plan *ret
     if (ret->tunnellers == 0)
         return;
     make_tunnels(&d, ret);
-    if (profile == PROFILE_TUNNELS && !ret->calm && roll(&d, 0, 3) == 0)
+    if (profile == PROFILE_TUNNELS && !ret->calm && roll(&d, 0, 3) == 0) {
         ret->drains_after_ns = roll(&d, 1, 3000) * 1000000u;
+        ret->tunnel_habits.scripts.stops = ret->tunnel_habits.scripts.stops_for_good = 300;
+    }
 }
 
 static void print_tunnels(const struct sim_plan *p, FILE *f)
