@@ -5,6 +5,7 @@ import subprocess
 import time
 
 from harness.process import Failure, Process, cpu_between, machine_sample
+from harness.process import sample as process_sample
 from peers.floor import responder
 
 LOAD_CPU = {1}  # generator and kubelets; the proxy has CPU 0, or both when it has two workers
@@ -19,7 +20,7 @@ class Trial:
         self.log = os.path.join(folder, "output.log")
         self.socket = os.path.join(context.sockets, f"{peer.name}.sock")
         self.listen = f"tcp:127.0.0.1:{setup.port + 3}" if setup.transport == "tcp" else "unix:" + self.socket
-        self.process, self.beside = None, []
+        self.process, self.companions, self.responder = None, [], None
         # The floors of requests have a responder of their own and leave the kubelets alone.
         self.backend = context.backend if setup.tunnels or not peer.floor else None
         argv, env = peer.write_tunnels(folder, setup, self.listen) if setup.tunnels else \
@@ -27,13 +28,14 @@ class Trial:
         try:
             if not self.backend:
                 address = responder(setup)
-                self._start_beside([context.tools.program("hawser-responder"), address, "1024"]).wait_listening(address)
+                self.responder = Process([context.tools.program("hawser-responder"), address, "1024"], LOAD_CPU, self.log)
+                self.responder.wait_listening(address)
             if argv:
                 cpus = {0} if setup.workers == 1 else set(range(setup.workers))
                 self.process = Process(argv, cpus, self.log, env)
                 self.process.wait_listening(self.listen, 180)
             for companion in peer.companions(folder, setup):
-                self._start_beside(companion)
+                self.companions.append(Process(companion, LOAD_CPU, self.log))
             if setup.tunnels:
                 self._wait_tunnel()
         except BaseException:
@@ -45,10 +47,6 @@ class Trial:
 
     def __exit__(self, *_):
         self.stop()
-
-    def _start_beside(self, argv):
-        self.beside.append(Process(argv, LOAD_CPU, self.log))
-        return self.beside[-1]
 
     def _wait_tunnel(self):
         """A proxy may listen before it can reach anything."""
@@ -62,7 +60,7 @@ class Trial:
             time.sleep(0.2)
 
     def stop(self):
-        for process in [self.process] + self.beside:
+        for process in [self.process, self.responder] + self.companions:
             if process:
                 process.stop()
         if os.path.exists(self.socket):
@@ -133,12 +131,12 @@ class Trial:
         if self.process:
             total, user, system = cpu_between(before["proxy"], after["proxy"])
             row["cpu_s"], row["user_s"], row["system_s"] = total, user, system
+            row["alone_cpu_s"] = cpu_between(before["alone"], after["alone"])[0]
             row["rss_kb"], row["pss_kb"] = after["proxy"]["rss_kb"], after["proxy"]["pss_kb"]
             row["foreign_cpu"] -= total
-        row["beside_cpu_s"] = sum(cpu_between(b, a)[0] for b, a in zip(before["beside"], after["beside"]))
-        row["foreign_cpu"] -= row["beside_cpu_s"]
-        if self.backend:
-            row["foreign_cpu"] -= cpu_between(before["far"], after["far"])[0]
+        for helper in ("responder", "far"):
+            if helper in before:
+                row["foreign_cpu"] -= cpu_between(before[helper], after[helper])[0]
         if before["counters"]:
             row["kubelets"] = {key: after["counters"][key] - before["counters"][key] for key in before["counters"]}
             row["kubelets"]["connections_open"] = after["counters"]["connections_open"]
@@ -150,8 +148,11 @@ class Trial:
     def samples(self):
         sample = {"machine": machine_sample(), "counters": None}
         if self.process:
-            sample["proxy"] = self.process.sample()
-        sample["beside"] = [process.sample() for process in self.beside]
+            pids = [pid for process in [self.process] + self.companions for pid in process.pids()]
+            sample["proxy"] = process_sample(pids)
+            sample["alone"] = self.process.sample()
+        if self.responder:
+            sample["responder"] = self.responder.sample()
         if self.backend:
             sample["counters"] = self.backend.counters()
             sample["far"] = self.backend.process.sample()

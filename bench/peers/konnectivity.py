@@ -2,7 +2,8 @@
 stock agent of the same module beside it.
 
 - It dials nothing by itself: every byte goes to the agent over one gRPC stream with mutual TLS, and the agent dials.
-  Only the server is counted, in its favour; what the agent took is shown in a remark.
+  So both are counted: together they do what the others do. The server's share, which is what a control plane pays, is
+  shown in a remark.
 - Unix socket only: its TCP front wants mutual TLS, which is not what the others are asked for.
 - Log level 0 (its default of 4 writes several lines a tunnel). Go takes as many processors as it may run on.
 """

@@ -60,7 +60,7 @@ class Peer:
         raise NotImplementedError
 
     def companions(self, folder, setup):
-        """Programs without which it does not work, each an argv; they run beside the load and are not counted."""
+        """Programs that do a part of its work, each an argv. They run beside the load and are counted with it."""
         return []
 
     def first_line(self, argv):
