@@ -47,6 +47,7 @@ static void who(struct worker *w, const struct audit_record *r)
 
 static void where(struct worker *w, const struct audit_record *r)
 {
+    text(w, "protocol", r->protocol, METHOD_MAX);
     text(w, "method", r->method, METHOD_MAX);
     text(w, "host", r->host, AUDIT_TEXT_MAX);
     log_u64(w, "port", r->port);

@@ -74,6 +74,7 @@ struct egress {
     struct segq early; /* DATA that came before the connection */
     bool request_ended, request_written, body_began, head_taken;
     bool peer_ended; /* tunnel: the destination ended its direction */
+    bool closed;     /* tunnel: the client has left, nobody takes what the destination says */
     bool leased;     /* a connection was granted, now or before */
     enum exchange_retry retry;
     struct outbox out;

@@ -11,6 +11,7 @@
 
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
+#include "broker/konnectivity/proxy.h"
 #include "io/worker.h"
 
 static struct worker *worker_of(const struct front_http2 *h)
@@ -84,7 +85,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         return 0;
     if (frame->hd.type == NGHTTP2_RST_STREAM) {
         s->reset_by_client = true;
-        if (s->state == HTTP2_HEAD || s->state == HTTP2_ASKED)
+        if (s->state == HTTP2_HEAD || s->state == HTTP2_ASKED ||
+            (s->state == HTTP2_CALL && !proxy_stream_has_answered(s->call)))
             http2_wasted(h);
     } else if (frame->hd.type == NGHTTP2_DATA && ended) {
         http2_stream_request_end(s);

@@ -11,6 +11,7 @@
 
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
+#include "broker/konnectivity/proxy.h"
 #include "io/worker.h"
 
 enum {
@@ -23,10 +24,11 @@ static const struct {
     const char *name;
     uint32_t next;
 } states[HTTP2_STREAM_STATES] = {
-    [HTTP2_HEAD] = {"head",   B(ASKED) | B(LAST) | B(CUT)             },
+    [HTTP2_HEAD] = {"head",   B(ASKED) | B(CALL) | B(LAST) | B(CUT)   },
     [HTTP2_ASKED] = {"asked",  B(ANSWER) | B(TUNNEL) | B(LAST) | B(CUT)},
     [HTTP2_ANSWER] = {"answer", B(LAST) | B(CUT)                        },
     [HTTP2_TUNNEL] = {"tunnel", B(CUT)                                  },
+    [HTTP2_CALL] = {"call",   B(LAST) | B(CUT)                        },
     [HTTP2_LAST] = {"last",   B(CUT) | B(CLOSED)                      },
     [HTTP2_CUT] = {"cut",    0                                       },
     [HTTP2_CLOSED] = {"closed", 0                                       },
@@ -73,10 +75,7 @@ static void drop_request(struct http2_stream *s)
 {
     struct broker_worker *bw = s->session->conn->bw;
     list_remove(&s->dirty);
-    if (s->crumbs)
-        buf_unref(s->crumbs);
-    s->crumbs = NULL;
-    s->crumbs_used = s->crumbs_given = 0;
+    gather_drop(&s->gathered);
     while (!segq_empty(&s->early))
         worker_release_seg(bw->worker, segq_pop(&s->early, &bw->seg_nodes));
     http2_consumed(s->session, s->uncredited);
@@ -85,7 +84,7 @@ static void drop_request(struct http2_stream *s)
 
 static void forget(struct http2_stream *s)
 {
-    ASSERT(!s->exchange);
+    ASSERT(!s->exchange && !s->call);
     drop_request(s);
     http2_reply_drop(s);
     worker_disarm(worker_of(s), &s->timer);
@@ -101,6 +100,8 @@ static void leave_exchange(struct http2_stream *s, enum ending reason)
     worker_disarm(worker_of(s), &s->timer);
     if (ex)
         exchange_client_gone(ex, reason);
+    if (s->call)
+        proxy_stream_gone(&s->call, reason);
 }
 
 static bool has_heard_all(const struct exchange *ex)
@@ -234,11 +235,8 @@ static void on_grant(void *asker, uint32_t bytes)
     ASSERT(s->uncredited >= bytes);
     s->uncredited -= bytes;
     http2_consumed(h, bytes);
-    if (s->uncredited == 0 && s->crumbs && s->crumbs_given == s->crumbs_used) {
-        buf_unref(s->crumbs);
-        s->crumbs = NULL;
-        s->crumbs_given = s->crumbs_used = 0;
-    }
+    if (s->uncredited == 0)
+        gather_settle(&s->gathered);
     http2_stream_touch(s);
     if (s->state == HTTP2_CLOSED || s->request_ended)
         return;
@@ -258,7 +256,8 @@ static void on_heard(void *asker)
     }
 }
 
-static const struct asker_ops stream_asker = {.head = on_head,
+static const struct asker_ops stream_asker = {.protocol = "h2",
+                                              .head = on_head,
                                               .connected = on_connected,
                                               .data = on_data,
                                               .fin = on_fin,
@@ -290,13 +289,16 @@ static void refuse_request(struct http2_stream *s, enum http2_refusal refusal)
     http2_wasted(s->session);
 }
 
-static enum http2_refusal read_request(const struct http2_stream *s, bool ended, struct head_view *view)
+static enum http2_refusal read_request(const struct http2_stream *s, bool call, bool ended,
+                                       struct head_view *view)
 {
     const struct broker *b = s->session->conn->bw->broker;
     const struct field_block *block = &s->session->block;
     view->method = HTTP_METHOD_GET; /* should it not be read at all */
     if (block->refusal != HTTP2_NONE)
         return block->refusal;
+    if (call)
+        return http2_read_own_request(&b->request_limits, field_block_records(block), ended, view);
     enum http2_refusal refusal = http2_read_request(&b->request_limits, field_block_records(block), ended,
                                                     view);
     if (refusal == HTTP2_NONE && view->method == HTTP_METHOD_CONNECT &&
@@ -308,11 +310,16 @@ static enum http2_refusal read_request(const struct http2_stream *s, bool ended,
 void http2_stream_request(struct http2_stream *s, bool ended)
 {
     struct head_view view;
-    enum http2_refusal refusal = read_request(s, ended, &view);
+    bool call = !s->session->conn->bridge && http2_call_is_named(field_block_records(&s->session->block));
+    enum http2_refusal refusal = read_request(s, call, ended, &view);
     s->request_ended = ended;
     s->is_head = view.method == HTTP_METHOD_HEAD;
     if (refusal != HTTP2_NONE) {
         refuse_request(s, refusal);
+        return;
+    }
+    if (call) {
+        http2_call_begin(s, &view, ended);
         return;
     }
     s->is_connect = view.method == HTTP_METHOD_CONNECT;
@@ -341,55 +348,48 @@ static void give(struct http2_stream *s, struct seg seg, bool ended)
 
 static void give_gathered(struct http2_stream *s, bool ended)
 {
-    uint32_t from = s->crumbs_given, len = s->crumbs_used - from;
-    if (len == 0)
-        return;
-    s->crumbs_given = s->crumbs_used;
-    give(s, seg_of(s->crumbs, s->crumbs->mem + from, len), ended);
+    struct seg seg = gather_take(&s->gathered);
+    if (seg.len > 0)
+        give(s, seg, ended);
 }
 
 void http2_stream_pass_on(struct http2_stream *s)
 {
-    give_gathered(s, false);
+    if (s->call)
+        proxy_stream_pass_on(s->call);
+    else
+        give_gathered(s, false);
 }
 
-/* A buffer with room, after what is in a full one was given. NULL: out of buffers, or the stream was reset.
- */
-static struct buf *crumbs_with_room(struct http2_stream *s)
-{
-    if (s->crumbs && s->crumbs_used < s->crumbs->cap)
-        return s->crumbs;
-    give_gathered(s, false);
-    if (s->crumbs)
-        buf_unref(s->crumbs);
-    s->crumbs_given = s->crumbs_used = 0;
-    s->crumbs = s->state == HTTP2_CUT ? NULL : buf_get(&worker_of(s)->bufs, BUF_SMALL);
-    return s->crumbs;
-}
-
+/* False: out of buffers. */
 static bool gather(struct http2_stream *s, const uint8_t *data, uint32_t len)
 {
-    while (len > 0) {
-        struct buf *b = crumbs_with_room(s);
-        if (!b)
+    while (len > 0 && s->state != HTTP2_CUT) {
+        uint32_t n = gather_add(&s->gathered, &worker_of(s)->bufs, data, len);
+        if (n == 0 && gather_is_empty(&s->gathered))
             return false;
-        uint32_t room = b->cap - s->crumbs_used, n = len < room ? len : room;
-        memcpy(b->mem + s->crumbs_used, data, n);
-        s->crumbs_used += n;
+        if (n == 0)
+            give_gathered(s, false);
         data += n;
         len -= n;
     }
-    if (list_empty(&s->dirty))
+    if (list_empty(&s->dirty) && s->state != HTTP2_CUT)
         list_add_tail(&s->session->dirty, &s->dirty);
     return true;
 }
 
-/* Whether so much of the input buffer is this stream's that it may be lent as it is. Its other bytes stay in
- * memory with it, so a client that has one stream stand still and interleaves others would pin much with
- * little: at most four times what the stream was granted. What is less is put together in small buffers. */
-static bool is_worth_lending(const struct seg *input, uint32_t len)
+/* Of a call; it says itself what may come on. */
+static void take_message_bytes(struct http2_stream *s, const uint8_t *data, uint32_t len)
 {
-    return len >= input->buf->cap / 4;
+    if (proxy_stream_owed(s->call) + len > HTTP2_STREAM_WINDOW) {
+        http2_consumed(s->session, len);
+        http2_wasted(s->session);
+        http2_stream_reset(s, NGHTTP2_FLOW_CONTROL_ERROR, ENDING_BAD_REQUEST);
+        return;
+    }
+    if (list_empty(&s->dirty))
+        list_add_tail(&s->session->dirty, &s->dirty);
+    proxy_stream_input(s->call, data, len);
 }
 
 static bool is_unwanted(const struct http2_stream *s)
@@ -401,6 +401,10 @@ void http2_stream_data(struct http2_stream *s, const uint8_t *data, uint32_t len
 {
     struct front_http2 *h = s->session;
     const struct seg *input = h->input;
+    if (s->state == HTTP2_CALL) {
+        take_message_bytes(s, data, len);
+        return;
+    }
     if (is_unwanted(s)) {
         http2_consumed(h, len);
         return;
@@ -417,7 +421,7 @@ void http2_stream_data(struct http2_stream *s, const uint8_t *data, uint32_t len
     s->length_left -= s->has_length ? len : 0;
     s->uncredited += len;
     http2_stream_touch(s);
-    if (is_worth_lending(input, len)) {
+    if (gather_is_needless(input, len)) {
         give_gathered(s, false);
         if (s->exchange)
             give(s, seg_of(input->buf, input->data + (data - input->data), len), false);
@@ -439,9 +443,11 @@ static bool is_whole(struct http2_stream *s)
 void http2_stream_request_end(struct http2_stream *s)
 {
     s->request_ended = true;
+    if (s->state == HTTP2_CALL)
+        proxy_stream_input_end(s->call);
     if (is_unwanted(s) || !is_whole(s))
         return;
-    bool gathered = s->crumbs_used > s->crumbs_given;
+    bool gathered = !gather_is_empty(&s->gathered);
     give_gathered(s, gathered && !s->is_connect);
     if (!s->exchange || s->exchange->request_ended || (s->is_connect && s->state == HTTP2_ASKED))
         return;
@@ -454,6 +460,8 @@ void http2_stream_trailers(struct http2_stream *s, bool ended)
     const struct field_block *block = &s->session->block;
     if (is_unwanted(s)) {
         s->request_ended = ended;
+        if (s->state == HTTP2_CALL && ended)
+            proxy_stream_input_end(s->call);
         return;
     }
     enum http2_refusal refusal = block->refusal;

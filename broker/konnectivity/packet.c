@@ -80,7 +80,8 @@ bool packet_decode(struct slice bytes, void *room, size_t room_len, struct packe
 {
     struct room left = {room, room_len};
     ProtobufCAllocator allocator = {room_take, room_keep, &left};
-    const Konnectivity__Packet *decoded = konnectivity__packet__unpack(&allocator, bytes.len, (const uint8_t *)bytes.data);
+    const Konnectivity__Packet *decoded = konnectivity__packet__unpack(&allocator, bytes.len,
+                                                                       (const uint8_t *)bytes.data);
     if (!decoded)
         return false;
     *ret_packet = (struct packet){.type = (uint32_t)decoded->type,

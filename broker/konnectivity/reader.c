@@ -10,11 +10,11 @@ static const struct {
     const char *name;
     uint32_t next;
 } states[READER_STATES] = {
-    [READER_PREFIX] = {"prefix", B(HEAD) | B(FAILED)                           },
+    [READER_PREFIX] = {"prefix", B(HEAD) | B(FAILED)                        },
     [READER_HEAD] = {"head",   B(DATA) | B(PACKET) | B(PREFIX) | B(FAILED)},
-    [READER_PACKET] = {"packet", B(PREFIX) | B(FAILED)                         },
-    [READER_DATA] = {"data",   B(PREFIX)                                     },
-    [READER_FAILED] = {"failed", 0                                             },
+    [READER_PACKET] = {"packet", B(PREFIX) | B(FAILED)                      },
+    [READER_DATA] = {"data",   B(PREFIX)                                  },
+    [READER_FAILED] = {"failed", 0                                          },
 };
 #undef B
 
@@ -172,7 +172,8 @@ enum reader_result reader_read(struct reader *r, struct buf_pool *bufs, struct s
     if (r->state == READER_PREFIX)
         reader_reset(r); /* of the packet that was handed out */
     /* A message may be empty, and then its packet is complete although nothing is left. */
-    while (result == READ_MORE && (bytes->len > 0 || (r->state >= READER_HEAD && r->message_len == r->have))) {
+    while (result == READ_MORE &&
+           (bytes->len > 0 || (r->state >= READER_HEAD && r->message_len == r->have))) {
         switch (r->state) {
         case READER_PREFIX: result = read_prefix(r, bytes, ret_failure); break;
         case READER_HEAD: result = read_head(r, bufs, bytes, ret_failure); break;
