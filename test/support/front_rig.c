@@ -19,6 +19,7 @@ void __wrap_exchange_release(struct exchange *);
 void __wrap_exchange_credit(struct exchange *, struct outbox_credit);
 void __wrap_exchange_client_gone(struct exchange *, enum ending);
 void __wrap_exchange_client_done(struct exchange *);
+void __wrap_exchange_client_closed(struct exchange *);
 void __wrap_exchange_complete(struct exchange *);
 void __wrap_broker_standing(struct broker_worker *, const struct config_listener *, const struct net_peer *,
                             const struct stream *, struct standing *);
@@ -130,6 +131,13 @@ void __wrap_exchange_client_done(struct exchange *ex)
 {
     ASSERT(ex->progress == EXCHANGE_TUNNEL);
     settle(ex, PLAYED_DONE);
+}
+
+void __wrap_exchange_client_closed(struct exchange *ex)
+{
+    ASSERT(ex->progress == EXCHANGE_TUNNEL);
+    ASSERT(!ex->request_ended);
+    settle(ex, PLAYED_CLOSED);
 }
 
 void __wrap_exchange_complete(struct exchange *ex)
