@@ -24,6 +24,7 @@ enum {
     HTTP2_MEMORY_MAX = 4 * 1024 * 1024, /* of nghttp2's session */
     HTTP2_MEMORY_SPARE = 1024 *
                          1024, /* kept free of response heads, or a reader that stands still fills it */
+    HTTP2_CALL_STREAMS = 1000, /* on a connection with calls: Konnectivity's client has one for each dial */
     HTTP2_DRAIN_MS = 1000,     /* for what was on its way to us when we said GOAWAY; a guess */
 };
 
@@ -84,6 +85,7 @@ struct front_http2 {
     uint32_t unsent;            /* bytes in the outbox and below */
     uint64_t held_in, held_out; /* sums of `uncredited` and of the queues */
     uint32_t window_owed;       /* of the connection's window, while held_in is at its limit */
+    bool has_called;            /* a service of the broker's own */
     enum ending failed;         /* not DONE: to be aborted for this reason */
     enum ending leaving;        /* why its streams end when the last GOAWAY has gone */
 };

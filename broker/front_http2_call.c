@@ -9,7 +9,9 @@
 
 #include <stdio.h>
 
+#include "broker/broker.h"
 #include "broker/broker_worker.h"
+#include "broker/config/config.h"
 #include "broker/konnectivity/proxy.h"
 #include "io/worker.h"
 
@@ -70,6 +72,15 @@ static bool is_encoded(const struct head_view *view)
     return false;
 }
 
+static void allow_streams(struct front_http2 *h)
+{
+    nghttp2_settings_entry more = {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, HTTP2_CALL_STREAMS};
+    if (h->has_called || h->conn->bw->broker->config->http2.streams_max >= HTTP2_CALL_STREAMS)
+        return;
+    h->has_called = true;
+    http2_submitted(h, nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, &more, 1));
+}
+
 void http2_call_begin(struct http2_stream *s, const struct head_view *view, bool ended)
 {
     struct http2_fields fields = {.n = 0};
@@ -86,6 +97,7 @@ void http2_call_begin(struct http2_stream *s, const struct head_view *view, bool
     } else {
         http2_add_field(&fields, SLICE(":status"), SLICE("200"));
         http2_add_field(&fields, SLICE("content-type"), SLICE("application/grpc"));
+        allow_streams(s->session);
         http2_stream_set_state(s, HTTP2_CALL);
         http2_reply_submit(s, &fields, true);
         if (ended)
