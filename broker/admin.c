@@ -140,11 +140,12 @@ static bool add_endpoint(const struct endpoint_status *s, void *arg)
     if (job->endpoints_left == 0)
         return true;
     job->endpoints_left--;
-    json_t *o = json_pack("{s:s, s:i, s:s, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:I, s:I, s:I}", "host",
-                          s->key->host, "port", (int)s->key->port, "node", s->key->node_name, "idle",
-                          (int)s->idle, "leased", (int)s->leased, "dialling", (int)s->dialling, "waiters",
-                          (int)s->waiters, "tickets", (int)s->tickets, "breakerOpen", (int)s->breaker_open,
-                          "tlsFull", (json_int_t)s->full, "tlsResumed", (json_int_t)s->resumed, "tlsFailed",
+    json_t *o = json_pack("{s:s, s:i, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:I, s:I, s:I}",
+                          "host", s->key->host, "port", (int)s->key->port, "node", s->key->node_name, "idle",
+                          (int)s->idle, "leased", (int)s->leased, "shared", (int)s->shared, "sharedLeases",
+                          (int)s->shares, "dialling", (int)s->dialling, "waiters", (int)s->waiters, "tickets",
+                          (int)s->tickets, "breakerOpen", (int)s->breaker_open, "tlsFull",
+                          (json_int_t)s->full, "tlsResumed", (json_int_t)s->resumed, "tlsFailed",
                           (json_int_t)s->failed, "requests", (json_int_t)s->requests);
     if (o && s->last_failure != ENDING_DONE) {
         json_object_set_new(o, "lastFailure", json_string(ending_name(s->last_failure)));

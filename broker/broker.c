@@ -92,6 +92,7 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
     uint32_t exchanges = config->limits.requests_in_flight_max + config->limits.tunnels_max;
     bw->broker = b->broker;
     bw->worker = w;
+    bw->budget = config->limits.body_buffer_bytes;
     w->app = bw;
     list_init(&bw->fronts);
     list_init(&bw->exchanges_open);
@@ -136,6 +137,7 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
                    .resolve_ms = config->timeouts.resolve_ms,
                    .connect_ms = config->timeouts.connect_ms,
                    .tls_ms = config->timeouts.tls_ms,
+                   .dial_ms = config->timeouts.dial_ms,
                    .breaker_failures = p->breaker.failures,
                    .backoff_min_ms = p->breaker.backoff_min_ms,
                    .backoff_max_ms = p->breaker.backoff_max_ms},
@@ -243,6 +245,7 @@ int broker_new(const struct broker_options *o, struct broker **ret, char *ret_de
     broker->config = config;
     broker->count = config->workers;
     broker->access_log = config->log.access_log;
+    broker->own_uid = (uint32_t)geteuid();
     broker->times = (struct broker_times){.client_tls_ms = config->timeouts.tls_ms,
                                           .client_idle_ms = config->limits.client_idle_timeout_ms,
                                           .head_ms = config->limits.head_timeout_ms,

@@ -71,6 +71,7 @@ struct broker {
     struct broker_times times;
     struct http1_limits request_limits, connect_limits, response_limits;
     bool access_log;
+    uint32_t own_uid;
     unsigned count; /* of workers */
     struct worker *workers;
     struct worker **peers;

@@ -24,6 +24,7 @@ struct broker_worker {
     struct worker *worker;
     struct pool *pool;
     struct resolver *resolver;
+    uint32_t budget; /* bytes on their way in each direction of an exchange or tunnel */
     struct slab conns, http2_fronts, http2_streams, proxy_streams, proxy_tunnels, http2_clients, exchanges,
         egresses, bridges, seg_nodes;
     struct tls_mint **mints;        /* [route]: of those that end TLS, else NULL */
@@ -35,6 +36,8 @@ struct broker_worker {
     struct list exchanges_open; /* all front halves */
     struct front_listener *listeners;
     unsigned listener_count;
+    uint64_t http2_warned_ns; /* last line about a session with a destination that failed */
+    uint32_t http2_unwarned;  /* since, without a line */
     bool draining, fronts_drained, drained;
     struct timer drain_timer;
 };

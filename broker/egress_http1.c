@@ -48,8 +48,8 @@ static bool begin(struct egress *e)
 {
     stream_bind(e->stream, &egress_http1_events, e);
     e->credit = conn_credit(e->conn);
-    if (e->credit < EXCHANGE_BUDGET)
-        regrant(e, EXCHANGE_BUDGET - e->credit);
+    if (e->credit < e->bw->budget)
+        regrant(e, e->bw->budget - e->credit);
     egress_expect_first_byte(e);
     return write_head(e);
 }

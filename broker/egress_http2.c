@@ -34,7 +34,7 @@ static bool begin(struct egress *e)
     list_init(&e->h2.dirty);
     list_add_tail(&s->requests, &e->h2.node);
     e->head_taken = false;
-    e->credit = EXCHANGE_BUDGET;
+    e->credit = e->bw->budget;
     if (!s->failed && nghttp2_session_check_request_allowed(s->session)) {
         if (!http2_client_has_room(s, head))
             return false;

@@ -14,8 +14,8 @@
  * addresses the front half by the pointer that came with OPEN. Front addresses the egress half by a slot
  * number that egress looks up per sender: a message that comes late finds the slot empty and only its buffers
  * are sent home. Slots may be reused at once, because order holds between two workers. credit      Both
- * directions start with EXCHANGE_BUDGET bytes. A DATA segment comes back with CREDIT when the other side's
- * stream took it over; after the last word segments just go home.
+ * directions start with broker_worker.budget bytes. A DATA segment comes back with CREDIT when the other
+ * side's stream took it over; after the last word segments just go home.
  */
 #pragma once
 
@@ -29,7 +29,7 @@ struct broker_worker;
 struct exchange;
 struct head;
 
-enum { EXCHANGE_BUDGET = 256 * 1024 };
+enum { EXCHANGE_BUDGET = 256 * 1024 }; /* limits.bodyBufferBytes, unless configured: broker_worker.budget */
 
 enum exchange_kind {
     EX_OPEN,  /* seg: struct exchange_open */

@@ -55,7 +55,7 @@ void front_bridge_start(struct front_conn *c)
         front_abort(c, ENDING_CLIENT_GONE);
         return;
     }
-    uint32_t unused = EXCHANGE_BUDGET - c->pending.bytes;
+    uint32_t unused = bw->budget - c->pending.bytes;
     struct stream *inside = tls_accept(bw->worker, &below, c->bridge->context);
     if (!inside) {
         c->stream = NULL; /* it ends by itself */

@@ -2,7 +2,7 @@
  *
  * One enum, one table: which state may follow which, and how long a state may last. Only front_set_state()
  * writes the state, so timer and state cannot disagree. What has been received waits in `pending` and is
- * bounded by the credit (EXCHANGE_BUDGET): credit comes back only for what was consumed.
+ * bounded by the credit (broker_worker.budget): credit comes back only for what was consumed.
  */
 #include "broker/front.h"
 
@@ -330,7 +330,7 @@ void front_take_stream(struct front_conn *c, struct stream *tls)
     outbox_open(&c->out, tls);
     stream_bind(tls, &front_events, c);
     front_set_state(c, FRONT_HANDSHAKE);
-    stream_grant(tls, EXCHANGE_BUDGET);
+    stream_grant(tls, c->bw->budget);
 }
 
 /* -- a stream that nobody wanted ----------------------------------------------------------------------------
@@ -406,6 +406,6 @@ struct front_conn *front_conn_new(struct broker_worker *bw, struct front_listene
         worker_arm_ms(bw->worker, &c->timer, bw->broker->times.client_tls_ms);
     else
         begin_plain(c);
-    stream_grant(stream, EXCHANGE_BUDGET);
+    stream_grant(stream, bw->budget);
     return c;
 }

@@ -193,7 +193,7 @@ void exchange_request_end(struct exchange *ex, const struct head_view *trailers)
 void exchange_release(struct exchange *ex)
 {
     ASSERT(ex->progress == EXCHANGE_TUNNEL);
-    post(ex, EX_CREDIT, (struct seg){0}, EXCHANGE_BUDGET);
+    post(ex, EX_CREDIT, (struct seg){0}, ex->bw->budget);
 }
 
 void exchange_credit(struct exchange *ex, struct outbox_credit credit)
@@ -214,7 +214,7 @@ void exchange_credit(struct exchange *ex, struct outbox_credit credit)
     /* Egress can go on while most of its budget is left: a wake for each segment would cost more than it
      * gives. */
     ex->unwoken += credit.bytes;
-    if (ex->unwoken < EXCHANGE_BUDGET / 4) {
+    if (ex->unwoken < ex->bw->budget / 4) {
         mailbox_post_lazy(w, ex->home, &msg);
         return;
     }

@@ -38,7 +38,7 @@ enum front_protocol front_http2_recognize(const struct front_conn *c)
     uint32_t at = 0;
     for (const struct segq_node *n = c->pending.head; n && at < HTTP2_PREFACE_BYTES; n = n->next) {
         uint32_t left = HTTP2_PREFACE_BYTES - at, len = n->seg.len < left ? n->seg.len : left;
-        if (memcmp(n->seg.data, PREFACE + at, len) != 0)
+        if (memcmp(n->seg.data, &PREFACE[at], len) != 0)
             return FRONT_HTTP1;
         at += len;
     }
@@ -301,7 +301,7 @@ static int say_settings(struct front_http2 *h)
     const struct broker *b = h->conn->bw->broker;
     nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, b->config->http2.streams_max    },
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,    HTTP2_STREAM_WINDOW             },
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,    h->conn->bw->budget             },
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,   b->request_limits.head_bytes_max},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES,  1                               },
     };

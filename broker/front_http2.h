@@ -17,7 +17,6 @@
 #include "broker/http2_memory.h"
 
 enum {
-    HTTP2_STREAM_WINDOW = EXCHANGE_BUDGET,
     HTTP2_WINDOW = 1024 * 1024,         /* of the connection: refilled at once */
     HTTP2_HELD_MAX = 16 * 1024 * 1024,  /* bytes of one direction that wait in a connection's streams */
     HTTP2_UNSENT_MAX = 128 * 1024,      /* given to the connection's stream and not taken yet */
@@ -51,7 +50,7 @@ struct http2_stream {
     struct proxy_stream *call; /* in place of an exchange */
     int32_t id;
     enum http2_stream_state state;
-    struct timer timer; /* of a tunnel: idle, or its last bytes are not taken */
+    struct timer timer; /* of a tunnel: idle, or its last bytes are not taken; of an answered upload */
 
     /* Request. */
     struct gather gathered; /* small DATA */
@@ -137,6 +136,8 @@ void http2_stream_pass_on(struct http2_stream *);
 /* What was gathered goes to the exchange. */
 void http2_stream_reset(struct http2_stream *, uint32_t code, enum ending);
 /* RST_STREAM; the exchange loses its client. */
+void http2_stream_replied(struct http2_stream *);
+/* END_STREAM was sent. */
 void http2_stream_closed(struct http2_stream *);
 /* nghttp2 has forgotten it. May free it. */
 void http2_stream_leave(struct http2_stream *, enum ending);

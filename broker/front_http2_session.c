@@ -147,12 +147,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
         return 0;
     struct http2_stream *s = stream_of(session, frame->hd.stream_id);
-    if (!s)
-        return 0;
-    s->reply_sent = true;
-    if (!s->request_ended &&
-        s->state == HTTP2_LAST) /* RFC 9113 section 8.1: what is still to come is not wanted */
-        http2_submitted(h, nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, s->id, s->last_code));
+    if (s)
+        http2_stream_replied(s);
     return 0;
 }
 

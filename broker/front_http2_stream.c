@@ -49,10 +49,21 @@ void http2_stream_set_state(struct http2_stream *s, enum http2_stream_state next
 /* -- birth and end ------------------------------------------------------------------------------------------
  */
 
+/* RFC 9113 section 8.1: what is still to come of the request is not wanted. */
+static void stop_request(struct http2_stream *s)
+{
+    http2_submitted(s->session,
+                    nghttp2_submit_rst_stream(s->session->session, NGHTTP2_FLAG_NONE, s->id, s->last_code));
+}
+
 static void on_timer(struct timer *t)
 {
     struct http2_stream *s = container_of(t, struct http2_stream, timer);
-    http2_stream_reset(s, NGHTTP2_CANCEL, s->exchange->last_heard ? ENDING_SLOW_READER : ENDING_IDLE_TIMEOUT);
+    if (s->state == HTTP2_LAST)
+        stop_request(s);
+    else
+        http2_stream_reset(s, NGHTTP2_CANCEL,
+                           s->exchange->last_heard ? ENDING_SLOW_READER : ENDING_IDLE_TIMEOUT);
 }
 
 struct http2_stream *http2_stream_new(struct front_http2 *h, int32_t id)
@@ -113,6 +124,7 @@ static void complete(struct http2_stream *s)
 {
     struct exchange *ex = s->exchange;
     s->exchange = NULL;
+    drop_request(s);
     exchange_complete(ex);
 }
 
@@ -128,6 +140,22 @@ void http2_stream_reset(struct http2_stream *s, uint32_t code, enum ending reaso
     http2_submitted(h, nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id, code));
 }
 
+/* A client that is still sending is told to stop, but not at once: curl 7.88 throws the answer away when the
+ * RST_STREAM comes together with it, and clients that know better have stopped by then. Its window stays shut
+ * meanwhile. */
+void http2_stream_replied(struct http2_stream *s)
+{
+    s->reply_sent = true;
+    if (s->state != HTTP2_LAST)
+        return;
+    if (s->exchange && has_heard_all(s->exchange))
+        complete(s);
+    if (!s->request_ended && s->last_code != NGHTTP2_NO_ERROR)
+        stop_request(s);
+    else if (!s->request_ended)
+        worker_arm_ms(worker_of(s), &s->timer, s->session->conn->bw->broker->times.linger_ms);
+}
+
 void http2_stream_closed(struct http2_stream *s)
 {
     struct exchange *ex = s->exchange;
@@ -140,11 +168,9 @@ void http2_stream_closed(struct http2_stream *s)
         else
             exchange_client_done(ex);
     } else if (ex && s->state == HTTP2_LAST && s->reply_sent) {
-        if (!has_heard_all(ex)) {
-            http2_stream_set_state(s, HTTP2_CLOSED);
-            return;
-        }
-        complete(s);
+        worker_disarm(worker_of(s), &s->timer);
+        http2_stream_set_state(s, HTTP2_CLOSED);
+        return;
     } else {
         leave_exchange(s, ENDING_CLIENT_GONE);
     }
@@ -249,6 +275,8 @@ static void on_heard(void *asker)
     if (s->state == HTTP2_CLOSED) {
         complete(s);
         forget(s);
+    } else if (s->state == HTTP2_LAST && s->reply_sent) {
+        complete(s);
     } else if (s->state == HTTP2_TUNNEL) {
         http2_stream_touch(s);
     } else {
@@ -381,7 +409,7 @@ static bool gather(struct http2_stream *s, const uint8_t *data, uint32_t len)
 /* Of a call; it says itself what may come on. */
 static void take_message_bytes(struct http2_stream *s, const uint8_t *data, uint32_t len)
 {
-    if (proxy_stream_owed(s->call) + len > HTTP2_STREAM_WINDOW) {
+    if (proxy_stream_owed(s->call) + len > s->session->conn->bw->budget) {
         http2_consumed(s->session, len);
         http2_wasted(s->session);
         http2_stream_reset(s, NGHTTP2_FLOW_CONTROL_ERROR, ENDING_BAD_REQUEST);
@@ -410,7 +438,7 @@ void http2_stream_data(struct http2_stream *s, const uint8_t *data, uint32_t len
         return;
     }
     /* nghttp2 hands out what exceeds the window, too. */
-    bool too_much = s->uncredited + len > HTTP2_STREAM_WINDOW;
+    bool too_much = s->uncredited + len > h->conn->bw->budget;
     if (too_much || (s->has_length && len > s->length_left)) {
         http2_consumed(h, len);
         http2_wasted(h);

@@ -106,7 +106,7 @@ static const char *refusal(const struct front_listener *l, const struct net_peer
     if (b->config->limits.connections_max && clients >= b->config->limits.connections_max)
         return "limits.connectionsMax is reached";
     if (l->config && l->config->socket && peer->has_credentials &&
-        !policy_peer_allowed(l->config->socket, peer->uid, peer->gid, (uint32_t)geteuid()))
+        !policy_peer_allowed(l->config->socket, peer->uid, peer->gid, b->own_uid))
         return "the peer's uid and gid are not allowed on this listener";
     return NULL;
 }

@@ -23,15 +23,24 @@ static struct worker *worker_of(const struct http2_client *s)
     return s->bw->worker;
 }
 
+/* A line a second and worker: who fails by the connection would fill the log. */
 static void warn(struct http2_client *s, const char *detail)
 {
     struct worker *w = worker_of(s);
+    struct broker_worker *bw = s->bw;
     counter_add(w, COUNTER_http2_client_failed, 1);
+    if (bw->http2_warned_ns && w->now_ns - bw->http2_warned_ns < 1000000000u) {
+        bw->http2_unwarned++;
+        return;
+    }
     log_begin(w, LOG_WARN, "http2_failed");
     log_u64(w, "conn", conn_id(s->conn));
     log_str(w, "peer", conn_address_text(s->conn));
     log_str(w, "detail", detail);
+    log_u64(w, "suppressed", bw->http2_unwarned);
     log_end(w);
+    bw->http2_warned_ns = w->now_ns;
+    bw->http2_unwarned = 0;
 }
 
 /* -- failure ------------------------------------------------------------------------------------------------
@@ -321,7 +330,7 @@ static int say_hello(struct http2_client *s)
 {
     const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_ENABLE_PUSH,          0                                            },
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,  EXCHANGE_BUDGET                              },
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,  s->bw->budget                                },
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, s->bw->broker->response_limits.head_bytes_max},
     };
     if (nghttp2_submit_settings(s->session, NGHTTP2_FLAG_NONE, settings, ARRAY_SIZE(settings)) != 0 ||

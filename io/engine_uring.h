@@ -94,6 +94,7 @@ struct uring {
     struct engine engine;
     struct io_uring ring;
     bool enabled, byte_cap;
+    bool put_off, wakes_somebody; /* the last turn made no system call; a wake waits for one */
     struct uring_group groups[GROUP_COUNT];
     struct uring_slot *slots;
     uint32_t slot_count, slot_free, slots_used;

@@ -263,6 +263,7 @@ static void uring_wake(struct engine *e, unsigned worker)
     sqe->off = (uint64_t)OP_WAKE << 56; /* the user_data that arrives there */
     sqe->user_data = (uint64_t)OP_WAKE << 56;
     sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
+    u->wakes_somebody = true;
 }
 
 static void uring_free(struct engine *e)

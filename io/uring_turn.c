@@ -122,32 +122,20 @@ static void dispatch(struct uring *u, const struct completion *c)
     o->complete(o, op, c->res, c->flags, b);
 }
 
-void uring_turn(struct engine *e, uint64_t wait_until_ns)
+/* Submits, and waits until something happens or the time is reached. What the worker has to do by itself goes
+ * first, because it may bring more to submit; but only once, and not before somebody is woken. */
+static void submit_and_wait(struct uring *u, uint64_t wait_until_ns)
 {
-    struct uring *u = container_of(e, struct uring, engine);
-    struct worker *w = e->worker;
-    struct completion done[URING_HARVEST_MAX];
-    if (UNLIKELY(!u->enabled))
-        enable(u);
-    uring_listeners_rearm(u);
-    feed_starved(u);
-    flush_sends(u);
-    if (!list_empty(
-            &u->ready)) { /* a close, say, that waits for nothing: the peer shall not wait for it either */
-        deliver_ready(u);
-        flush_sends(u);
+    struct worker *w = u->engine.worker;
+    bool busy = !list_empty(&u->ready) || !list_empty(&u->dirty) || !list_empty(&w->tasks) ||
+                mailbox_has_mail(w);
+    bool quiet = io_uring_cq_ready(&u->ring) == 0;
+    if (busy && quiet && !u->put_off && !u->wakes_somebody) {
+        u->put_off = true;
+        return;
     }
-    /* What was told by now may have posted mail or armed timers: neither shall wait out this turn's sleep. */
-    if (w->dirty_count > 0)
-        mailbox_flush(w);
-    if (wait_until_ns != 0 && timer_next_ns(&w->timers) < wait_until_ns)
-        wait_until_ns = timer_next_ns(&w->timers);
-    if (wait_until_ns > uring_sweep_due_ns(u))
-        wait_until_ns = uring_sweep_due_ns(u);
-
-    uint64_t now = e->ops->now_ns(e);
-    bool wait = wait_until_ns > now && list_empty(&u->ready) && list_empty(&u->dirty) &&
-                list_empty(&w->tasks) && !mailbox_has_mail(w) && io_uring_cq_ready(&u->ring) == 0;
+    uint64_t now = u->engine.ops->now_ns(&u->engine);
+    bool wait = !busy && quiet && wait_until_ns > now;
     if (wait && !list_empty(&u->starved) && wait_until_ns - now > 10000000u)
         wait_until_ns = now + 10000000u; /* buffers may come home without a completion of ours */
     if (wait) {
@@ -160,13 +148,44 @@ void uring_turn(struct engine *e, uint64_t wait_until_ns)
         io_uring_submit_and_get_events(&u->ring);
     }
     u->iovs_used = u->msgs_used = u->addrs_used = 0;
-    w->now_ns = e->ops->now_ns(e);
+    u->put_off = u->wakes_somebody = false;
+}
 
+static void count_overflows(struct uring *u)
+{
     uint32_t overflows = *u->ring.cq.koverflow;
-    if (UNLIKELY(overflows != u->overflows_seen)) {
-        counter_add(w, COUNTER_ring_overflows, overflows - u->overflows_seen);
-        u->overflows_seen = overflows;
+    if (LIKELY(overflows == u->overflows_seen))
+        return;
+    counter_add(u->engine.worker, COUNTER_ring_overflows, overflows - u->overflows_seen);
+    u->overflows_seen = overflows;
+}
+
+void uring_turn(struct engine *e, uint64_t wait_until_ns)
+{
+    struct uring *u = container_of(e, struct uring, engine);
+    struct worker *w = e->worker;
+    struct completion done[URING_HARVEST_MAX];
+    if (UNLIKELY(!u->enabled))
+        enable(u);
+    uring_listeners_rearm(u);
+    feed_starved(u);
+    flush_sends(u);
+    /* A close, say, that waits for no completion: its peer shall not wait for the turn either. */
+    if (!list_empty(&u->ready)) {
+        deliver_ready(u);
+        flush_sends(u);
     }
+    /* What was told by now may have posted mail or armed timers: neither shall wait out this turn's sleep. */
+    if (w->dirty_count > 0)
+        mailbox_flush(w);
+    if (wait_until_ns != 0 && timer_next_ns(&w->timers) < wait_until_ns)
+        wait_until_ns = timer_next_ns(&w->timers);
+    if (wait_until_ns > uring_sweep_due_ns(u))
+        wait_until_ns = uring_sweep_due_ns(u);
+
+    submit_and_wait(u, wait_until_ns);
+    w->now_ns = e->ops->now_ns(e);
+    count_overflows(u);
     unsigned n = harvest(u, done);
     for (unsigned i = 0; i < n; i++)
         dispatch(u, &done[i]);

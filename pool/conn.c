@@ -178,7 +178,10 @@ void conn_reap(struct conn *c)
 
 static uint64_t due_tls(const struct conn *c)
 {
-    return c->state_ns + pool_of(c)->options.limits.tls_ms * 1000000ull;
+    const struct pool_limits *limits = &pool_of(c)->options.limits;
+    uint64_t due = c->state_ns + limits->tls_ms * 1000000ull;
+    uint64_t latest = c->started_ns + limits->dial_ms * 1000000ull;
+    return limits->dial_ms > 0 && latest < due ? latest : due;
 }
 
 static uint64_t due_idle(const struct conn *c)
@@ -187,11 +190,20 @@ static uint64_t due_idle(const struct conn *c)
     return idle_until < c->age_until_ns ? idle_until : c->age_until_ns;
 }
 
-/* No lease may begin on it. */
+static bool is_aged(const struct conn *c)
+{
+    return worker_of(c)->now_ns >= c->age_until_ns;
+}
+
+static bool is_left(const struct conn *c)
+{
+    return c->shares_max == 0 || c->endpoint->retired || pool_of(c)->draining;
+}
+
+/* No lease should begin on it. */
 static bool is_over(const struct conn *c)
 {
-    return c->shares_max == 0 || worker_of(c)->now_ns >= c->age_until_ns || c->endpoint->retired ||
-           pool_of(c)->draining;
+    return is_left(c) || is_aged(c);
 }
 
 static uint64_t due_shared(const struct conn *c)
@@ -257,9 +269,14 @@ uint32_t conn_room(const struct conn *c)
     return c->shares_max - c->shares;
 }
 
+bool conn_is_merely_aged(const struct conn *c)
+{
+    return c->state == CONN_SHARED && is_aged(c) && !is_left(c) && c->shares < c->shares_max;
+}
+
 void conn_share_begin(struct conn *c)
 {
-    ASSERT(conn_room(c) > 0);
+    ASSERT(conn_room(c) > 0 || conn_is_merely_aged(c));
     c->shares++;
     c->how = LEASE_REUSED; /* for the next one */
     counter_add(worker_of(c), COUNTER_pool_shares, 1);

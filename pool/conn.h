@@ -66,6 +66,8 @@ bool conn_is_usable(const struct conn *);
 /* Younger than the idle limit (when idle) and its maximum age. */
 uint32_t conn_room(const struct conn *);
 /* How many leases more a shared one may take; 0 for all others. */
+bool conn_is_merely_aged(const struct conn *);
+/* It would have room if it were younger. */
 void conn_share_begin(struct conn *);
 void conn_share_end(struct conn *);
 void conn_retire(struct conn *, enum ending reason);

@@ -36,6 +36,18 @@ static void make_room(struct endpoint *e)
     }
 }
 
+/* A shared connection that has reached its age takes no lease while another can be dialled. Where none can,
+ * its long streams would block a place that has room for many: then it serves as well as a young one. */
+static void lend_aged(struct endpoint *e)
+{
+    struct lease *l;
+    for (struct list *n = e->conns[CONN_SHARED].next; n != &e->conns[CONN_SHARED]; n = n->next) {
+        struct conn *c = list_entry(n, struct conn, node);
+        while (conn_is_merely_aged(c) && (l = lease_oldest(e, false)))
+            pool_serve(l, c);
+    }
+}
+
 static bool wants_dial(struct endpoint *e)
 {
     if (endpoint_dials_needed(e) <= endpoint_dials(e) || health_refuses(&e->health, e->pool->worker->now_ns))
@@ -43,6 +55,7 @@ static bool wants_dial(struct endpoint *e)
     if (endpoint_is_single_use(e) || endpoint_conns(e) < e->pool->options.limits.conns_per_endpoint_max)
         return true;
     make_room(e);
+    lend_aged(e);
     return false;
 }
 

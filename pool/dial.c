@@ -275,6 +275,8 @@ void dial_begin(struct endpoint *e)
     c->probe = health_dial_started(&e->health, pool->worker);
     /* A name gets the time to resolve and to try a second address, should the first be silent. */
     uint64_t budget_ms = e->literal.len ? limits->connect_ms : limits->resolve_ms + 2ull * limits->connect_ms;
+    if (limits->dial_ms > 0 && budget_ms > limits->dial_ms)
+        budget_ms = limits->dial_ms;
     struct dial_request request = {.host = e->key.host,
                                    .port = e->key.port,
                                    .rules = e->key.rules,

@@ -92,7 +92,7 @@ static struct conn *find(struct endpoint *e)
     return shared ? shared : newest_usable(e);
 }
 
-static void serve(struct lease *l, struct conn *c)
+void pool_serve(struct lease *l, struct conn *c)
 {
     lease_promise(c->endpoint->pool, l, c);
     demand_served(c->endpoint);
@@ -118,7 +118,7 @@ static void place_shared(struct conn *c)
     bool fresh = c->how != LEASE_REUSED;
     struct lease *l;
     while (conn_room(c) > 0 && (l = lease_oldest(c->endpoint, fresh)))
-        serve(l, c);
+        pool_serve(l, c);
     c->how = LEASE_REUSED;
 }
 
@@ -127,7 +127,7 @@ static void place(struct conn *c)
 {
     struct lease *l = lease_oldest(c->endpoint, c->how != LEASE_REUSED);
     if (l)
-        serve(l, c);
+        pool_serve(l, c);
     else
         keep(c);
 }
@@ -158,7 +158,7 @@ static void break_promise(struct lease *l, struct conn *c, enum ending ending, c
     if (was_new)
         lease_fail(pool, l, ending, what);
     else if (other)
-        serve(l, other);
+        pool_serve(l, other);
     else
         lease_wait(pool, l, true);
 }
@@ -217,9 +217,18 @@ static void dial_at_once(struct pool *pool, struct endpoint *e, struct lease *l)
     lease_fail(pool, l, ENDING_LIMIT, detail);
 }
 
+/* Those for whom a connection is being made, or can be, do not stand in the queue: how many find a place in
+ * it does not depend on how fast dials are. */
+static bool queue_is_full(const struct endpoint *e)
+{
+    const struct pool_limits *limits = &e->pool->options.limits;
+    uint32_t conns = endpoint_conns(e), most = limits->conns_per_endpoint_max;
+    uint32_t coming = endpoint_is_single_use(e) ? 0 : endpoint_dials(e) + (conns < most ? most - conns : 0);
+    return e->waiting >= limits->waiters_per_endpoint_max + coming;
+}
+
 void pool_lease(struct pool *pool, const struct endpoint_key *key, struct lease *l, uint64_t deadline_ns)
 {
-    const struct pool_limits *limits = &pool->options.limits;
     char detail[POOL_DETAIL_MAX];
     ASSERT(l->endpoint == NULL);
     struct endpoint *e = endpoint_get(pool, key);
@@ -231,14 +240,14 @@ void pool_lease(struct pool *pool, const struct endpoint_key *key, struct lease 
     e->requests++;
     struct conn *c = l->fresh || pool->draining ? NULL : find(e);
     if (c) {
-        serve(l, c);
+        pool_serve(l, c);
     } else if (pool->draining) {
         lease_fail(pool, l, ENDING_DRAINING, ending_text(ENDING_DRAINING));
     } else if (health_refuses(&e->health, pool->worker->now_ns)) {
         lease_fail(pool, l, ENDING_BREAKER_OPEN, breaker_detail(e, detail));
     } else if (l->at_once && endpoint_is_single_use(e)) {
         dial_at_once(pool, e, l);
-    } else if (e->waiting >= limits->waiters_per_endpoint_max) {
+    } else if (queue_is_full(e)) {
         lease_fail(pool, l, ENDING_QUEUE_FULL, ending_text(ENDING_QUEUE_FULL));
     } else {
         wait_for_connection(pool, e, l);

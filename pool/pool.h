@@ -59,6 +59,7 @@ struct pool_limits {
                              idle_ms; 0 to 2 */
     uint32_t wait_ms, idle_ms, age_max_ms, age_jitter_percent;
     uint32_t resolve_ms, connect_ms, tls_ms;
+    uint32_t dial_ms; /* all three together; 0: no limit of its own */
     uint32_t breaker_failures, backoff_min_ms, backoff_max_ms;
 };
 

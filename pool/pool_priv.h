@@ -74,6 +74,8 @@ void pool_on_room(struct endpoint *);
 /* A dial of this endpoint has ended, or one of its connections has gone. */
 void pool_on_shares(struct conn *);
 /* A shared connection may have room for more, or needs others beside it. */
+void pool_serve(struct lease *, struct conn *);
+/* Promises it the connection. */
 void pool_retire_unused(struct endpoint *, enum ending);
 void pool_on_broken_promise(struct conn *, enum ending, const char *what);
 /* A connection promised to a lease showed bytes or an end before the lessee was told. */

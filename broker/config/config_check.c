@@ -212,6 +212,11 @@ static bool check_numbers(struct config_check *check)
         return config_check_fail(check, "limits.connectHeadBytesMax",
                                  "found %u, expected at most headBytesMax, %u",
                                  c->limits.connect_head_bytes_max, c->limits.head_bytes_max);
+    if (c->limits.body_buffer_bytes <
+        c->limits.head_bytes_max) /* a head is received within the same credit */
+        return config_check_fail(check, "limits.bodyBufferBytes",
+                                 "found %u, expected at least headBytesMax, %u", c->limits.body_buffer_bytes,
+                                 c->limits.head_bytes_max);
     if (c->pool.idle_timeout_ms >= 90000)
         config_check_warn(check, "pool.idleTimeoutMs",
                           "found %u: a kubelet closes at 90000, so requests will meet "

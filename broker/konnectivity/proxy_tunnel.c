@@ -245,7 +245,7 @@ void proxy_tunnel_touch(struct proxy_tunnel *t)
 static void judge_stalled(struct proxy_tunnel *t)
 {
     uint64_t ms = (worker_of(t)->now_ns - t->progressed_ns) / 1000000;
-    bool blocks = t->spill.bytes >= HTTP2_STREAM_WINDOW / 2 && ms >= PROXY_BLOCKED_MS;
+    bool blocks = t->spill.bytes >= bw_of(t)->budget / 2 && ms >= PROXY_BLOCKED_MS;
     if (t->stream->tunnel_count > 1 && (blocks || ms >= PROXY_PATIENCE_MS)) {
         set_error(t, "the destination took no data while other connections of the stream waited");
         end(t, ENDING_LIMIT);
@@ -291,25 +291,40 @@ static void on_timer(struct timer *timer)
 /* -- client to destination ----------------------------------------------------------------------------------
  */
 
-static bool has_room(const struct proxy_tunnel *t, uint32_t len)
-{
-    return t->given + len <= EXCHANGE_BUDGET;
-}
-
 static void give(struct proxy_tunnel *t, struct seg seg)
 {
     t->given += seg.len;
     exchange_body(t->exchange, seg, false);
 }
 
+/* As much as the budget allows. */
+static void drain_spill(struct proxy_tunnel *t)
+{
+    uint32_t budget = bw_of(t)->budget;
+    while (!segq_empty(&t->spill) && t->given < budget) {
+        struct seg *first = &t->spill.head->seg, seg;
+        uint32_t room = budget - t->given;
+        if (first->len <= room) {
+            seg = segq_pop(&t->spill, &bw_of(t)->seg_nodes);
+        } else {
+            seg = seg_of(first->buf, first->data, room);
+            first->data += room;
+            first->len -= room;
+            t->spill.bytes -= room;
+        }
+        proxy_stream_unspill(t->stream, seg.len);
+        give(t, seg);
+    }
+}
+
 static void give_or_spill(struct proxy_tunnel *t, struct seg seg)
 {
     uint32_t len = seg.len;
-    if (segq_empty(&t->spill) && has_room(t, len)) {
+    bool first = segq_empty(&t->spill);
+    if (first && t->given + len <= bw_of(t)->budget) {
         give(t, seg);
         return;
     }
-    bool first = segq_empty(&t->spill);
     if (!segq_push(&t->spill, &bw_of(t)->seg_nodes, seg)) {
         worker_release_seg(worker_of(t), seg);
         http2_consumed(session_of(t), len);
@@ -318,6 +333,7 @@ static void give_or_spill(struct proxy_tunnel *t, struct seg seg)
         return;
     }
     t->stream->spilt += len;
+    drain_spill(t);
     if (!first)
         return;
     t->progressed_ns = worker_of(t)->now_ns;
@@ -435,18 +451,13 @@ static void on_cut(void *asker, enum ending reason)
 static void on_grant(void *asker, uint32_t bytes)
 {
     struct proxy_tunnel *t = asker;
-    struct proxy_stream *p = t->stream;
     ASSERT(t->given >= bytes);
     t->given -= bytes;
     t->progressed_ns = worker_of(t)->now_ns;
     http2_consumed(session_of(t), bytes);
     if (t->given == 0)
         gather_settle(&t->gathered);
-    while (!segq_empty(&t->spill) && has_room(t, t->spill.head->seg.len)) {
-        struct seg seg = segq_pop(&t->spill, &bw_of(t)->seg_nodes);
-        proxy_stream_unspill(p, seg.len);
-        give(t, seg);
-    }
+    drain_spill(t);
     proxy_tunnel_touch(t);
     if (t->state == PROXY_FINISHING && segq_empty(&t->spill))
         close_now(t, ENDING_DONE);

@@ -44,12 +44,17 @@ hawser_start "$WORK/hawser.yaml"
 wait_for 10 listens 10.9.0.1 10255 || die "the backend did not start"
 equal "a destination that is there" ok "$(via "http://10.9.0.1:10255/ok")"
 
+access_lines() { grep -ac event=access "$WORK/hawser.log"; }
+has_access_line() { [ "$(access_lines)" -gt "$1" ]; } # a line is written at the end of the turn, after the answer
+
 # fails HOST:PORT STATUS END TEXT: what the client is told, and what the log says
 fails() {
-    local body
+    local body before
+    before=$(access_lines)
     body=$(via "http://$1/ok" -w '\n%{http_code}')
     equal "$1: status" "$2" "${body##*$'\n'}"
     matches "$1: the text" "$4" "$body"
+    wait_for 5 has_access_line "$before"
     matches "$1: in the access log" "status=$2 .*end=$3 " "$(grep -a event=access "$WORK/hawser.log" | tail -1)"
 }
 fails 10.9.0.1:9 502 refused "10.9.0.1:9: connection refused by the destination"

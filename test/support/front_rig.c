@@ -298,6 +298,7 @@ void front_rig_start(void)
     rig.broker.connect_limits = HTTP1_CONNECT_LIMITS;
     rig.broker.response_limits = HTTP1_RESPONSE_LIMITS;
     rig.bw.broker = &rig.broker;
+    rig.bw.budget = EXCHANGE_BUDGET;
     rig.bw.worker = &rig.world.worker;
     rig.world.worker.app = &rig.bw;
     list_init(&rig.bw.fronts);

@@ -251,6 +251,9 @@ static void peer_new(struct http2_rig *rig, struct script_stream *s)
     ASSERT(rig->peer_count < RIG_PEERS);
     struct rig_peer *p = calloc(1, sizeof *p);
     ASSERT(p);
+    for (unsigned i = 0; i < rig->peer_count; i++) /* one that was freed may have left its address */
+        if (rig->peers[i]->stream == s)
+            rig->peers[i]->stream = NULL;
     p->rig = rig;
     p->stream = s;
     rig->peers[rig->peer_count++] = p;
@@ -330,7 +333,8 @@ void rig_start(struct http2_rig *rig)
     struct worker *w = &rig->engine.worker;
     rig->broker.response_limits = (struct http1_limits){64 * 1024, HEAD_FIELDS_MAX, 0};
     rig->broker.count = 1;
-    rig->bw = (struct broker_worker){.broker = &rig->broker, .worker = w, .by_sender = &table};
+    rig->bw = (struct broker_worker){
+        .broker = &rig->broker, .worker = w, .by_sender = &table, .budget = EXCHANGE_BUDGET};
     w->app = &rig->bw;
     slab_init(&rig->bw.egresses, "egresses", sizeof(struct egress), 1000);
     slab_init(&rig->bw.http2_clients, "http2 sessions", sizeof(struct http2_client), 100);

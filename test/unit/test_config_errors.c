@@ -371,6 +371,8 @@ static void what_settings_owe_each_other_is_told_in_one_line(void **state)
             "f:5:18: pool.ageMaxMs: found 1000, expected at least idleTimeoutMs, 80000"),
         BAD(HEAD REST "limits: {headBytesMax: 4096}\n",
             "f:5:9: limits.connectHeadBytesMax: found 8192, expected at most headBytesMax, 4096"),
+        BAD(HEAD REST "limits: {bodyBufferBytes: 16384}\n",
+            "f:5:27: limits.bodyBufferBytes: found 16384, expected at least headBytesMax, 65536"),
     };
     (void)state;
     expect_lines(cases, sizeof(cases) / sizeof(cases[0]));

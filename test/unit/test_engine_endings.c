@@ -19,7 +19,7 @@
 enum {
     FEW = 400, /* bytes that fit every window, and arrive while nobody reads */
     ARRIVED_MS = 40,
-    LONG_MS = 1200 /* several times what a loss takes to be told */
+    LONG_MS = 800 /* longer than a loss takes to be told */
 };
 
 /* a sends, b does not read. */

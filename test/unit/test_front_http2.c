@@ -502,9 +502,13 @@ static void an_early_answer_ends_the_upload(void **state)
     assert_int_equal(s->status, 413);
     assert_true(h2_client_has_body(s, "no\n", 3));
     assert_true(s->ended);
+    assert_int_equal(p->end, PLAYED_COMPLETE);
+    assert_false(s->reset); /* it may stop by itself */
+    assert_int_equal(p->received, EXCHANGE_BUDGET);
+    rig.world.now_ns += 2100ull * 1000000;
+    h2_client_turns(3);
     assert_true(s->reset);
     assert_int_equal(s->code, NGHTTP2_NO_ERROR);
-    assert_int_equal(p->end, PLAYED_COMPLETE);
     assert_int_equal(front_rig_conn()->state, FRONT_IDLE);
 }
 
@@ -712,7 +716,6 @@ static void a_refused_connect_says_why(void **state)
     assert_int_equal(s->status, 504);
     assert_non_null(strstr(s->fields, "proxy-status=hawser; error=connection_timeout; details="));
     assert_true(s->ended);
-    assert_int_equal(s->code, NGHTTP2_NO_ERROR);
     assert_int_equal(asked(0)->end, PLAYED_COMPLETE);
     assert_int_equal(world_buffers_used(&rig.world), 0);
 }

@@ -337,6 +337,31 @@ static void aged_connection_takes_no_lease_and_ends_with_its_last(void **state)
     client_give_back(&b);
 }
 
+static void aged_connections_serve_where_no_other_can_be_dialled(void **state)
+{
+    struct client c[4], d, e;
+    (void)state;
+    f.shares = 1;
+    ask(c, 4); /* four connections may be */
+    for (int i = 0; i < 4; i++)
+        open_next();
+    conn_set_shares(c[1].conn, 2);
+    script_advance_ms(&f.engine, 1800010);
+    client_ask(&d, &f, &key, 8000);
+    client_ask(&e, &f, &key, 8000);
+    fixture_settle(&f);
+    assert_ptr_equal(d.conn, c[1].conn);
+    assert_int_equal(e.answers, 0);
+    client_give_back(&c[2]); /* nobody uses it: it makes room for a young one */
+    fixture_settle(&f);
+    assert_int_equal(fixture_count(&f, COUNTER_pool_dialling), 1);
+    open_next();
+    assert_int_equal(e.how, LEASE_NEW);
+    give_back(c, 4);
+    client_give_back(&d);
+    client_give_back(&e);
+}
+
 static void peer_that_says_goodbye_gets_no_more_and_is_left_with_the_last(void **state)
 {
     struct client c[2], d;
@@ -525,6 +550,7 @@ int main(void)
         T(who_waits_for_a_shared_dial_waits_beyond_the_queue_limit),
         T(unused_connection_obeys_the_idle_limit),
         T(aged_connection_takes_no_lease_and_ends_with_its_last),
+        T(aged_connections_serve_where_no_other_can_be_dialled),
         T(peer_that_says_goodbye_gets_no_more_and_is_left_with_the_last),
         T(goodbye_to_an_unused_connection_ends_it),
         T(lost_connection_ends_every_lease_on_it),

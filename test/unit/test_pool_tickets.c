@@ -223,6 +223,29 @@ static void silent_handshake_times_out(void **state)
     assert_int_equal(f.engine.alive, 0);
 }
 
+/* The connect took its time: less is left for the handshake than tls_ms. */
+static void handshake_ends_with_the_dials_own_limit(void **state)
+{
+    struct client c;
+    struct pool_options options = fixture_options();
+    (void)state;
+    fixture_stop(&f);
+    options.limits.dial_ms = 4000;
+    fixture_start(&f, &options);
+    key = fixture_key(&f.tls, "10.0.0.1");
+    client_ask_fresh(&c, &f, &key, 8000);
+    fixture_settle(&f);
+    script_advance_ms(&f.engine, 2500);
+    script_open(script_last(&f.engine));
+    fixture_settle(&f);
+    script_advance_ms(&f.engine, 1480);
+    fixture_settle(&f);
+    assert_int_equal(c.answers, 0);
+    script_advance_ms(&f.engine, 40);
+    fixture_settle(&f);
+    assert_int_equal(c.ending, ENDING_TLS_TIMEOUT);
+}
+
 static void old_tickets_are_not_offered(void **state)
 {
     struct client c;
@@ -294,6 +317,7 @@ int main(void)
         T(ticket_that_breaks_the_handshake_is_dropped),
         T(refusal_that_ends_the_handshake_is_dialled_again),
         T(silent_handshake_times_out),
+        T(handshake_ends_with_the_dials_own_limit),
         T(old_tickets_are_not_offered),
         T(expectation_names_what_was_dialled_or_the_profile_says),
         T(store_is_bounded_in_bytes),

@@ -48,6 +48,9 @@ static struct stream *dial(struct engine *e, const struct net_address *address)
     (void)address;
     assert_true(t.peers_count < PEERS_MAX);
     struct pipe *pipe = pipe_new(&t.world);
+    for (unsigned i = 0; i < t.peers_count; i++) /* one that was freed this turn may have left its address */
+        if (t.peers[i].pipe == pipe)
+            t.peers[i].pipe = NULL;
     pipe->says_open = true;
     ssl_peer_init(&t.peers[t.peers_count++], t.server, true, pipe);
     return &pipe->stream;

@@ -7,13 +7,15 @@ import (
 	"os"
 )
 
+// h2 is added where the Go is new enough.
+var commands = map[string]func([]string) error{"serve": serve, "client": client}
+
 func main() {
-	run := map[string]func([]string) error{"serve": serve, "client": client}
-	if len(os.Args) < 2 || run[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: goserver serve|client [-help]")
+	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
+		fmt.Fprintln(os.Stderr, "usage: goserver serve|client|h2 [-help]")
 		os.Exit(2)
 	}
-	if err := run[os.Args[1]](os.Args[2:]); err != nil {
+	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
 		fmt.Fprintln(os.Stderr, "goserver:", err)
 		os.Exit(1)
 	}
