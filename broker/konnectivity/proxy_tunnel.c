@@ -109,14 +109,14 @@ static void drop_queue(struct proxy_tunnel *t)
     http2_call_sent(t->stream->http2, bytes);
 }
 
-/* The exchange is over for this client. */
+/* The exchange is over for this client. Bytes that the destination will not get make it no peaceful end. */
 static void leave_exchange(struct proxy_tunnel *t, enum ending reason)
 {
     struct exchange *ex = t->exchange;
     t->exchange = NULL;
     if (!ex)
         return;
-    if (reason == ENDING_DONE && ex->progress == EXCHANGE_TUNNEL)
+    if (reason == ENDING_DONE && ex->progress == EXCHANGE_TUNNEL && segq_empty(&t->spill))
         exchange_client_closed(ex);
     else
         exchange_client_gone(ex, reason == ENDING_DONE ? ENDING_CLIENT_GONE : reason);
