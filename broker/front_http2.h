@@ -149,6 +149,7 @@ void http2_stream_touch(struct http2_stream *);
 bool http2_call_is_named(struct slice records);
 /* Whether the request is for a service of the broker's own, however it asks. */
 void http2_call_begin(struct http2_stream *, const struct head_view *, bool ended);
+void http2_call_data(struct http2_stream *, const uint8_t *data, uint32_t len);
 void http2_call_credit(struct http2_stream *, uint32_t bytes);
 /* Of the stream's window. */
 void http2_call_holds(struct http2_stream *, uint32_t bytes);

@@ -108,6 +108,19 @@ void http2_call_begin(struct http2_stream *s, const struct head_view *view, bool
 /* -- windows and queues -------------------------------------------------------------------------------------
  */
 
+void http2_call_data(struct http2_stream *s, const uint8_t *data, uint32_t len)
+{
+    if (proxy_stream_owed(s->call) + len > s->session->conn->bw->budget) {
+        http2_consumed(s->session, len);
+        http2_wasted(s->session);
+        http2_stream_reset(s, NGHTTP2_FLOW_CONTROL_ERROR, ENDING_BAD_REQUEST);
+        return;
+    }
+    if (list_empty(&s->dirty))
+        list_add_tail(&s->session->dirty, &s->dirty);
+    proxy_stream_input(s->call, data, len);
+}
+
 void http2_call_credit(struct http2_stream *s, uint32_t bytes)
 {
     if (!s->request_ended)

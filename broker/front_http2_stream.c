@@ -406,20 +406,6 @@ static bool gather(struct http2_stream *s, const uint8_t *data, uint32_t len)
     return true;
 }
 
-/* Of a call; it says itself what may come on. */
-static void take_message_bytes(struct http2_stream *s, const uint8_t *data, uint32_t len)
-{
-    if (proxy_stream_owed(s->call) + len > s->session->conn->bw->budget) {
-        http2_consumed(s->session, len);
-        http2_wasted(s->session);
-        http2_stream_reset(s, NGHTTP2_FLOW_CONTROL_ERROR, ENDING_BAD_REQUEST);
-        return;
-    }
-    if (list_empty(&s->dirty))
-        list_add_tail(&s->session->dirty, &s->dirty);
-    proxy_stream_input(s->call, data, len);
-}
-
 static bool is_unwanted(const struct http2_stream *s)
 {
     return !s->exchange || s->state == HTTP2_CUT || s->state == HTTP2_LAST;
@@ -430,7 +416,7 @@ void http2_stream_data(struct http2_stream *s, const uint8_t *data, uint32_t len
     struct front_http2 *h = s->session;
     const struct seg *input = h->input;
     if (s->state == HTTP2_CALL) {
-        take_message_bytes(s, data, len);
+        http2_call_data(s, data, len);
         return;
     }
     if (is_unwanted(s)) {

@@ -2,7 +2,9 @@
  * dials, and the connections it dialled.
  *
  *   proxy_stream.c  the stream: packets in, and its end
+ *   proxy_dial.c    a connection's beginning
  *   proxy_tunnel.c  a connection on it, which asks for a tunnel as a CONNECT would
+ *   proxy_receive.c bytes from the client to a connection
  *   proxy_send.c    packets out: whose turn it is
  *
  * A tunnel belongs to the stream that dialled it, and no other can name it. Owner worker only. Internal to
@@ -17,6 +19,7 @@
 #include "io/segq.h"
 #include "io/timer.h"
 
+struct asker_ops;
 struct http2_stream;
 
 enum {
@@ -126,22 +129,39 @@ void proxy_stream_unspill(struct proxy_stream *, uint32_t bytes);
 /* So many bytes left a tunnel's spill. */
 struct worker *proxy_stream_worker(const struct proxy_stream *);
 
-/* proxy_tunnel.c */
+/* proxy_dial.c */
 void proxy_tunnel_dial(struct proxy_stream *, const struct packet *);
+
+/* proxy_tunnel.c */
+extern const struct asker_ops proxy_tunnel_asker;
+struct proxy_tunnel *proxy_tunnel_new(struct proxy_stream *, int64_t random);
+/* NULL: out of memory. */
+void proxy_tunnel_set_error(struct proxy_tunnel *, const char *text);
+/* What the last packet about it will say. */
 void proxy_tunnel_set_state(struct proxy_tunnel *, enum proxy_tunnel_state);
-void proxy_tunnel_data(struct proxy_tunnel *, struct slice bytes, const struct seg *input);
-/* The bytes lie in the input, or are to be copied where there is none. */
-void proxy_tunnel_pass_on(struct proxy_tunnel *);
 void proxy_tunnel_close(struct proxy_tunnel *);
 /* CLOSE_REQ. */
 void proxy_tunnel_cancel(struct proxy_tunnel *);
 /* DIAL_CLS: frees it without an answer. */
+void proxy_tunnel_open(struct proxy_tunnel *);
+/* From HELD: the destination may speak from now on. */
+void proxy_tunnel_end(struct proxy_tunnel *, enum ending);
+/* From this side: the destination has ended, or was given up. */
 void proxy_tunnel_answered(struct proxy_tunnel *);
 /* Its DIAL_RSP goes. */
 void proxy_tunnel_touch(struct proxy_tunnel *);
 /* Bytes have passed: an idle limit begins anew. */
 void proxy_tunnel_free(struct proxy_tunnel *, enum ending);
 /* An exchange that is still there loses its client; DONE: which has closed it. */
+
+/* proxy_receive.c */
+void proxy_receive_data(struct proxy_tunnel *, struct slice bytes, const struct seg *input);
+/* The bytes lie in the input, or are to be copied where there is none. */
+void proxy_receive_pass_on(struct proxy_tunnel *);
+/* What was gathered goes to the exchange. */
+void proxy_receive_granted(struct proxy_tunnel *, uint32_t bytes);
+void proxy_receive_drop(struct proxy_tunnel *);
+/* The exchange has settled: nothing of it will be credited any more, nor taken. */
 
 /* proxy_send.c */
 void proxy_send_due(struct proxy_tunnel *);

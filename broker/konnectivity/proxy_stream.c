@@ -128,7 +128,7 @@ static void on_data(struct proxy_stream *p, const struct packet *packet, const s
 {
     struct proxy_tunnel *t = find(p, packet->connect_id);
     if (t) {
-        proxy_tunnel_data(t, packet->data, input);
+        proxy_receive_data(t, packet->data, input);
         return;
     }
     http2_consumed(p->http2->session, packet->data.len);
@@ -225,7 +225,7 @@ void proxy_stream_pass_on(struct proxy_stream *p)
 {
     struct list *node;
     while ((node = list_pop(&p->dirty)) != NULL)
-        proxy_tunnel_pass_on(list_entry(node, struct proxy_tunnel, dirty));
+        proxy_receive_pass_on(list_entry(node, struct proxy_tunnel, dirty));
     ASSERT(p->owed >= p->spilt);
     uint32_t credit = p->owed - p->spilt;
     p->owed = p->spilt;

@@ -36,8 +36,6 @@ static const struct {
 };
 #undef B
 
-static const struct asker_ops tunnel_asker;
-
 static struct worker *worker_of(const struct proxy_tunnel *t)
 {
     return proxy_stream_worker(t->stream);
@@ -61,7 +59,7 @@ void proxy_tunnel_set_state(struct proxy_tunnel *t, enum proxy_tunnel_state next
     proxy_send_due(t);
 }
 
-static void set_error(struct proxy_tunnel *t, const char *text)
+void proxy_tunnel_set_error(struct proxy_tunnel *t, const char *text)
 {
     size_t len = strnlen(text, sizeof(t->error) - 1);
     for (size_t i = 0; i < len; i++) /* a string of protobuf's is UTF-8, and this one is for people */
@@ -71,26 +69,6 @@ static void set_error(struct proxy_tunnel *t, const char *text)
 
 /* -- ends ---------------------------------------------------------------------------------------------------
  */
-
-static void drop_spill(struct proxy_tunnel *t)
-{
-    uint32_t bytes = t->spill.bytes;
-    while (!segq_empty(&t->spill))
-        worker_release_seg(worker_of(t), segq_pop(&t->spill, &bw_of(t)->seg_nodes));
-    proxy_stream_unspill(t->stream, bytes);
-    http2_consumed(session_of(t), bytes);
-}
-
-/* What the exchange took will not be credited any more, and what it did not take it will not get. */
-static void drop_input(struct proxy_tunnel *t)
-{
-    uint32_t gathered = t->gathered.used - t->gathered.given;
-    list_remove(&t->dirty);
-    gather_drop(&t->gathered);
-    drop_spill(t);
-    http2_consumed(session_of(t), t->given + gathered);
-    t->given = 0;
-}
 
 static void return_seg(struct proxy_tunnel *t, struct seg seg)
 {
@@ -130,7 +108,7 @@ void proxy_tunnel_free(struct proxy_tunnel *t, enum ending reason)
         p->sending = NULL;
     leave_exchange(t, reason);
     drop_queue(t);
-    drop_input(t);
+    proxy_receive_drop(t);
     worker_disarm(worker_of(t), &t->timer);
     list_remove(&t->due);
     list_remove(&t->bucket);
@@ -149,10 +127,10 @@ static void begin_ending(struct proxy_tunnel *t)
 
 /* The destination has ended, one way or the other. A client that does not know of the connection yet would
  * not understand that. */
-static void end(struct proxy_tunnel *t, enum ending reason)
+void proxy_tunnel_end(struct proxy_tunnel *t, enum ending reason)
 {
     leave_exchange(t, reason);
-    drop_input(t);
+    proxy_receive_drop(t);
     if (t->state == PROXY_OPEN)
         begin_ending(t);
 }
@@ -161,7 +139,7 @@ static void close_now(struct proxy_tunnel *t, enum ending reason)
 {
     leave_exchange(t, reason);
     drop_queue(t);
-    drop_input(t);
+    proxy_receive_drop(t);
     proxy_tunnel_set_state(t, PROXY_CLOSED);
 }
 
@@ -171,7 +149,7 @@ void proxy_tunnel_close(struct proxy_tunnel *t)
     case PROXY_ANSWERED: /* it cannot know of it, but for a guess */
     case PROXY_HELD:
     case PROXY_OPEN:
-        proxy_tunnel_pass_on(t);
+        proxy_receive_pass_on(t);
         if (segq_empty(&t->spill)) {
             close_now(t, ENDING_DONE);
             return;
@@ -197,7 +175,7 @@ void proxy_tunnel_cancel(struct proxy_tunnel *t)
 /* -- time ---------------------------------------------------------------------------------------------------
  */
 
-static void open_up(struct proxy_tunnel *t)
+void proxy_tunnel_open(struct proxy_tunnel *t)
 {
     if (!t->exchange) { /* the destination has ended meanwhile */
         begin_ending(t);
@@ -223,7 +201,7 @@ void proxy_tunnel_answered(struct proxy_tunnel *t)
         return;
     proxy_tunnel_set_state(t, PROXY_HELD);
     if (bw_of(t)->broker->times.hold_ms == 0)
-        open_up(t);
+        proxy_tunnel_open(t);
     else
         hold(t);
 }
@@ -247,8 +225,9 @@ static void judge_stalled(struct proxy_tunnel *t)
     uint64_t ms = (worker_of(t)->now_ns - t->progressed_ns) / 1000000;
     bool blocks = t->spill.bytes >= bw_of(t)->budget / 2 && ms >= PROXY_BLOCKED_MS;
     if (t->stream->tunnel_count > 1 && (blocks || ms >= PROXY_PATIENCE_MS)) {
-        set_error(t, "the destination took no data while other connections of the stream waited");
-        end(t, ENDING_LIMIT);
+        proxy_tunnel_set_error(t,
+                               "the destination took no data while other connections of the stream waited");
+        proxy_tunnel_end(t, ENDING_LIMIT);
     } else {
         worker_arm_ms(worker_of(t), &t->timer, PROXY_BLOCKED_MS);
     }
@@ -262,22 +241,22 @@ static void on_timer(struct timer *timer)
         if (session_of(t)->unsent > 0 && ++t->holds < HOLDS_MAX)
             hold(t);
         else
-            open_up(t);
+            proxy_tunnel_open(t);
         return;
     case PROXY_OPEN:
         if (!segq_empty(&t->spill)) {
             judge_stalled(t);
             return;
         }
-        set_error(t, ending_text(ENDING_IDLE_TIMEOUT));
-        end(t, ENDING_IDLE_TIMEOUT);
+        proxy_tunnel_set_error(t, ending_text(ENDING_IDLE_TIMEOUT));
+        proxy_tunnel_end(t, ENDING_IDLE_TIMEOUT);
         return;
     case PROXY_FINISHING:
-        set_error(t, "the destination did not take all that was sent");
+        proxy_tunnel_set_error(t, "the destination did not take all that was sent");
         close_now(t, ENDING_CLIENT_GONE);
         return;
     case PROXY_ENDING:
-        set_error(t, ending_text(ENDING_SLOW_READER));
+        proxy_tunnel_set_error(t, ending_text(ENDING_SLOW_READER));
         close_now(t, ENDING_SLOW_READER);
         return;
     case PROXY_DIALLING:
@@ -288,108 +267,27 @@ static void on_timer(struct timer *timer)
     }
 }
 
-/* -- client to destination ----------------------------------------------------------------------------------
+/* -- birth ------------------------------------------------------------------------------------------------
  */
 
-static void give(struct proxy_tunnel *t, struct seg seg)
+struct proxy_tunnel *proxy_tunnel_new(struct proxy_stream *p, int64_t random)
 {
-    t->given += seg.len;
-    exchange_body(t->exchange, seg, false);
-}
-
-/* As much as the budget allows. */
-static void drain_spill(struct proxy_tunnel *t)
-{
-    uint32_t budget = bw_of(t)->budget;
-    while (!segq_empty(&t->spill) && t->given < budget) {
-        struct seg *first = &t->spill.head->seg, seg;
-        uint32_t room = budget - t->given;
-        if (first->len <= room) {
-            seg = segq_pop(&t->spill, &bw_of(t)->seg_nodes);
-        } else {
-            seg = seg_of(first->buf, first->data, room);
-            first->data += room;
-            first->len -= room;
-            t->spill.bytes -= room;
-        }
-        proxy_stream_unspill(t->stream, seg.len);
-        give(t, seg);
-    }
-}
-
-static void give_or_spill(struct proxy_tunnel *t, struct seg seg)
-{
-    uint32_t len = seg.len;
-    bool first = segq_empty(&t->spill);
-    if (first && t->given + len <= bw_of(t)->budget) {
-        give(t, seg);
-        return;
-    }
-    if (!segq_push(&t->spill, &bw_of(t)->seg_nodes, seg)) {
-        worker_release_seg(worker_of(t), seg);
-        http2_consumed(session_of(t), len);
-        set_error(t, ending_text(ENDING_LIMIT));
-        end(t, ENDING_LIMIT);
-        return;
-    }
-    t->stream->spilt += len;
-    drain_spill(t);
-    if (!first)
-        return;
-    t->progressed_ns = worker_of(t)->now_ns;
-    if (t->state == PROXY_OPEN)
-        worker_arm_ms(worker_of(t), &t->timer, PROXY_BLOCKED_MS);
-}
-
-void proxy_tunnel_pass_on(struct proxy_tunnel *t)
-{
-    struct seg seg = gather_take(&t->gathered);
-    list_remove(&t->dirty);
-    if (seg.len > 0)
-        give_or_spill(t, seg);
-}
-
-static void gather(struct proxy_tunnel *t, struct slice bytes)
-{
-    while (bytes.len > 0) {
-        uint32_t n = gather_add(&t->gathered, &worker_of(t)->bufs, (const uint8_t *)bytes.data, bytes.len);
-        if (n == 0 && gather_is_empty(&t->gathered)) {
-            http2_consumed(session_of(t), bytes.len);
-            set_error(t, ending_text(ENDING_LIMIT));
-            end(t, ENDING_LIMIT);
-            return;
-        }
-        if (n == 0)
-            proxy_tunnel_pass_on(t);
-        if (!t->exchange) { /* it ended meanwhile */
-            http2_consumed(session_of(t), bytes.len);
-            return;
-        }
-        bytes = slice_from(bytes, n);
-    }
-    if (list_empty(&t->dirty))
-        list_add_tail(&t->stream->dirty, &t->dirty);
-}
-
-void proxy_tunnel_data(struct proxy_tunnel *t, struct slice bytes, const struct seg *input)
-{
-    if (t->state == PROXY_HELD)
-        open_up(t);
-    if (t->state != PROXY_OPEN) { /* over; or not answered, and the client guessed its number */
-        http2_consumed(session_of(t), bytes.len);
-        return;
-    }
-    if (input && gather_is_needless(input, bytes.len)) {
-        proxy_tunnel_pass_on(t);
-        if (t->exchange)
-            give_or_spill(
-                t, seg_of(input->buf, input->data + (bytes.data - (const char *)input->data), bytes.len));
-        else
-            http2_consumed(session_of(t), bytes.len);
-    } else {
-        gather(t, bytes);
-    }
-    proxy_tunnel_touch(t);
+    struct broker_worker *bw = p->http2->session->conn->bw;
+    struct proxy_tunnel *t = slab_take(&bw->proxy_tunnels);
+    if (!t)
+        return NULL;
+    list_init(&t->node);
+    list_init(&t->bucket);
+    list_init(&t->due);
+    list_init(&t->dirty);
+    timer_init(&t->timer, on_timer);
+    t->stream = p;
+    t->random = random;
+    t->id = (int64_t)(++bw->proxy_ids * bw->worker->count + bw->worker->number);
+    list_add_tail(&p->tunnels, &t->node);
+    list_add_tail(&p->by_id[(uint64_t)t->id % PROXY_BUCKETS], &t->bucket);
+    p->tunnel_count++;
+    return t;
 }
 
 /* -- the exchange's calls -----------------------------------------------------------------------------------
@@ -412,8 +310,8 @@ static void on_data(void *asker, struct seg seg)
     }
     if (!segq_push(&t->queue, &bw_of(t)->seg_nodes, seg)) {
         worker_release_seg(worker_of(t), seg);
-        set_error(t, ending_text(ENDING_LIMIT));
-        end(t, ENDING_LIMIT);
+        proxy_tunnel_set_error(t, ending_text(ENDING_LIMIT));
+        proxy_tunnel_end(t, ENDING_LIMIT);
         return;
     }
     p->queued += len;
@@ -428,36 +326,30 @@ static void on_fin(void *asker)
     if (t->state == PROXY_FINISHING)
         close_now(t, ENDING_DONE);
     else
-        end(t, ENDING_DONE);
+        proxy_tunnel_end(t, ENDING_DONE);
 }
 
 static void on_refuse(void *asker, unsigned status, const char *text)
 {
     (void)status;
-    set_error(asker, text);
+    proxy_tunnel_set_error(asker, text);
     proxy_tunnel_set_state(asker, PROXY_REFUSED);
 }
 
 static void on_cut(void *asker, enum ending reason)
 {
     struct proxy_tunnel *t = asker;
-    set_error(t, ending_text(reason));
+    proxy_tunnel_set_error(t, ending_text(reason));
     if (t->state == PROXY_FINISHING)
         close_now(t, reason);
     else
-        end(t, reason);
+        proxy_tunnel_end(t, reason);
 }
 
 static void on_grant(void *asker, uint32_t bytes)
 {
     struct proxy_tunnel *t = asker;
-    ASSERT(t->given >= bytes);
-    t->given -= bytes;
-    t->progressed_ns = worker_of(t)->now_ns;
-    http2_consumed(session_of(t), bytes);
-    if (t->given == 0)
-        gather_settle(&t->gathered);
-    drain_spill(t);
+    proxy_receive_granted(t, bytes);
     proxy_tunnel_touch(t);
     if (t->state == PROXY_FINISHING && segq_empty(&t->spill))
         close_now(t, ENDING_DONE);
@@ -473,93 +365,11 @@ static void on_heard(void *asker)
     exchange_complete(ex);
 }
 
-static const struct asker_ops tunnel_asker = {.protocol = "grpc",
-                                              .connected = on_connected,
-                                              .data = on_data,
-                                              .fin = on_fin,
-                                              .refuse = on_refuse,
-                                              .cut = on_cut,
-                                              .grant = on_grant,
-                                              .heard = on_heard};
-
-/* -- dialling -----------------------------------------------------------------------------------------------
- */
-
-static struct proxy_tunnel *tunnel_new(struct proxy_stream *p, int64_t random)
-{
-    struct broker_worker *bw = p->http2->session->conn->bw;
-    struct proxy_tunnel *t = slab_take(&bw->proxy_tunnels);
-    if (!t)
-        return NULL;
-    list_init(&t->node);
-    list_init(&t->bucket);
-    list_init(&t->due);
-    list_init(&t->dirty);
-    timer_init(&t->timer, on_timer);
-    t->stream = p;
-    t->random = random;
-    t->id = (int64_t)(++bw->proxy_ids * bw->worker->count + bw->worker->number);
-    list_add_tail(&p->tunnels, &t->node);
-    list_add_tail(&p->by_id[(uint64_t)t->id % PROXY_BUCKETS], &t->bucket);
-    p->tunnel_count++;
-    return t;
-}
-
-/* NULL, or what is wrong with it. */
-static const char *read_dial(const struct packet *packet, struct head_view *view)
-{
-    memset(view, 0, offsetof(struct head_view, fields));
-    view->kind = HEAD_REQUEST;
-    view->minor = 1;
-    view->method = HTTP_METHOD_CONNECT;
-    view->method_text = SLICE("CONNECT");
-    view->form = TARGET_AUTHORITY;
-    view->target = packet->address;
-    view->path = SLICE("");
-    if (!slice_eq(packet->protocol, SLICE("tcp")))
-        return "DIAL_REQ: the protocol is not tcp";
-    enum authority_result result = authority_parse(packet->address, &view->authority);
-    if (result != AUTHORITY_OK)
-        return authority_result_text(result);
-    return view->authority.has_port ? NULL : "DIAL_REQ: the address has no port; expected host:port";
-}
-
-static void refuse(struct proxy_tunnel *t, const char *text)
-{
-    set_error(t, text);
-    proxy_tunnel_set_state(t, PROXY_REFUSED);
-}
-
-static void refuse_malformed(struct proxy_tunnel *t, const char *text)
-{
-    struct worker *w = worker_of(t);
-    char room[PACKET_TEXT_MAX];
-    counter_add(w, COUNTER_requests_malformed, 1);
-    log_begin(w, LOG_INFO, "request_refused");
-    log_str(w, "peer", session_of(t)->conn->peer_text);
-    log_str(w, "client", session_of(t)->conn->client_name);
-    log_str(w, "refusal", text);
-    log_end(w);
-    snprintf(room, sizeof(room), "%s: %s", ending_text(ENDING_BAD_REQUEST), text);
-    refuse(t, room);
-}
-
-void proxy_tunnel_dial(struct proxy_stream *p, const struct packet *packet)
-{
-    struct head_view view;
-    struct front_conn *c = p->http2->session->conn;
-    struct proxy_tunnel *t = p->tunnel_count < PROXY_TUNNELS_MAX ? tunnel_new(p, packet->random) : NULL;
-    if (!t) {
-        proxy_stream_fail(p, GRPC_RESOURCE_EXHAUSTED, "too many connections on one stream");
-        return;
-    }
-    const char *wrong = read_dial(packet, &view);
-    if (wrong)
-        refuse_malformed(t, wrong);
-    else if (c->bw->draining)
-        refuse(t, ending_text(ENDING_DRAINING));
-    else if (!exchange_begin(c, &tunnel_asker, t, &t->exchange, &view))
-        refuse(t, ending_text(ENDING_LIMIT));
-    else if (t->state == PROXY_REFUSED && t->exchange->progress == EXCHANGE_BEGUN)
-        on_heard(t);
-}
+const struct asker_ops proxy_tunnel_asker = {.protocol = "grpc",
+                                             .connected = on_connected,
+                                             .data = on_data,
+                                             .fin = on_fin,
+                                             .refuse = on_refuse,
+                                             .cut = on_cut,
+                                             .grant = on_grant,
+                                             .heard = on_heard};

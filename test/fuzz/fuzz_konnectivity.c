@@ -93,19 +93,22 @@ static struct result read_all(struct buf_pool *bufs, const uint8_t *data, size_t
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct buf_pool bufs;
+    static struct buf_pool bufs;
+    static bool ready;
     if (size < 1)
         return 0;
-    buf_pool_init(&bufs, 0,
-                  &(struct buf_limits){
-                      {4, 4, 0}
-    });
+    if (!ready)
+        buf_pool_init(&bufs, 0,
+                      &(struct buf_limits){
+                          {4, 4, 0}
+        });
+    ready = true;
     struct result whole = read_all(&bufs, data + 1, size - 1, size),
                   pieces = read_all(&bufs, data + 1, size - 1, data[0] + 1u),
                   bytes = read_all(&bufs, data + 1, size - 1, 1);
     ASSERT(whole.packets == pieces.packets && whole.packets == bytes.packets);
     ASSERT(whole.status == pieces.status && whole.status == bytes.status);
     ASSERT(whole.hash == pieces.hash && whole.hash == bytes.hash);
-    buf_pool_fini(&bufs); /* asserts that none is out */
+    ASSERT(bufs.classes[BUF_SMALL].used == 0 && bufs.classes[BUF_BIG].used == 0);
     return 0;
 }
