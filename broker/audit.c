@@ -47,7 +47,6 @@ static void who(struct worker *w, const struct audit_record *r)
 
 static void where(struct worker *w, const struct audit_record *r)
 {
-    text(w, "protocol", r->protocol, METHOD_MAX);
     text(w, "method", r->method, METHOD_MAX);
     text(w, "host", r->host, AUDIT_TEXT_MAX);
     log_u64(w, "port", r->port);
@@ -66,6 +65,7 @@ void audit_write(struct worker *w, const struct audit_record *r)
     log_u64(w, "bytes_in", r->bytes_in);
     log_u64(w, "bytes_out", r->bytes_out);
     log_ms(w, "total_ms", r->duration_ns);
+    text(w, "protocol", r->protocol, METHOD_MAX);
     log_str(w, "end", ending_name(r->ending));
     text(w, "detail", r->detail, AUDIT_TEXT_MAX);
     log_end(w);

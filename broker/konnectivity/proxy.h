@@ -127,6 +127,7 @@ void proxy_stream_stranger(struct proxy_stream *, int64_t id, const char *error)
 /* Owes a CLOSE_RSP about a connection that there is not. May fail the stream. */
 void proxy_stream_unspill(struct proxy_stream *, uint32_t bytes);
 /* So many bytes left a tunnel's spill. */
+struct list *proxy_stream_bucket(struct proxy_stream *, int64_t id);
 struct worker *proxy_stream_worker(const struct proxy_stream *);
 
 /* proxy_dial.c */

@@ -99,9 +99,15 @@ void proxy_stream_drain(struct proxy_stream *p)
 /* -- packets ------------------------------------------------------------------------------------------------
  */
 
+/* Numbers of one worker are as far apart as there are workers: their low bits tell nothing. */
+struct list *proxy_stream_bucket(struct proxy_stream *p, int64_t id)
+{
+    return &p->by_id[((uint64_t)id * 0x9e3779b97f4a7c15u >> 32) % PROXY_BUCKETS];
+}
+
 static struct proxy_tunnel *find(struct proxy_stream *p, int64_t id)
 {
-    list_each_safe(node, tmp, &p->by_id[(uint64_t)id % PROXY_BUCKETS])
+    list_each_safe(node, tmp, proxy_stream_bucket(p, id))
     {
         struct proxy_tunnel *t = list_entry(node, struct proxy_tunnel, bucket);
         if (t->id == id)

@@ -285,7 +285,7 @@ struct proxy_tunnel *proxy_tunnel_new(struct proxy_stream *p, int64_t random)
     t->random = random;
     t->id = (int64_t)(++bw->proxy_ids * bw->worker->count + bw->worker->number);
     list_add_tail(&p->tunnels, &t->node);
-    list_add_tail(&p->by_id[(uint64_t)t->id % PROXY_BUCKETS], &t->bucket);
+    list_add_tail(proxy_stream_bucket(p, t->id), &t->bucket);
     p->tunnel_count++;
     return t;
 }

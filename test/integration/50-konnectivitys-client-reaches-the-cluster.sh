@@ -80,6 +80,6 @@ equal "CONNECT is served on the same listener" 403 "$(curl -sS -m 20 -o /dev/nul
 equal "no client breaks the protocol" 0 "$(metric hawser_front_http2_errors_total)"
 check "tunnels are over" wait_for 20 metric_is hawser_tunnels_open 0
 matches "the access log tells the protocol" 'event=access .*protocol=grpc method=CONNECT host=127\.' "$(grep -m1 'protocol=grpc' "$WORK/hawser.log")"
-matches "a tunnel has its line in the audit" "kind=tunnel .*protocol=grpc method=CONNECT host=127\." "$(grep -m1 'kind=tunnel' "$WORK/audit.txt")"
-matches "and so has what was refused" "kind=refused .*protocol=grpc .*host=10.0.0.1 .*status=403" "$(grep -m1 'host=10.0.0.1' "$WORK/audit.txt")"
+matches "a tunnel has its line in the audit" "kind=tunnel .*method=CONNECT host=127\..* protocol=grpc end=" "$(grep -m1 'kind=tunnel' "$WORK/audit.txt")"
+matches "and so has what was refused" "kind=refused .*host=10.0.0.1 .*status=403 .*protocol=grpc end=no_route" "$(grep -m1 'host=10.0.0.1' "$WORK/audit.txt")"
 hawser_stop
