@@ -148,8 +148,9 @@ struct front_conn {
     struct exchange *exchange;
     struct front_bridge *bridge; /* TLS inside a tunnel ends, or will end, here; or NULL */
     struct outbox out;
-    struct crumbs crumbs; /* of what was received */
-    uint64_t number;      /* of the connection on this worker */
+    struct crumbs crumbs;   /* of what was received */
+    uint64_t number;        /* of the connection on this worker */
+    uint64_t owed, owed_ns; /* while it lingers: bytes on their way to the client, and since when so many */
     bool input_ended;
 
     /* Request being read. */

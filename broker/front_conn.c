@@ -166,6 +166,23 @@ static void idle_for_long(struct front_conn *c)
         front_finish(c);
 }
 
+/* The client has our last bytes to take, and a reset would take them away: it may be slow, and pause like
+ * anybody who reads. */
+static void linger_on(struct front_conn *c)
+{
+    const struct broker_times *times = &c->bw->broker->times;
+    uint64_t now = worker_of(c)->now_ns, owed = stream_owed(c->stream);
+    if (owed != c->owed)
+        c->owed_ns = now;
+    c->owed = owed;
+    if (owed == 0)
+        front_abort(c, ENDING_IDLE_TIMEOUT);
+    else if (now - c->owed_ns >= times->client_idle_ms * 1000000ull)
+        front_abort(c, ENDING_SLOW_READER);
+    else
+        worker_arm_ms(worker_of(c), &c->timer, times->linger_ms);
+}
+
 static void on_timer(struct timer *t)
 {
     struct front_conn *c = container_of(t, struct front_conn, timer);
@@ -173,7 +190,7 @@ static void on_timer(struct timer *t)
     case FRONT_HEAD: front_http1_error(c, 408, "request head was not complete in time", true); return;
     case FRONT_IDLE: idle_for_long(c); return;
     case FRONT_HANDSHAKE: front_abort(c, ENDING_TLS_TIMEOUT); return;
-    case FRONT_LINGER: front_abort(c, ENDING_IDLE_TIMEOUT); return;
+    case FRONT_LINGER: linger_on(c); return;
     case FRONT_EXCHANGE: half_closed_for_long(c); return;
     case FRONT_HOLD:
     case FRONT_TUNNEL: front_tunnel_timer(c); return;

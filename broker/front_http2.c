@@ -25,8 +25,9 @@
 #include "broker/konnectivity/proxy.h"
 #include "io/worker.h"
 
-#define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_Static_assert(sizeof(PREFACE) - 1 == HTTP2_PREFACE_BYTES, "RFC 9113 section 3.4");
+/* RFC 9113 section 3.4. */
+static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+_Static_assert(sizeof(preface) - 1 == HTTP2_PREFACE_BYTES, "what the watch skips");
 
 static struct worker *worker_of(const struct front_http2 *h)
 {
@@ -38,7 +39,7 @@ enum front_protocol front_http2_recognize(const struct front_conn *c)
     uint32_t at = 0;
     for (const struct segq_node *n = c->pending.head; n && at < HTTP2_PREFACE_BYTES; n = n->next) {
         uint32_t left = HTTP2_PREFACE_BYTES - at, len = n->seg.len < left ? n->seg.len : left;
-        if (memcmp(n->seg.data, &PREFACE[at], len) != 0)
+        if (memcmp(n->seg.data, preface + at, len) != 0)
             return FRONT_HTTP1;
         at += len;
     }

@@ -2,7 +2,8 @@
  *
  *   front_http2.c         the connection: bytes in and out, abuse, draining
  *   front_http2_session.c nghttp2's session and its callbacks
- *   front_http2_stream.c  a stream's life: a request in, its exchange, the end
+ *   front_http2_stream.c  a stream's life, and what its exchange calls
+ *   front_http2_request.c what a stream asks: heads, bodies, trailers
  *   front_http2_reply.c   what a stream answers: heads, lent bodies, trailers, answers of our own
  *   front_http2_call.c    a stream that calls a gRPC service of the broker's own (konnectivity/proxy.h)
  *
@@ -24,7 +25,9 @@ enum {
     HTTP2_MEMORY_SPARE = 1024 *
                          1024, /* kept free of response heads, or a reader that stands still fills it */
     HTTP2_CALL_STREAMS = 1000, /* on a connection with calls: Konnectivity's client has one for each dial */
-    HTTP2_DRAIN_MS = 1000,     /* for what was on its way to us when we said GOAWAY; a guess */
+    HTTP2_RAPID_MS =
+        1000, /* a request cancelled later than that was no attack: many a deadline may pass at once */
+    HTTP2_DRAIN_MS = 1000, /* for what was on its way to us when we said GOAWAY; a guess */
 };
 
 enum http2_stream_state {
@@ -50,6 +53,7 @@ struct http2_stream {
     struct proxy_stream *call; /* in place of an exchange */
     int32_t id;
     enum http2_stream_state state;
+    uint64_t began_ns;
     struct timer timer; /* of a tunnel: idle, or its last bytes are not taken; of an answered upload */
 
     /* Request. */
@@ -127,13 +131,6 @@ MUST_USE int http2_session_new(struct front_http2 *);
 struct http2_stream *http2_stream_new(struct front_http2 *, int32_t id);
 /* NULL: out of memory. */
 void http2_stream_set_state(struct http2_stream *, enum http2_stream_state);
-void http2_stream_request(struct http2_stream *, bool ended);
-/* Its field block is complete. */
-void http2_stream_trailers(struct http2_stream *, bool ended);
-void http2_stream_data(struct http2_stream *, const uint8_t *data, uint32_t len);
-void http2_stream_request_end(struct http2_stream *);
-void http2_stream_pass_on(struct http2_stream *);
-/* What was gathered goes to the exchange. */
 void http2_stream_reset(struct http2_stream *, uint32_t code, enum ending);
 /* RST_STREAM; the exchange loses its client. */
 void http2_stream_replied(struct http2_stream *);
@@ -144,6 +141,17 @@ void http2_stream_leave(struct http2_stream *, enum ending);
 /* The connection is gone. May free it. */
 void http2_stream_touch(struct http2_stream *);
 /* Bytes have passed: limits of a tunnel begin anew. */
+
+extern const struct asker_ops http2_asker;
+
+/* front_http2_request.c */
+void http2_stream_request(struct http2_stream *, bool ended);
+/* Its field block is complete. */
+void http2_stream_trailers(struct http2_stream *, bool ended);
+void http2_stream_data(struct http2_stream *, const uint8_t *data, uint32_t len);
+void http2_stream_request_end(struct http2_stream *);
+void http2_stream_pass_on(struct http2_stream *);
+/* What was gathered goes to the exchange. */
 
 /* front_http2_call.c */
 bool http2_call_is_named(struct slice records);

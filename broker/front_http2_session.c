@@ -27,6 +27,15 @@ static struct http2_stream *stream_of(nghttp2_session *session, int32_t id)
     return nghttp2_session_get_stream_user_data(session, id);
 }
 
+/* RFC 9113 section 6.3. nghttp2 does not look at what it was told to ignore. */
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *frame, void *arg)
+{
+    struct front_http2 *h = arg;
+    if (frame->type == NGHTTP2_PRIORITY && frame->stream_id == 0)
+        http2_submitted(h, nghttp2_session_terminate_session(session, NGHTTP2_PROTOCOL_ERROR));
+    return 0;
+}
+
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct front_http2 *h = arg;
@@ -73,6 +82,15 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     return 0;
 }
 
+static void on_reset(struct front_http2 *h, struct http2_stream *s)
+{
+    bool unanswered = s->state == HTTP2_HEAD || s->state == HTTP2_ASKED ||
+                      (s->state == HTTP2_CALL && !proxy_stream_has_answered(s->call));
+    s->reset_by_client = true;
+    if (unanswered && worker_of(h)->now_ns - s->began_ns < HTTP2_RAPID_MS * UINT64_C(1000000))
+        http2_wasted(h);
+}
+
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct front_http2 *h = arg;
@@ -84,10 +102,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     if (!s)
         return 0;
     if (frame->hd.type == NGHTTP2_RST_STREAM) {
-        s->reset_by_client = true;
-        if (s->state == HTTP2_HEAD || s->state == HTTP2_ASKED ||
-            (s->state == HTTP2_CALL && !proxy_stream_has_answered(s->call)))
-            http2_wasted(h);
+        on_reset(h, s);
     } else if (frame->hd.type == NGHTTP2_DATA && ended) {
         http2_stream_request_end(s);
     } else if (frame->hd.type == NGHTTP2_HEADERS) {
@@ -177,6 +192,7 @@ int http2_session_new(struct front_http2 *h)
         nghttp2_session_callbacks_del(callbacks);
         return NGHTTP2_ERR_NOMEM;
     }
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);

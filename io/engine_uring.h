@@ -10,6 +10,7 @@
  *   uring_socket.c  a socket as a stream
  *   uring_open.c    how sockets come about: accepted, dialled; their options
  *   uring_sweep.c   what sockets need a while later: keepalive, the watch for a hang-up
+ *   uring_window.c  peers whose window is closed
  *   uring_listen.c  listeners, readiness watches
  */
 #pragma once
@@ -76,6 +77,7 @@ struct uring_socket {
     uint64_t credit;
     uint64_t still_ns;      /* since when nobody reads, if nobody does */
     uint64_t options_at_ns; /* when it is given what only lasting connections need; 0: it has it */
+    uint64_t window_at_ns;  /* when its peer's window is looked at; 0: no bytes are on their way */
     int fd;
     uint32_t tx_done; /* bytes of the first segment of tx that have left */
     enum sock_state state;
@@ -85,6 +87,7 @@ struct uring_socket {
     bool send_out, finish_wanted, fin_sent;
     bool group_big, open_pending, closed_delivered;
     bool watched, fin_seen; /* the poll for a hang-up is out; it saw the peer's FIN */
+    bool window_shut;       /* its TCP_USER_TIMEOUT is off meanwhile */
     enum sock_hang_up hang_up;
     int send_error; /* errno met by a send: nothing more is sent, what the peer sent before is still read */
     int recv_error; /* errno met by the receive while data before it was undelivered */
@@ -149,11 +152,19 @@ void uring_lasting_options(int fd, const struct socket_options *);
 /* uring_sweep.c */
 void uring_sweep_later(struct uring_socket *);
 /* The socket is new, or nobody reads from it any more. */
+void uring_sweep_look(struct uring_socket *);
+/* The next sweep looks at it. */
 uint64_t uring_sweep_due_ns(const struct uring *);
 /* UINT64_MAX: nothing to look at. */
 void uring_sweep(struct uring *);
 void uring_hang_up_told(struct uring_socket *, int res, uint32_t flags);
 /* The watch's completion. */
+
+/* uring_window.c */
+void uring_window_sent(struct uring_socket *);
+/* Bytes are on their way. */
+bool uring_window_tend(struct uring_socket *);
+/* True: bytes are on their way, look again. May close it. */
 
 /* uring_listen.c */
 int uring_listen(struct engine *, struct listener *, const struct listen_options *);

@@ -54,6 +54,7 @@ struct stream_ops {
     void (*finish)(struct stream *);
     void (*abort)(struct stream *, enum ending);
     void (*free)(struct stream *);
+    uint64_t (*owed)(struct stream *); /* NULL: nobody can tell */
 };
 
 struct stream {
@@ -94,6 +95,13 @@ static inline void stream_finish(struct stream *s)
 static inline void stream_abort(struct stream *s, enum ending reason)
 {
     s->ops->abort(s, reason);
+}
+
+/* Bytes that were sent and have not reached the peer yet, as far as the transport can tell; 0: none. An abort
+ * would take them away. */
+static inline uint64_t stream_owed(struct stream *s)
+{
+    return s->ops->owed ? s->ops->owed(s) : 0;
 }
 
 static inline void stream_free(struct stream *s)

@@ -8,7 +8,9 @@
  * receive, which pins the file.
  */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "io/engine_uring.h"
@@ -255,6 +257,7 @@ static void on_sent(struct uring_socket *s, int res)
             make_ready(s);
         return;
     }
+    uring_window_sent(s);
     uint32_t left = s->tx_done + (uint32_t)res;
     while (!segq_empty(&s->tx) && s->state == SOCK_OPEN) {
         if (s->tx.head->seg.len > left)
@@ -424,6 +427,15 @@ static void socket_free(struct stream *stream)
     slab_give(&uring_of(s)->sockets, s);
 }
 
+static uint64_t socket_owed(struct stream *stream)
+{
+    struct uring_socket *s = SOCKET_OF(stream);
+    int in_kernel = 0;
+    if (s->state != SOCK_OPEN || ioctl(s->fd, SIOCOUTQ, &in_kernel) != 0)
+        return 0;
+    return s->tx.bytes + (uint64_t)in_kernel;
+}
+
 static const struct stream_ops socket_ops = {
     .kind = "socket",
     .grant = socket_grant,
@@ -431,6 +443,7 @@ static const struct stream_ops socket_ops = {
     .finish = socket_finish,
     .abort = socket_abort,
     .free = socket_free,
+    .owed = socket_owed,
 };
 
 struct uring_socket *uring_socket_new(struct uring *u, int fd, enum sock_state state)

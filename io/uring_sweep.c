@@ -24,7 +24,7 @@ static uint64_t now_of(const struct uring_socket *s)
     return s->stream.worker->now_ns;
 }
 
-static void look_again(struct uring_socket *s)
+void uring_sweep_look(struct uring_socket *s)
 {
     struct uring *u = s->object.uring;
     ASSERT(s->state < SOCK_CLOSING);
@@ -38,7 +38,7 @@ static void look_again(struct uring_socket *s)
 void uring_sweep_later(struct uring_socket *s)
 {
     s->still_ns = now_of(s);
-    look_again(s);
+    uring_sweep_look(s);
 }
 
 static bool somebody_reads(const struct uring_socket *s)
@@ -68,7 +68,7 @@ static void judge(struct uring_socket *s)
     bool behind_fin = error == 0 || error == EPIPE || s->fin_seen || s->recv_eof;
     if (behind_fin && !s->end_delivered) {
         s->hang_up = HANG_UP_BEHIND_FIN;
-        look_again(s);
+        uring_sweep_look(s);
     } else {
         uring_socket_close(s, error == 0 ? ENDING_PEER_RESET : ending_from_errno(error, false));
     }
@@ -88,7 +88,7 @@ void uring_hang_up_told(struct uring_socket *s, int res, uint32_t flags)
     if (stands_still(s) && !s->recv_armed && s->hang_up == HANG_UP_SEEN)
         judge(s);
     else
-        look_again(s); /* the receive tells, if somebody reads on */
+        uring_sweep_look(s); /* the receive tells, if somebody reads on */
 }
 
 static bool has_left(const struct uring_socket *s)
@@ -121,7 +121,9 @@ static bool tend(struct uring_socket *s)
         uring_lasting_options(s->fd, &u->engine.sockets);
         s->options_at_ns = 0;
     }
-    bool again = s->options_at_ns != 0;
+    bool again = uring_window_tend(s) || s->options_at_ns != 0;
+    if (s->state != SOCK_OPEN)
+        return false;
     if (stands_still(s))
         return tend_still(s) || (again && s->state == SOCK_OPEN);
     return again || !somebody_reads(s);

@@ -392,7 +392,7 @@ static const struct config_row timeout_rows[] = {
     ROW(UINT(config_timeouts, tcp_user_timeout_ms, "tcpUserTimeoutMs"), .max = 3600000, .value = 30000,
         .unit = "ms",
         .help = "A connection whose sent bytes are not acknowledged for so long is lost; 0: the kernel's 15 "
-                "minutes.",
+                "minutes. A reader that takes nothing but answers is waited for.",
         .source = "plan"),
     ROW(UINT(config_timeouts, tunnel_answer_ms, "tunnelAnswerMs"), .min = 100, .max = 9500, .value = 5000,
         .unit = "ms", .help = "From CONNECT to its answer, whatever the dial does; then 504.",

@@ -255,6 +255,12 @@ static void tls_free(struct stream *base)
     stream_release(s);
 }
 
+static uint64_t tls_owed(struct stream *base)
+{
+    struct tls_stream *s = tls_of(base);
+    return s->lower ? stream_owed(s->lower) : 0;
+}
+
 static const struct stream_ops tls_ops = {
     .kind = "tls",
     .grant = tls_grant,
@@ -262,6 +268,7 @@ static const struct stream_ops tls_ops = {
     .finish = tls_finish,
     .abort = tls_abort,
     .free = tls_free,
+    .owed = tls_owed,
 };
 
 /* ---- making one ---- */

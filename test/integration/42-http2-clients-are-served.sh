@@ -149,9 +149,9 @@ if [ -n "$GO" ]; then
     wait_for 10 listens "$FAR" 10255 || die "the plain Go server did not start"
     if "$WORK/goserver" h2 -help 2>&1 | grep -q listen; then
         L=$(free_address 10299)
-        check "Go's client, Unix socket, HTTP/1 behind, tunnels" "$WORK/goserver" h2 -target "http://$FAR:10255" -unix "$UNIX" -listen "$L:10299" \
+        check "Go's client, Unix socket, HTTP/1 behind, tunnels" timeout 100 "$WORK/goserver" h2 -target "http://$FAR:10255" -unix "$UNIX" -listen "$L:10299" \
             -kubelet "$K2:10250" -kubelet-ca "$WORK/kubelet-ca/ca.crt" -kubelet-cert "$WORK/egress.crt" -kubelet-key "$WORK/egress.key"
-        check "Go's client, mutual TLS, HTTP/2 behind, tunnels" "$WORK/goserver" h2 -target "https://$K2:10250" -proxy "https://127.0.0.1:$PORT" \
+        check "Go's client, mutual TLS, HTTP/2 behind, tunnels" timeout 100 "$WORK/goserver" h2 -target "https://$K2:10250" -proxy "https://127.0.0.1:$PORT" \
             -ca "$WORK/front-ca/ca.crt" -cert "$WORK/apiserver.crt" -key "$WORK/apiserver.key" -listen "$L:10299" \
             -kubelet "$K2:10250" -kubelet-ca "$WORK/kubelet-ca/ca.crt" -kubelet-cert "$WORK/egress.crt" -kubelet-key "$WORK/egress.key"
         matches "HTTP/2 on both sides" "^HTTP/2.0 " "$(as /proto "$K2:10250")"

@@ -4,26 +4,8 @@
 # Unix socket and over TCP with mutual TLS. And curl's CONNECT on the same listener.
 . "$(dirname "$0")/lib.sh"
 . "$HAWSER_SOURCE/test/integration/hawser.sh"
-
-skip() {
-    echo "SKIPPED, NOT PASSED: $*, so Konnectivity's own client was NOT tested" >&2
-    exit 77
-}
-PROGRAM_SOURCE=$HAWSER_SOURCE/test/interop/konnectivity
-PROGRAM=$HAWSER_BUILD/interop/konnectivity
-build_program() {
-    local go wanted got
-    go=$(command -v go || ls /usr/local/go/bin/go 2>/dev/null) || skip "no Go compiler here"
-    export GOFLAGS=-mod=readonly GOTOOLCHAIN=local GOWORK=off GOCACHE=${GOCACHE:-${TMPDIR:-/tmp}/hawser-go-cache}
-    wanted=$(awk '$1 == "go" { print $2 }' "$PROGRAM_SOURCE/go.mod")
-    got=$("$go" env GOVERSION)
-    [ "$(printf '%s\n' "$wanted" "${got#go}" | sort -V | head -1)" = "$wanted" ] || skip "Go $wanted is needed and this is $got"
-    mkdir -p "$HAWSER_BUILD/interop"
-    (cd "$PROGRAM_SOURCE" && "$go" build -ldflags='-s -w' -o "$PROGRAM" . >"$WORK/go-build.log" 2>&1) && return
-    (cd "$PROGRAM_SOURCE" && timeout 60 "$go" mod download >>"$WORK/go-build.log" 2>&1) || skip "the Go modules cannot be had"
-    die "the Go program does not build"
-}
-build_program
+. "$HAWSER_SOURCE/test/integration/go_program.sh"
+build_program konnectivity "Konnectivity's own client"
 
 make_pki
 FRONT=$(free_port)

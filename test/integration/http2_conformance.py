@@ -153,6 +153,7 @@ connection_error("DATA with more padding than payload", frame(DATA, PADDED, 1, b
 connection_error("DATA with padding and no length of it", frame(DATA, PADDED, 1), PROTOCOL_ERROR, FRAME_SIZE_ERROR, before=opened)
 connection_error("HEADERS on stream 0", headers(GOOD, number=0), PROTOCOL_ERROR)
 connection_error("HEADERS with more padding than payload", frame(HEADERS, END_STREAM | END_HEADERS | PADDED, 1, b"\xff" + block(GOOD)[:50]), PROTOCOL_ERROR)
+connection_error("PRIORITY on stream 0", frame(PRIORITY, 0, 0, b"\0\0\0\0\x10"), PROTOCOL_ERROR)
 stream_error("PRIORITY of 4 bytes", frame(PRIORITY, 0, 1, b"\0\0\0\0"), FRAME_SIZE_ERROR, before=opened)
 connection_error("RST_STREAM on stream 0", frame(RST_STREAM, 0, 0, b"\0\0\0\x08"), PROTOCOL_ERROR)
 connection_error("RST_STREAM of 3 bytes", frame(RST_STREAM, 0, 1, b"\0\0\0"), FRAME_SIZE_ERROR, before=opened)

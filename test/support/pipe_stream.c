@@ -95,7 +95,18 @@ static void pipe_free(struct stream *s)
     free(p);
 }
 
-static const struct stream_ops ops = {"pipe", pipe_grant, pipe_send, pipe_finish, pipe_abort, pipe_free};
+static uint64_t pipe_owed(struct stream *s)
+{
+    return pipe_of(s)->outstanding;
+}
+
+static const struct stream_ops ops = {.kind = "pipe",
+                                      .grant = pipe_grant,
+                                      .send = pipe_send,
+                                      .finish = pipe_finish,
+                                      .abort = pipe_abort,
+                                      .free = pipe_free,
+                                      .owed = pipe_owed};
 
 struct pipe *pipe_new(struct world *w)
 {

@@ -89,8 +89,12 @@ static void stream_frees(struct stream *stream)
     free(s);
 }
 
-static const struct stream_ops stream_ops = {"script",        stream_grants, stream_sends,
-                                             stream_finishes, stream_aborts, stream_frees};
+static const struct stream_ops stream_ops = {.kind = "script",
+                                             .grant = stream_grants,
+                                             .send = stream_sends,
+                                             .finish = stream_finishes,
+                                             .abort = stream_aborts,
+                                             .free = stream_frees};
 
 static struct script_stream *stream_new(struct script_engine *e)
 {

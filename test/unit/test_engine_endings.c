@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include <linux/filter.h>
 #include <netinet/tcp.h>
 
 #include "io/engine_uring.h"
@@ -326,6 +327,47 @@ static void closed_unix_peer_is_told_after_its_end(struct engine_rig *r)
     two_part(r, t);
 }
 
+enum { IMPATIENT_MS = 600, STOPPED_MS = 3000, MUCH = 12 << 20 /* more than both sockets hold */ };
+
+/* a sends much, b does not read: a's kernel probes a closed window. */
+static struct two with_a_shut_window(struct engine_rig *r)
+{
+    r->workers[0].engine->sockets.user_timeout_ms = IMPATIENT_MS;
+    struct two t = two_join(r);
+    t.a->to_send = MUCH;
+    node_pump(t.a);
+    engine_rig_spin_ms(r, ARRIVED_MS);
+    return t;
+}
+
+static void peer_that_takes_nothing_is_waited_for(struct engine_rig *r)
+{
+    struct two t = with_a_shut_window(r);
+    engine_rig_spin_ms(r, STOPPED_MS);
+    assert_int_equal(t.a->closed, 0);
+    assert_true(SOCKET_OF(t.a->stream)->window_shut);
+    assert_true(stream_owed(t.a->stream) > 0);
+    node_grant(t.b, MUCH);
+    assert_true(engine_rig_spin(r, two_received, &t));
+    engine_rig_spin_ms(r, LONG_MS);
+    assert_int_equal(stream_owed(t.a->stream), 0);
+    assert_int_equal(option_of(t.a, IPPROTO_TCP, TCP_USER_TIMEOUT), IMPATIENT_MS);
+    two_part(r, t);
+}
+
+static void peer_that_is_lost_behind_its_shut_window_is_told(struct engine_rig *r)
+{
+    struct two t = with_a_shut_window(r);
+    struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K,
+                                          0); /* takes no packet any more, and answers none */
+    struct sock_fprog deaf = {1, &nothing};
+    assert_int_equal(
+        setsockopt(SOCKET_OF(t.b->stream)->fd, SOL_SOCKET, SO_ATTACH_FILTER, &deaf, sizeof(deaf)), 0);
+    assert_true(engine_rig_spin(r, node_is_closed, t.a));
+    assert_int_equal(t.a->reason, ENDING_PEER_LOST);
+    two_part(r, t);
+}
+
 /* -- runner -------------------------------------------------------------------------------------------------
  */
 
@@ -347,7 +389,9 @@ static void closed_unix_peer_is_told_after_its_end(struct engine_rig *r)
     X(silent_peer_is_lost_although_nobody_reads)                                                             \
     X(no_descriptor_is_told_as_such)                                                                         \
     X(family_that_is_not_here_is_unreachable)                                                                \
-    X(closed_unix_peer_is_told_after_its_end)
+    X(closed_unix_peer_is_told_after_its_end)                                                                \
+    X(peer_that_takes_nothing_is_waited_for)                                                                 \
+    X(peer_that_is_lost_behind_its_shut_window_is_told)
 
 PROMISES(ENGINE_PROMISE)
 URING_PROMISES(ENGINE_PROMISE_URING)

@@ -72,6 +72,14 @@ static void settings_are_said_as_soon_as_the_preface_is_here(void **state)
         EXCHANGE_BUDGET);
 }
 
+static void an_idle_connection_costs_little(void **state)
+{
+    (void)state;
+    h2_client_turns(4);
+    assert_true(front_rig_conn()->http2->memory.used < 32 * 1024);
+    assert_int_equal(world_buffers_used(&rig.world), 0);
+}
+
 static void http1_is_told_apart_however_long_it_looks_like_the_preface(void **state)
 {
     (void)state;
@@ -101,6 +109,44 @@ static void a_client_that_says_nothing_more_is_let_go(void **state)
     assert_int_equal(h2_client.goaway_code[0], NGHTTP2_NO_ERROR);
     assert_int_equal(front_rig_conn()->state, FRONT_LINGER);
     assert_true(rig.pipe->owner_finished);
+}
+
+static void advance(unsigned s)
+{
+    rig.world.now_ns += s * 1000000000ull;
+    world_turn(&rig.world);
+    world_turn(&rig.world);
+}
+
+static void a_client_may_be_slow_to_take_its_last_bytes(void **state)
+{
+    (void)state;
+    h2_client_turns(3);
+    rig.pipe->stalled = true;
+    advance(61);
+    assert_int_equal(front_rig_conn()->state, FRONT_LINGER);
+    for (int i = 0; i < 5; i++) {
+        advance(10);
+        assert_non_null(front_rig_conn());
+    }
+    rig.pipe->stalled = false;
+    world_turn(&rig.world);
+    assert_non_null(front_rig_conn());
+    advance(3); /* it has them; only its own end is missing */
+    assert_null(front_rig_conn());
+}
+
+static void a_client_that_never_takes_its_last_bytes_is_cut(void **state)
+{
+    (void)state;
+    h2_client_turns(3);
+    rig.pipe->stalled = true;
+    advance(61);
+    advance(3);
+    advance(58);
+    assert_non_null(front_rig_conn());
+    advance(3);
+    assert_null(front_rig_conn());
 }
 
 /* -- requests -----------------------------------------------------------------------------------------------
@@ -790,6 +836,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(settings_are_said_as_soon_as_the_preface_is_here),
+        T(an_idle_connection_costs_little),
         T(http1_is_told_apart_however_long_it_looks_like_the_preface),
         T(a_client_that_says_nothing_more_is_let_go),
         T(a_get_is_answered),
@@ -824,6 +871,8 @@ int main(void)
         T(a_silent_tunnel_is_cut_where_a_limit_is_set),
         T(draining_says_goaway_twice_and_lets_streams_finish),
         T(an_idle_client_is_drained_although_it_answers_no_ping),
+        T(a_client_may_be_slow_to_take_its_last_bytes),
+        T(a_client_that_never_takes_its_last_bytes_is_cut),
     };
 #undef T
     return cmocka_run_group_tests(tests, NULL, NULL);

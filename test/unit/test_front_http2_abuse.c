@@ -223,6 +223,27 @@ static void rapid_reset_ends_at_its_budget(void **state)
     assert_int_equal(rig.asked, 101);
 }
 
+/* As when a destination hangs and all who asked it lose their patience at once. */
+static void cancelling_many_that_waited_is_no_flood(void **state)
+{
+    (void)state;
+    greet();
+    for (unsigned round = 0; round < 5; round++) {
+        for (unsigned i = 0; i < 100; i++)
+            ask(200 * round + 2 * i + 1, GET, END_STREAM);
+        turns(3);
+        rig.world.now_ns += 2ull * 1000000000;
+        turns(1);
+        for (unsigned i = 0; i < 100; i++)
+            send_u32(RST_STREAM, 200 * round + 2 * i + 1, NGHTTP2_CANCEL);
+        turns(3);
+    }
+    assert_int_equal(rig.asked, 500);
+    assert_int_equal(seen.frames[GOAWAY], 0);
+    for (unsigned i = 0; i < 500; i++)
+        assert_int_equal(rig.played[i].end, PLAYED_GONE);
+}
+
 static void resets_of_answered_requests_are_no_flood(void **state)
 {
     (void)state;
@@ -627,6 +648,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(rapid_reset_ends_at_its_budget),
+        T(cancelling_many_that_waited_is_no_flood),
         T(resets_of_answered_requests_are_no_flood),
         T(malformed_requests_are_a_flood_too),
         T(provoked_resets_are_a_flood_too),
