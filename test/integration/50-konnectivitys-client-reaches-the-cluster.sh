@@ -23,6 +23,7 @@ routes:
   - name: names
     match: {hosts: ['*.invalid'], ports: [443], schemes: [tunnel]}
 limits: {tunnelsMax: 2000}
+timeouts: {tunnelSpeakFirstMs: 100} # the client must have run since its DIAL_RSP, also on a busy machine
 pool: {breaker: {failures: 1000}}
 log: {auditFile: $WORK/audit.txt}
 YAML
