@@ -29,16 +29,17 @@ int broker_open(struct broker *b, char *ret_detail, size_t detail_size)
     return 0;
 }
 
-static void abort_fronts(struct broker_worker *bw)
+static void abort_all(struct broker_worker *bw)
 {
     list_each_safe(node, tmp, &bw->fronts)
         front_abort(list_entry(node, struct front_conn, node), ENDING_DRAINING);
+    list_each_safe(node, tmp, &bw->exchanges_open) exchange_give_up(list_entry(node, struct exchange, node));
 }
 
 static void on_drain_deadline(struct timer *t)
 {
     struct broker_worker *bw = container_of(t, struct broker_worker, drain_timer);
-    abort_fronts(bw);
+    abort_all(bw);
     worker_arm_ms(bw->worker, t, 1000); /* what was aborted may have let others in meanwhile */
 }
 

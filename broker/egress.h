@@ -67,14 +67,15 @@ struct egress {
     struct timer deadline; /* of the first response byte */
     uint64_t leased_ns;
     uint32_t credit; /* of the response, as granted and not yet used */
-    uint32_t owed;   /* body bytes whose credit was given ahead: taken off the next CREDIT */
+    uint32_t owed;   /* tunnel: credit of a spare's watch, taken off the next CREDIT */
 
     /* Request. open_seg is kept until the first response byte, for a safe retry. */
     struct seg open_seg;
-    struct segq early; /* DATA that came before the connection */
+    struct segq early; /* DATA that came before the connection; or what came from it while held back */
     bool request_ended, request_written, body_began, head_taken;
     bool peer_ended; /* tunnel: the destination ended its direction */
     bool closed;     /* tunnel: the client has left, nobody takes what the destination says */
+    bool held_back;  /* tunnel: the front has not yet allowed the destination to speak */
     bool leased;     /* a connection was granted, now or before */
     enum exchange_retry retry;
     struct outbox out;

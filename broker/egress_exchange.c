@@ -174,7 +174,9 @@ static void lease(struct egress *e, bool fresh)
     struct worker *w = worker_of(e);
     e->state = EGRESS_LEASING;
     e->lease.owner = e;
-    e->lease.fresh = fresh;
+    /* An exec over WebSocket is a GET, and must not be asked for twice: no upgrade on a socket that was idle.
+     */
+    e->lease.fresh = fresh || open->form == EXCHANGE_UPGRADE;
     e->lease.at_once = open->form != EXCHANGE_REQUEST; /* who asks for a tunnel is answered in bounded time */
     e->lease.granted = on_granted;
     e->lease.failed = on_failed;

@@ -94,23 +94,28 @@ static void write_end(struct egress *e)
 /* -- response: head -----------------------------------------------------------------------------------------
  */
 
-/* The protocol of a 101 must be the one that was asked for (RFC 9110 section 7.8). */
-static bool is_asked_for(const struct egress *e, const struct head_view *view)
+/* The protocol of a 101 must be the one that was asked for, by a request that is complete: while its body is
+ * under way, nobody could tell where that ends and the tunnel begins (RFC 9110 section 7.8). NULL: so it is.
+ */
+static const char *complaint_of_101(const struct egress *e, const struct head_view *view)
 {
     const struct head *request = egress_request_head(e);
     const struct head_field_view *now = head_view_find(view, HTTP_FIELD_UPGRADE);
     uint32_t asked = head_find(request, HTTP_FIELD_UPGRADE, 0);
-    return egress_form(e) == EXCHANGE_UPGRADE && view->upgrade && now && asked < request->fields_n &&
-           slice_eq_nocase(now->value, head_field_value_at(request, asked));
+    if (egress_form(e) != EXCHANGE_UPGRADE)
+        return "101 without an upgrade having been asked for";
+    if (!view->upgrade || !now || asked == request->fields_n ||
+        !slice_eq_nocase(now->value, head_field_value_at(request, asked)))
+        return "101 for another protocol than was asked for";
+    return e->request_ended ? NULL : "101 before the request was complete";
 }
 
 /* False: the object is gone. */
 static bool on_head(struct egress *e, const struct head_view *view)
 {
-    if (view->tunnel && !is_asked_for(e, view)) {
-        egress_fail(e, ENDING_BAD_RESPONSE,
-                    egress_form(e) == EXCHANGE_UPGRADE ? "101 for another protocol than was asked for"
-                                                       : "101 without an upgrade having been asked for");
+    const char *complaint = view->tunnel ? complaint_of_101(e, view) : NULL;
+    if (complaint) {
+        egress_fail(e, ENDING_BAD_RESPONSE, complaint);
         return false;
     }
     if (view->tunnel) {
@@ -215,10 +220,10 @@ static void read_response(struct egress *e, struct seg seg)
             egress_fail(e, ENDING_HEAD_TOO_LARGE, "response head larger than the broker's buffers");
             return;
         }
+        uint32_t came = seg.len; /* what was gathered before was granted anew as it came */
         if (e->head_buf) {
             /* The segment's bytes are in the gathered head now; go on from there. */
             worker_release_seg(w, seg);
-            regrant(e, seg.len);
             seg = (struct seg){e->head_buf, e->head_buf->mem, e->head_len, 0};
         }
         bool gathered = e->head_buf != NULL;
@@ -229,24 +234,21 @@ static void read_response(struct egress *e, struct seg seg)
             return;
         }
         if (n == 0) {
-            if (!gathered) {
-                bool ok = head_buffer_add(&e->head_buf, &e->head_len, &worker_of(e)->bufs, seg);
+            bool ok = gathered || head_buffer_add(&e->head_buf, &e->head_len, &worker_of(e)->bufs, seg);
+            if (!gathered)
                 worker_release_seg(w, seg);
-                regrant(e, seg.len);
-                if (!ok)
-                    egress_fail(e, ENDING_LIMIT, "out of buffers for a response head");
-            }
+            regrant(e, came);
+            if (!ok)
+                egress_fail(e, ENDING_LIMIT, "out of buffers for a response head");
             return;
         }
         if (gathered) { /* its count is ours now, as a segment's */
             e->head_buf = NULL;
             e->head_len = 0;
-            e->owed += seg.len - (uint32_t)n; /* the rest is body, and was granted anew already */
-        } else {
-            regrant(e, (uint32_t)n);
         }
         seg.data += n;
         seg.len -= (uint32_t)n;
+        regrant(e, came - seg.len); /* the rest is body: it is granted anew when it was taken over */
         if (seg.len == 0 && e->state == EGRESS_HEAD) {
             worker_release_seg(w, seg);
             return;

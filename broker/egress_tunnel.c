@@ -42,8 +42,8 @@ static void shed(struct egress *e)
 static bool begin(struct egress *e)
 {
     e->state = EGRESS_TUNNEL;
-    e->credit = conn_credit(
-        e->conn); /* of an idle connection's watch; more comes when the front releases it */
+    e->held_back = true;
+    e->credit = e->owed = conn_credit(e->conn); /* of a spare's watch: comes off what the front grants */
     stream_bind(e->stream, &tunnel_events, e);
     shed(e);
     egress_post(e, EX_CONNECTED, (struct seg){0}, (uint32_t)e->how);
@@ -56,6 +56,18 @@ static void deliver(struct egress *e, struct seg seg)
         egress_post(e, EX_DATA, seg, 0);
     else
         worker_release_seg(worker_of(e), seg);
+}
+
+/* The front allows it: what a spare's destination said meanwhile goes first. */
+static void let_speak(struct egress *e)
+{
+    if (!e->held_back)
+        return;
+    e->held_back = false;
+    while (!segq_empty(&e->early))
+        deliver(e, segq_pop(&e->early, &e->bw->seg_nodes));
+    if (e->peer_ended)
+        egress_post(e, EX_FIN, (struct seg){0}, 0);
 }
 
 void egress_tunnel_upgrade(struct egress *e, struct seg rest)
@@ -83,6 +95,7 @@ static void write_data(struct egress *e, struct seg seg)
 
 static void credit(struct egress *e, uint32_t bytes)
 {
+    let_speak(e);
     e->credit += bytes;
     crumbs_settle(&e->crumbs);
     stream_grant(e->stream, bytes);
@@ -133,7 +146,13 @@ static void on_data(struct stream *s, struct seg seg)
         hear_for_nobody(e, seg);
         return;
     }
-    deliver(e, crumbs_collect(&e->crumbs, seg));
+    seg = crumbs_collect(&e->crumbs, seg);
+    if (!e->held_back) {
+        deliver(e, seg);
+    } else if (!segq_push(&e->early, &e->bw->seg_nodes, seg)) {
+        worker_release_seg(worker_of(e), seg);
+        stream_abort(s, ENDING_LIMIT);
+    }
 }
 
 static void on_sent(struct stream *s, struct seg seg)
@@ -149,7 +168,8 @@ static void on_end(struct stream *s)
 {
     struct egress *e = s->owner;
     e->peer_ended = true;
-    egress_post(e, EX_FIN, (struct seg){0}, 0);
+    if (!e->held_back)
+        egress_post(e, EX_FIN, (struct seg){0}, 0);
     expect_drain(e);
 }
 
@@ -162,6 +182,7 @@ static void on_closed(struct stream *s, enum ending reason)
         egress_fail(e, reason, NULL);
         return;
     }
+    let_speak(e); /* a client that has ended before it said anything waits for no hold */
     egress_post(e, EX_END, (struct seg){0}, 0);
     egress_free(e);
 }

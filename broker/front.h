@@ -244,6 +244,9 @@ void exchange_client_done(struct exchange *);
 void exchange_client_closed(struct exchange *);
 /* Tunnel: the client has left in peace, as by close(2). What it sent goes on, with its end; what the
  * destination says from now on is thrown away. */
+void exchange_give_up(struct exchange *);
+/* What a client that is done has left on its way is not waited for any longer. Harmless while it has a
+ * client. */
 void exchange_complete(struct exchange *);
 /* The response has been written (or refused): access line, counters; frees it when its last word was heard.
  */

@@ -112,17 +112,27 @@ void exchange_client_closed(struct exchange *ex)
     exchange_client_done(ex);
 }
 
+static void say_reset(struct exchange *ex, enum ending reason)
+{
+    ex->reset_said = true;
+    post(ex, EX_RESET, (struct seg){0}, (uint32_t)reason);
+}
+
 void exchange_client_gone(struct exchange *ex, enum ending reason)
 {
     if (!ex->last_heard)
         ex->ending = reason;
     settle(ex);
-    if (is_over(ex)) {
+    if (is_over(ex))
         exchange_free(ex);
-        return;
-    }
-    ex->reset_said = true;
-    post(ex, EX_RESET, (struct seg){0}, (uint32_t)reason);
+    else
+        say_reset(ex, reason);
+}
+
+void exchange_give_up(struct exchange *ex)
+{
+    if (ex->conn == NULL && !ex->reset_said)
+        say_reset(ex, ENDING_DRAINING);
 }
 
 void exchange_refuse(struct exchange *ex, enum ending reason, const char *detail)

@@ -66,9 +66,14 @@ void front_tunnel_timer(struct front_conn *c)
         front_set_state(c, FRONT_HOLD);
 }
 
-/* What passes keeps a tunnel from being idle. */
+/* What passes keeps a tunnel from being idle. The destination is held back from when the kernel has our 200:
+ * a turn may take longer than the hold. */
 void front_tunnel_touch(struct front_conn *c)
 {
+    if (c->state == FRONT_HOLD && outbox_is_empty(&c->out)) {
+        front_set_state(c, FRONT_HOLD);
+        return;
+    }
     bool is_over = c->exchange && c->exchange->last_heard;
     uint32_t ms = is_over ? DRAIN_MS : c->bw->broker->times.tunnel_idle_ms;
     if (c->state == FRONT_TUNNEL && ms > 0)

@@ -286,7 +286,7 @@ static void on_fault(struct sim_event *e)
     if (c->blackholed) {
         sim_trace(n, "give-up", c->sides[0] ? 1 : 0, c->sides[1] ? 1 : 0, 0);
         conn_fail(c, ETIMEDOUT);
-    } else if (sim_random(n) % (resets + holes + 1) < resets) {
+    } else if (holes == 0 || sim_random(n) % (resets + holes) < resets) {
         sim_trace(n, "reset", c->sides[0] ? 1 : 0, c->sides[1] ? 1 : 0, 0);
         conn_fail(c, ECONNRESET);
     } else {
@@ -339,16 +339,33 @@ static int dial_outcome(struct sim_net *n)
     return 0;
 }
 
+static void on_hung(struct sim_event *e)
+{
+    struct sim_conn *c = container_of(e, struct sim_conn, connect);
+    c->sides[0]->error = ETIMEDOUT;
+    sim_poke(c->sides[0]);
+}
+
+static void hang(struct sim_conn *c)
+{
+    c->connect.fire = on_hung;
+    sim_event_at(c->net, &c->connect, c->net->now_ns + connect_hangs_ns);
+}
+
 static void on_connect(struct sim_event *e)
 {
     struct sim_conn *c = container_of(e, struct sim_conn, connect);
     struct sim_net *n = c->net;
     struct sim_sock *s = c->sides[0];
+    const struct sim_listener *first = find_listener(n, &c->to, 0);
     uint32_t sharing = 0;
     while (find_listener(n, &c->to, sharing))
         sharing++;
-    if (s->error == 0) /* a dial that hung so far has its error already */
-        s->error = sharing > 0 ? dial_outcome(n) : ECONNREFUSED;
+    if (first && first->refusal == SIM_SILENT) {
+        hang(c);
+        return;
+    }
+    s->error = !first ? ECONNREFUSED : first->refusal ? first->refusal : dial_outcome(n);
     sim_trace(n, "connect", (uint64_t)s->number, net_address_port(&c->to), (uint64_t)s->error);
     if (s->error != 0) {
         sim_poke(s);
@@ -373,13 +390,6 @@ static void on_connect(struct sim_event *e)
     sim_poke(s);
 }
 
-static void on_hung(struct sim_event *e)
-{
-    struct sim_conn *c = container_of(e, struct sim_conn, connect);
-    c->sides[0]->error = ETIMEDOUT;
-    sim_poke(c->sides[0]);
-}
-
 struct sim_sock *sim_connect(struct sim_net *n, const struct net_address *to, const struct net_address *from)
 {
     struct sim_conn *c = calloc(1, sizeof(*c));
@@ -395,11 +405,12 @@ struct sim_sock *sim_connect(struct sim_net *n, const struct net_address *to, co
         ASSERT(net_address_parse("127.0.0.1", 9, 40000, &c->from));
     sim_pipe_init(c, 0);
     sim_pipe_init(c, 1);
-    bool hangs = sim_chance(n, n->faults.dial_hangs);
-    c->connect.fire = hangs ? on_hung : on_connect;
+    c->connect.fire = on_connect;
     c->fault.fire = on_fault;
-    sim_event_at(n, &c->connect,
-                 n->now_ns + (hangs ? connect_hangs_ns : sim_between(n, 0, n->faults.dial_delay_max_ns)));
+    if (sim_chance(n, n->faults.dial_hangs))
+        hang(c);
+    else
+        sim_event_at(n, &c->connect, n->now_ns + sim_between(n, 0, n->faults.dial_delay_max_ns));
     return sock_new(c, 0);
 }
 

@@ -52,10 +52,13 @@ struct sim_sock {
     bool poke_missed; /* something happened while nobody listened */
 };
 
+enum { SIM_SILENT = -1 };
+
 struct sim_listener {
     struct list node;
     struct sim_net *net;
     struct net_address address;
+    int refusal; /* 0: connections come; errno: who dials gets this instead; SIM_SILENT: no answer at all */
     void *owner;
     void (*incoming)(struct sim_listener *, struct sim_sock *, const struct net_peer *);
 };
@@ -106,6 +109,12 @@ ssize_t sim_recv(struct sim_sock *, void *bytes, size_t len);
 ssize_t sim_send(struct sim_sock *, const void *bytes, size_t len);
 /* Bytes taken, -EAGAIN (a poke follows when there is room), -EPIPE after shutdown, or the socket's error. */
 uint32_t sim_readable(const struct sim_sock *);
+uint64_t sim_taken(const struct sim_sock *);
+/* Of what was sent here, the other side has read so many bytes. */
+uint64_t sim_offered(const struct sim_sock *);
+/* So many bytes the other side has sent, read here or not. */
+bool sim_is_silenced(const struct sim_sock *);
+/* A fault keeps back whatever is said on this connection: nothing can be owed on it. */
 void sim_shutdown(struct sim_sock *);
 void sim_close(struct sim_sock *);
 /* Frees the socket. What was sent still arrives, unless unread bytes were left here: then the other side is

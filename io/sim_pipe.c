@@ -149,6 +149,7 @@ uint32_t sim_pipe_read(struct sim_pipe *p, void *bytes, size_t len)
     p->head = (p->head + take) % p->cap;
     p->used -= take;
     p->arrived -= take;
+    p->taken += take;
     struct sim_sock *writer = p->conn->sides[1 - p->to];
     if (writer && writer->blocked && !p->conn->blackholed) {
         writer->blocked = false;
@@ -171,6 +172,22 @@ uint32_t sim_pipe_write(struct sim_pipe *p, const void *bytes, size_t len)
     uint32_t take = some_of(n, len < room ? (uint32_t)len : room, sim_net_faults(n)->short_write);
     ring_copy(p, (p->head + p->used) % p->cap, (void *)bytes, take, false);
     p->used += take;
+    p->offered += take;
     sim_pipe_push(p, SIM_CHUNK_DATA, take);
     return take;
+}
+
+uint64_t sim_taken(const struct sim_sock *s)
+{
+    return s->conn->pipes[1 - s->side].taken;
+}
+
+uint64_t sim_offered(const struct sim_sock *s)
+{
+    return s->conn->pipes[s->side].offered;
+}
+
+bool sim_is_silenced(const struct sim_sock *s)
+{
+    return s->conn->blackholed;
 }

@@ -23,6 +23,7 @@ struct sim_pipe {
     int to; /* the side that reads */
     uint8_t *bytes;
     uint32_t cap, head, used, arrived; /* arrived: of used, readable now */
+    uint64_t offered, taken;           /* written and read so far */
     struct sim_chunk *chunks;
     uint32_t chunk_cap, chunk_head, chunk_count;
     struct sim_event arrival, room;

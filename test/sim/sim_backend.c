@@ -7,33 +7,7 @@
 #include <string.h>
 
 #include "io/engine.h"
-#include "sim_http.h"
-
-enum { INPUT_MAX = 64 * 1024 };
-
-struct sim_backend {
-    struct sim_net *net;
-    struct sim_ledger *ledger;
-    struct sim_backend_options options;
-    char host[NET_TEXT_MAX];
-    struct sim_listener raw;
-    struct listener listener;
-    struct list conns;
-    uint32_t conns_now;
-    uint64_t accepted, requests;
-    bool listening;
-};
-
-struct backend_conn {
-    struct list node;
-    struct sim_backend *backend;
-    struct sim_channel *channel;
-    struct http_reader reader;
-    struct sim_bytes in, out;
-    struct sim_event think, idle;
-    uint32_t id; /* of the exchange under way; 0: none */
-    bool request_done, answer_begun, close_after, reset_after, never, peer_ended;
-};
+#include "sim_backend_conn.h"
 
 static struct sim_exchange *exchange_of(const struct backend_conn *c)
 {
@@ -45,6 +19,8 @@ static void conn_free(struct backend_conn *c)
     struct sim_backend *b = c->backend;
     sim_event_cancel(b->net, &c->think);
     sim_event_cancel(b->net, &c->idle);
+    if (c->end != 0 && !sim_end_find(b->tunnels, c->end)->peer)
+        sim_end_find(b->tunnels, c->end)->lost = true;
     sim_bytes_fini(&c->in);
     sim_bytes_fini(&c->out);
     list_remove(&c->node);
@@ -61,130 +37,15 @@ static void conn_end(struct backend_conn *c, bool reset)
     conn_free(c);
 }
 
-/* -- answers ------------------------------------------------------------------------------------------------
- */
-
-static void put_body(struct backend_conn *c, const struct sim_exchange *x, uint32_t at, uint32_t len)
-{
-    uint8_t piece[1024];
-    while (len > 0) {
-        uint32_t n = len < sizeof(piece) ? len : (uint32_t)sizeof(piece);
-        sim_body_fill(x->id, SIDE_ANSWER, at, piece, n);
-        sim_bytes_put(&c->out, piece, n);
-        at += n;
-        len -= n;
-    }
-}
-
-static void put_chunks(struct backend_conn *c, const struct sim_exchange *x)
-{
-    for (uint32_t at = 0; at < x->answer_len;) {
-        uint32_t n = (uint32_t)sim_between(c->backend->net, 1, x->answer_len - at);
-        sim_bytes_print(&c->out, at % 2 ? "%x\r\n" : "%X;name=value\r\n", n);
-        put_body(c, x, at, n);
-        sim_bytes_print(&c->out, "\r\n");
-        at += n;
-    }
-    sim_bytes_print(&c->out, sim_chance(c->backend->net, 300) ? "0\r\nX-Trailer: yes\r\n\r\n" : "0\r\n\r\n");
-}
-
-static void put_interim(struct backend_conn *c, const struct sim_exchange *x)
-{
-    for (uint64_t n = sim_between(c->backend->net, 1, 3); n > 0; n--)
-        sim_bytes_print(&c->out, "HTTP/1.1 103 Early Hints\r\nX-Id: %" PRIu32 "\r\nLink: </a>\r\n\r\n",
-                        x->id);
-}
-
-static void put_length(struct backend_conn *c, const struct sim_exchange *x, const char *more)
-{
-    sim_bytes_print(&c->out, "HTTP/1.1 200 OK\r\nX-Id: %" PRIu32 "\r\nContent-Length: %" PRIu32 "\r\n%s\r\n",
-                    x->id, x->answer_len, more);
-    if (x->method != METHOD_HEAD)
-        put_body(c, x, 0, x->answer_len);
-}
-
-/* Leaves a part of what is in `out`, at least one byte short of all. */
-static void cut_answer(struct backend_conn *c, uint64_t lowest, uint64_t highest)
-{
-    uint64_t most = c->out.len - c->out.at - 1;
-    highest = highest < most ? highest : most;
-    lowest = lowest < highest ? lowest : highest;
-    c->out.len = c->out.at + (size_t)sim_between(c->backend->net, lowest, highest);
-    c->close_after = true;
-}
-
-static void put_until_close(struct backend_conn *c, const struct sim_exchange *x)
-{
-    sim_bytes_print(&c->out, "HTTP/1.1 200 OK\r\nX-Id: %" PRIu32 "\r\nConnection: close\r\n\r\n", x->id);
-    if (x->method != METHOD_HEAD)
-        put_body(c, x, 0, x->answer_len);
-    c->close_after = true;
-}
-
-static void put_chunked(struct backend_conn *c, const struct sim_exchange *x)
-{
-    sim_bytes_print(&c->out, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nX-Id: %" PRIu32 "\r\n\r\n",
-                    x->id);
-    if (x->method != METHOD_HEAD)
-        put_chunks(c, x);
-}
-
-static void put_garbage(struct backend_conn *c)
-{
-    static const char *const kinds[] = {
-        "SSH-2.0-OpenSSH_9.2\r\n",
-        "HTTP/1.1 2x0 OK\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
-        "HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\nhello",
-        "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
-        "HTTP/1.1 200 OK\nContent-Length: 0\n\n",
-        "\x16\x03\x01\x02",
-        "HTTP/1.1 200 OK\r\n folded: yes\r\n\r\n",
-    };
-    sim_bytes_print(&c->out, "%s", kinds[sim_random(c->backend->net) % ARRAY_SIZE(kinds)]);
-    c->close_after = true;
-}
-
 static void begin_answer(struct backend_conn *c)
 {
-    const struct sim_exchange *x = exchange_of(c);
-    size_t before = c->out.len - c->out.at;
+    ASSERT(c->out.len == c->out.at);
     c->answer_begun = true;
-    ASSERT(before == 0);
-    switch (x->act) {
-    case ACT_INTERIM: put_interim(c, x); /* fall through */
-    case ACT_LENGTH:
-    case ACT_EARLY: put_length(c, x, ""); break;
-    case ACT_CHUNKED: put_chunked(c, x); break;
-    case ACT_UNTIL_CLOSE: put_until_close(c, x); break;
-    case ACT_NO_CONTENT:
-        sim_bytes_print(&c->out, "HTTP/1.1 204 No Content\r\nX-Id: %" PRIu32 "\r\n\r\n", x->id);
-        break;
-    case ACT_LAST:
-    case ACT_EARLY_CLOSE:
-        put_length(c, x, "Connection: close\r\n");
-        c->close_after = true;
-        break;
-    case ACT_SILENT: c->close_after = true; break;
-    case ACT_CUT_HEAD:
-        put_length(c, x, "");
-        cut_answer(c, 1, 30);
-        break;
-    case ACT_CUT_BODY:
-    case ACT_RESET_BODY:
-        put_length(c, x, "");
-        cut_answer(c, x->method == METHOD_HEAD ? 1 : 60, UINT64_MAX);
-        c->reset_after = x->act == ACT_RESET_BODY;
-        break;
-    case ACT_RESET_OPEN:
-        put_until_close(c, x);
-        cut_answer(c, x->method == METHOD_HEAD ? 1 : 60, UINT64_MAX);
-        c->reset_after = true;
-        break;
-    case ACT_GARBAGE: put_garbage(c); break;
-    case ACT_NEVER: c->never = true; break;
-    case ACT_COUNT: ASSERT(!"not an act");
-    }
+    c->answer_at = c->out_total;
+    if (c->tunnel != 0)
+        backend_answer_upgrade(c);
+    else
+        backend_answer(c);
 }
 
 /* -- requests -----------------------------------------------------------------------------------------------
@@ -197,6 +58,10 @@ static void on_head(struct http_reader *r)
     uint32_t id = 0;
     const char *mark = strstr(r->target, "/x/");
     b->requests++;
+    if (c->asked_for_upgrade)
+        sim_violation(b->ledger, 0, "a connection that was asked for an upgrade is asked for %s", r->target);
+    if (backend_asked_for_upgrade(c))
+        return;
     if (mark)
         id = (uint32_t)strtoul(mark + 3, NULL, 10);
     struct sim_exchange *x = sim_ledger_find(b->ledger, id);
@@ -227,6 +92,8 @@ static void on_body(struct http_reader *r, const uint8_t *bytes, size_t len)
 {
     struct backend_conn *c = r->owner;
     struct sim_exchange *x = exchange_of(c);
+    if (c->tunnel != 0 && !sim_body_matches(sim_upgrade_id(c->tunnel), SIDE_REQUEST, r->body, bytes, len))
+        sim_tunnel_violation(c->backend->tunnels, c->tunnel, "its request's body is another's");
     if (!x)
         return;
     if (!sim_body_matches(x->id, SIDE_REQUEST, r->body, bytes, len))
@@ -238,12 +105,14 @@ static void on_body(struct http_reader *r, const uint8_t *bytes, size_t len)
 static void on_request_complete(struct backend_conn *c)
 {
     const struct sim_exchange *x = exchange_of(c);
+    const struct sim_tunnel *t = sim_tunnel_find(c->backend->tunnels, c->tunnel);
     c->request_done = true;
-    if (c->reader.body != x->request_len)
-        sim_violation(c->backend->ledger, x->id, "its request's body ended after %" PRIu64 " bytes",
+    if (c->reader.body != (t ? t->request_len : x->request_len))
+        sim_violation(c->backend->ledger, c->id, "its request's body ended after %" PRIu64 " bytes",
                       c->reader.body);
     if (!c->answer_begun && c->think.index == 0)
-        sim_event_at(c->backend->net, &c->think, sim_now_ns(c->backend->net) + x->delay_ns);
+        sim_event_at(c->backend->net, &c->think,
+                     sim_now_ns(c->backend->net) + (t ? t->delay_ns : x->delay_ns));
 }
 
 static void read_requests(struct backend_conn *c)
@@ -262,7 +131,7 @@ static void next_request(struct backend_conn *c)
 {
     struct sim_backend *b = c->backend;
     http_reader_begin(&c->reader, false, false);
-    c->id = 0;
+    c->id = c->tunnel = 0;
     c->request_done = c->answer_begun = false;
     if (sim_chance(b->net, b->options.idle_close))
         sim_event_at(b->net, &c->idle, sim_now_ns(b->net) + sim_between(b->net, 0, b->options.idle_max_ns));
@@ -270,14 +139,18 @@ static void next_request(struct backend_conn *c)
 
 static bool is_idle(const struct backend_conn *c)
 {
-    return c->id == 0 && c->in.at == c->in.len && http_reader_is_fresh(&c->reader);
+    return c->id == 0 && c->tunnel == 0 && c->in.at == c->in.len && http_reader_is_fresh(&c->reader);
 }
 
 static void flush_answer(struct backend_conn *c)
 {
     size_t len = c->out.len - c->out.at;
-    if (len > 0)
-        sim_bytes_take(&c->out, c->channel->ops->write(c->channel, c->out.mem + c->out.at, len));
+    if (len == 0)
+        return;
+    len = c->channel->ops->write(c->channel, c->out.mem + c->out.at, len);
+    sim_bytes_take(&c->out, len);
+    c->out_total += len;
+    backend_said(c);
 }
 
 /* Goes on with whatever can be done; may free the connection. */
@@ -287,6 +160,11 @@ static void conn_work(struct backend_conn *c)
         read_requests(c);
         flush_answer(c);
         bool written = c->answer_begun && c->out.at == c->out.len && !c->never;
+        if (written && c->becomes_tunnel) {
+            backend_become_tunnel(c);
+            conn_free(c);
+            return;
+        }
         if (c->reader.part == PART_BAD || (written && c->close_after)) {
             conn_end(c, c->reset_after);
             return;
@@ -299,13 +177,14 @@ static void conn_work(struct backend_conn *c)
         conn_end(c, false);
         return;
     }
-    c->channel->ops->pause(c->channel, c->in.len - c->in.at > INPUT_MAX);
+    c->channel->ops->pause(c->channel, c->in.len - c->in.at > SIM_INPUT_MAX);
 }
 
 static void on_input(struct sim_channel *channel, const uint8_t *bytes, size_t len)
 {
     struct backend_conn *c = channel->owner;
     sim_bytes_put(&c->in, bytes, len);
+    c->in_total += len;
     conn_work(c);
 }
 
@@ -393,9 +272,11 @@ struct sim_backend *sim_backend_new(struct sim_net *n, struct sim_ledger *ledger
     ASSERT(b != NULL);
     b->net = n;
     b->ledger = ledger;
+    b->tunnels = options->tunnels;
     b->options = *options;
     b->listening = true;
     list_init(&b->conns);
+    list_init(&b->peers);
     net_address_text(&options->address, b->host);
     if (options->engine) {
         struct listen_options listen = {.address = options->address, .backlog = 128};
@@ -417,6 +298,8 @@ void sim_backend_close(struct sim_backend *b)
     b->listening = false;
     while (!list_empty(&b->conns))
         conn_end(list_entry(b->conns.next, struct backend_conn, node), true);
+    while (!list_empty(&b->peers))
+        sim_peer_break(list_entry(b->peers.next, struct sim_peer, node));
 }
 
 void sim_backend_free(struct sim_backend **bp)
@@ -425,7 +308,7 @@ void sim_backend_free(struct sim_backend **bp)
     *bp = NULL;
     if (!b)
         return;
-    ASSERT(!b->listening && list_empty(&b->conns));
+    ASSERT(!b->listening && list_empty(&b->conns) && list_empty(&b->peers));
     free(b);
 }
 
@@ -462,4 +345,25 @@ uint64_t sim_backend_accepted(const struct sim_backend *b)
 uint64_t sim_backend_requests(const struct sim_backend *b)
 {
     return b->requests;
+}
+
+static void check_held(const struct backend_conn *c, uint32_t held_max)
+{
+    struct sim_traffic seen;
+    const struct sim_exchange *x = exchange_of(c);
+    if (!x || x->outcome != OUTCOME_PENDING || !c->answer_begun ||
+        !c->channel->ops->traffic(c->channel, &seen) || seen.taken < c->answer_at)
+        return;
+    uint64_t taken = seen.taken - c->answer_at;
+    if (taken > x->answer_at_client + held_max)
+        sim_violation(c->backend->ledger, x->id, "%" PRIu64 " bytes of its answer are under way",
+                      taken - x->answer_at_client);
+}
+
+void sim_backend_check(const struct sim_backend *b, uint64_t told_ns, uint32_t held_max)
+{
+    list_each_safe(node, tmp, (struct list *)&b->peers)
+        sim_peer_check_told(list_entry(node, struct sim_peer, node), told_ns);
+    list_each_safe(node, tmp, (struct list *)&b->conns)
+        check_held(list_entry(node, struct backend_conn, node), held_max);
 }

@@ -11,6 +11,9 @@
 #include "sim_tls.h"
 
 struct engine;
+struct sim_tunnels;
+
+enum { SIM_INPUT_MAX = 64 * 1024 }; /* a backend reads no further ahead */
 
 struct sim_backend_options {
     unsigned number;
@@ -21,6 +24,7 @@ struct sim_backend_options {
     uint64_t idle_max_ns; /* within this */
     struct engine
         *engine; /* NULL: raw. Else a server stream is taken from this engine, for TLS and the like */
+    struct sim_tunnels *tunnels; /* what upgrades are meant to be */
     enum sim_trust trust; /* with an engine: how it proves who it is. Badly: no request may ever be seen */
 };
 
@@ -43,3 +47,8 @@ uint64_t sim_backend_accepted(const struct sim_backend *);
 /* Connections so far. */
 uint64_t sim_backend_requests(const struct sim_backend *);
 /* Heads read so far. */
+uint32_t sim_backend_tunnels(const struct sim_backend *);
+/* Connections that became tunnels, and are there now. */
+void sim_backend_check(const struct sim_backend *, uint64_t told_ns, uint32_t held_max);
+/* At every step: sim_peer_check_told() for each of them; and of the others, no more bytes of an answer's body
+ * than that are between it and the client. */

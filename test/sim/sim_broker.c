@@ -10,6 +10,9 @@
 #include "broker/config/config.h"
 #include "io/mailbox.h"
 #include "sim_case.h"
+#include "sim_walk.h"
+
+enum { DRAIN_MS = 5000, LEASE_MS = 8000, FIRST_BYTE_MS = 60000 };
 
 struct broker_case {
     struct broker *broker;
@@ -31,52 +34,108 @@ static void turn(struct worker *w, uint64_t wait_limit_ns)
     broker_turn(broker_worker_of(w)->broker, w->number, wait_limit_ns);
 }
 
+static void put_tls_listener(const struct sim_plan *p, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (p->tls_clients)
+        snprintf(text, size,
+                 "  - name: clients-tls\n"
+                 "    tcp: {address: 127.0.0.1, port: 8443}\n"
+                 "    tls: {certificateFile: %s, keyFile: %s, clientCaFile: %s, allowedNames: [hawser]}\n",
+                 sim_tls_front_certificate_file(), sim_tls_front_key_file(), sim_tls_ca_file());
+}
+
 static struct config *make_config(const struct sim_case *c)
 {
-    char text[4096];
+    char text[4096], listener[1024];
     struct config *config;
     struct config_error error;
     const struct sim_plan *p = &c->plan;
-    int len = snprintf(text, sizeof(text),
-                       "apiVersion: hawser.dev/v1alpha1\n"
-                       "kind: BrokerConfiguration\n"
-                       "workers: %u\n"
-                       "listeners:\n"
-                       "  - name: clients\n"
-                       "    tcp: {address: 127.0.0.1, port: 8080}\n"
-                       "    insecure: true\n"
-                       "routes:\n"
-                       "  - name: backends\n"
-                       "    match: {cidrs: [10.0.0.0/8], schemes: [http, https]}\n"
-                       "    tlsProfile: kubelets\n"
-                       "tlsProfiles:\n"
-                       "  - name: kubelets\n"
-                       "    caFile: %s\n"
-                       "    clientCertificateFile: %s\n"
-                       "    clientKeyFile: %s\n"
-                       "pool:\n"
-                       "  connectionsPerEndpointMax: %u\n"
-                       "  waitersPerEndpointMax: %u\n"
-                       "  idleTimeoutMs: %u\n"
-                       "  ageMaxMs: %u\n"
-                       "  handshakesInFlightMax: %u\n"
-                       "  breaker: {failures: %u}\n"
-                       "limits: {memoryBytesMax: 1073741824}\n"
-                       "timeouts: {drainMs: 5000}\n"
-                       "admin: {port: 0}\n"
-                       "log: {level: error, accessLog: %s}\n",
-                       p->workers, sim_tls_ca_file(), sim_tls_client_certificate_file(),
-                       sim_tls_client_key_file(), p->conns_cap, p->calm ? 1000 : 4 + p->conns_cap * 2,
-                       p->calm ? 80000 : 100 + (unsigned)(p->seed * 7919 % 20000),
-                       p->calm ? 1800000 : 21000 + (unsigned)(p->seed * 104729 % 60000),
-                       p->calm ? 256 : 1 + (unsigned)(p->seed % 9), p->calm ? 1000 : 5,
-                       c->tracing ? "true" : "false");
+    put_tls_listener(p, listener, sizeof(listener));
+    int len = snprintf(
+        text, sizeof(text),
+        "apiVersion: hawser.dev/v1alpha1\n"
+        "kind: BrokerConfiguration\n"
+        "workers: %u\n"
+        "listeners:\n"
+        "  - name: clients\n"
+        "    tcp: {address: 127.0.0.1, port: 8080}\n"
+        "    insecure: true\n"
+        "%s"
+        "routes:\n"
+        "  - name: backends\n"
+        "    match: {cidrs: [10.0.0.0/8], schemes: [http, https, tunnel]}\n"
+        "    tlsProfile: kubelets\n"
+        "tlsProfiles:\n"
+        "  - name: kubelets\n"
+        "    caFile: %s\n"
+        "    clientCertificateFile: %s\n"
+        "    clientKeyFile: %s\n"
+        "pool:\n"
+        "  connectionsPerEndpointMax: %u\n"
+        "  waitersPerEndpointMax: %u\n"
+        "  idleTimeoutMs: %u\n"
+        "  ageMaxMs: %u\n"
+        "  handshakesInFlightMax: %u\n"
+        "  warmSpares: %u\n"
+        "  breaker: {failures: %u}\n"
+        "limits: {memoryBytesMax: 1073741824, bodyBufferBytes: %u, tunnelsMax: %u}\n"
+        "timeouts: {drainMs: %u, tunnelAnswerMs: %u, tunnelSpeakFirstMs: %u, tunnelIdleMs: %u}\n"
+        "admin: {port: 0}\n"
+        "log: {level: error, accessLog: %s}\n",
+        p->workers, listener, sim_tls_ca_file(), sim_tls_client_certificate_file(), sim_tls_client_key_file(),
+        p->conns_cap, p->calm ? 1000 : 4 + p->conns_cap * 2,
+        p->calm ? 80000 : 100 + (unsigned)(p->seed * 7919 % 20000),
+        p->calm ? 1800000 : 21000 + (unsigned)(p->seed * 104729 % 60000),
+        p->calm ? 256 : 1 + (unsigned)(p->seed % 9), p->warm_spares, p->calm ? 1000 : 5, p->budget,
+        p->tunnellers ? p->tunnels_max : 1, DRAIN_MS, p->tunnellers ? p->answer_ms : 5000, p->hold_ms,
+        p->idle_ms, c->tracing ? "true" : "false");
     ASSERT(len > 0 && (size_t)len < sizeof(text));
     int rc = config_load_buffer("simulation", text, (size_t)len, CONFIG_SKIP_FILES, &config, &error);
     if (rc != CONFIG_OK)
         fprintf(stderr, "%s\n", error.text);
     ASSERT(rc == CONFIG_OK);
     return config;
+}
+
+/* What the broker promises, with what the world may add to it. */
+static void make_promises(struct sim_case *c)
+{
+    const struct sim_faults *f = &c->plan.faults;
+    uint64_t slack = 500000000 + 6 * f->delay_max_ns + 6 * f->held_max_ns * (f->worker_held > 0) +
+                     2 * f->wake_delay_max_ns;
+    /* Who hears nothing more is given up after TCP_USER_TIMEOUT. */
+    uint64_t lost = f->conn_blackhole > 0 ? 35000000000u : 0;
+    c->promises = (struct sim_tunnel_promises){.answer_ns = c->plan.answer_ms * 1000000ull + slack,
+                                               .upgrade_ns = (LEASE_MS + FIRST_BYTE_MS) * 1000000ull + slack,
+                                               .hold_ns = c->plan.hold_ms * 1000000ull,
+                                               .cancel_ns = 1000000000u + slack + lost,
+                                               .reset_told_ns = 1000000000u + slack + lost,
+                                               .drained_ns = DRAIN_MS * 1000000ull + 3000000000u + slack +
+                                                             lost,
+                                               .held_max = c->plan.budget};
+}
+
+static uint64_t endings_by_chance(const struct sim_plan *p)
+{
+    const struct sim_faults *f = &p->faults;
+    uint64_t bits = 0;
+    if (p->calm)
+        return 0;
+    bits |= 1ull << ENDING_LIMIT | 1ull << ENDING_BREAKER_OPEN | 1ull << ENDING_QUEUE_TIMEOUT;
+    if (f->dial_refused > 0)
+        bits |= 1ull << ENDING_REFUSED;
+    if (f->dial_unreachable > 0)
+        bits |= 1ull << ENDING_UNREACHABLE;
+    if (f->dial_hangs > 0)
+        bits |= 1ull << ENDING_CONNECT_TIMEOUT;
+    if (f->conn_reset > 0)
+        bits |= 1ull << ENDING_PEER_RESET | 1ull << ENDING_TRUNCATED;
+    if (p->idle_close > 0) /* by a reset that overtakes the answer before it */
+        bits |= 1ull << ENDING_PEER_RESET;
+    if (f->conn_blackhole > 0)
+        bits |= 1ull << ENDING_PEER_LOST | 1ull << ENDING_TLS_TIMEOUT | 1ull << ENDING_DEADLINE;
+    return bits;
 }
 
 static void *case_start(struct sim_case *c)
@@ -97,6 +156,8 @@ static void *case_start(struct sim_case *c)
         fprintf(stderr, "broker: %s\n", detail);
     ASSERT(rc == 0);
     c->conns_cap = c->plan.conns_cap;
+    c->tunnels.endings = endings_by_chance(&c->plan);
+    make_promises(c);
     return bc;
 }
 
@@ -110,9 +171,10 @@ static bool case_is_empty(struct sim_case *c)
     return broker_is_drained_any_thread(broker_of(c));
 }
 
-static void case_check(struct sim_case *c)
+static void case_step(struct sim_case *c)
 {
     const struct broker *b = broker_of(c);
+    sim_walk(c, b);
     for (unsigned i = 0; i < b->count; i++)
         if (b->states[i].pool)
             pool_check(b->states[i].pool);
@@ -137,18 +199,20 @@ static void compare_counters(struct sim_case *c)
 {
     const struct broker *b = broker_of(c);
     static const enum counter gauges[] = {
-        COUNTER_front_connections, COUNTER_requests_active, COUNTER_pool_dialling, COUNTER_pool_idle,
-        COUNTER_pool_leased,       COUNTER_pool_closing,    COUNTER_pool_waiters,  COUNTER_sockets};
+        COUNTER_front_connections, COUNTER_requests_active, COUNTER_tunnels_active,
+        COUNTER_pool_dialling,     COUNTER_pool_idle,       COUNTER_pool_leased,
+        COUNTER_pool_closing,      COUNTER_pool_waiters,    COUNTER_sockets};
     for (size_t i = 0; i < ARRAY_SIZE(gauges); i++)
         expect(c, "a gauge after drain", total(b, gauges[i]), 0);
-    uint64_t seen = 0, accepted = 0;
+    uint64_t seen = 0, accepted = sim_doors_accepted(c->doors);
     for (unsigned i = 0; i < c->plan.backends; i++) {
         seen += sim_backend_requests(c->backends[i]);
         accepted += sim_backend_accepted(c->backends[i]);
     }
     uint64_t requests = total(b, COUNTER_requests), dials = total(b, COUNTER_dials);
     uint64_t leases = total(b, COUNTER_lease_hit) + total(b, COUNTER_lease_dialled);
-    if (requests > c->ledger.count || seen > leases || accepted > dials)
+    if (requests > c->ledger.count || total(b, COUNTER_tunnels) > c->tunnels.count || seen > leases ||
+        accepted > dials)
         sim_violation(&c->ledger, 0,
                       "%" PRIu64 " requests of %u asked, %" PRIu64 " seen by backends in %" PRIu64
                       " leases, %" PRIu64 " connections accepted of %" PRIu64 " dialled",
@@ -162,7 +226,16 @@ static void compare_counters(struct sim_case *c)
     }
     if (requests + unread < c->ledger.count)
         expect(c, "requests", requests, c->ledger.count);
-    expect(c, "leases", leases + total(b, COUNTER_lease_failed), requests + total(b, COUNTER_retries));
+    /* Who is forbidden, or leaves, gets none. */
+    uint64_t tunnels = total(b, COUNTER_tunnels), answered = leases + total(b, COUNTER_lease_failed);
+    uint64_t owed = requests + total(b, COUNTER_retries);
+    expect(c, "leases", answered,
+           answered < owed             ? owed
+           : answered > owed + tunnels ? owed + tunnels
+                                       : answered);
+    /* Who left may have done so before it was read; so may who was lost by its own doing. */
+    if (tunnels + c->tunnels.outcomes[TUNNEL_LEFT] + c->tunnels.outcomes[TUNNEL_LOST] < c->tunnels.count)
+        expect(c, "tunnels", tunnels, c->tunnels.count);
 }
 
 static void case_free(struct sim_case *c)
@@ -178,10 +251,20 @@ static void case_free(struct sim_case *c)
 
 const struct sim_app sim_broker_app = {
     .name = "broker",
-    .transparent = false,
+    .profile = PROFILE_EXCHANGES,
     .start = case_start,
     .drain = case_drain,
     .is_empty = case_is_empty,
-    .check = case_check,
+    .step = case_step,
+    .free = case_free,
+};
+
+const struct sim_app sim_tunnels_app = {
+    .name = "tunnels",
+    .profile = PROFILE_TUNNELS,
+    .start = case_start,
+    .drain = case_drain,
+    .is_empty = case_is_empty,
+    .step = case_step,
     .free = case_free,
 };

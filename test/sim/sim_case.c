@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "io/mailbox.h"
+#include "io/tls/tls.h"
 #include "io/worker.h"
 
 static const uint64_t run_max_ns = 3600000000000u; /* an hour of virtual time: nothing takes that long */
 static const uint64_t drain_max_ns = 300000000000u;
+static const uint64_t spares_ns = 100000000000u;   /* idle connections of the broker are not kept longer */
 static const uint64_t homecoming_ns = 2000000000u; /* lent buffers travel without waking anybody */
 
 /* -- workers ------------------------------------------------------------------------------------------------
@@ -87,17 +89,24 @@ static enum sim_trust trust_of(const struct sim_plan *p, unsigned backend)
     return kind == 0 ? TRUST_STRANGER : kind == 1 ? TRUST_MISNAMED : TRUST_GOOD;
 }
 
+static bool has_streams(const struct sim_case *c)
+{
+    return c->plan.stream_backends || c->plan.tls_clients;
+}
+
 static void start_backends(struct sim_case *c)
 {
     static const struct buf_limits limits = {
         {8192, 1024, 4}
     };
-    if (c->plan.stream_backends)
+    if (has_streams(c))
         sim_group_init(&c->backend_group, c->world, 1, 64, &limits);
     for (unsigned i = 0; i < c->plan.backends; i++) {
         struct sim_backend_options o = {.number = i,
                                         .address = c->targets[i],
-                                        .conns_cap = c->conns_cap,
+                                        /* Those of upgrades are not counted, and look alike. */
+                                        .conns_cap = c->plan.tunnellers > 0 ? 0 : c->conns_cap,
+                                        .tunnels = &c->tunnels,
                                         .seen_max = c->seen_max,
                                         .idle_close = c->plan.idle_close,
                                         .idle_max_ns = 500000000};
@@ -112,19 +121,80 @@ static void start_clients(struct sim_case *c)
 {
     for (unsigned i = 0; i < c->plan.clients; i++) {
         unsigned at = i % c->listen_count;
-        bool own = c->app->transparent;
+        bool own = c->app->profile == PROFILE_TRANSPARENT;
         c->clients[i] = sim_client_new(c->net, &c->ledger, &c->plan.habits, &c->listens[at],
                                        own ? &c->backends[at] : c->backends, own ? 1 : c->plan.backends);
     }
 }
 
+static void start_tunnellers(struct sim_case *c)
+{
+    const struct sim_plan *p = &c->plan;
+    c->doors = sim_doors_new(&c->tunnels, p->backends, &p->tunnel_habits.scripts, p->warm_spares > 0);
+    for (unsigned i = 0; i < p->tunnellers; i++) {
+        bool tls = p->tls_clients && i % 3 == 0;
+        c->tunnellers[i] = sim_tunneller_new(
+            &(struct sim_tunneller_options){.book = &c->tunnels,
+                                            .habits = &p->tunnel_habits,
+                                            .promises = &c->promises,
+                                            .doors = c->doors,
+                                            .backends = c->backends,
+                                            .backend_count = p->backends,
+                                            .to = tls ? &c->tls_listen : &c->listens[0],
+                                            .tls_engine = tls ? c->backend_group.workers[0].engine : NULL});
+    }
+}
+
+/* What must hold after every turn of a worker. True: it does not. */
+static bool step(struct sim_case *c)
+{
+    const struct sim_tunnel_promises *p = &c->promises;
+    for (unsigned i = 0; i < c->plan.tunnellers; i++)
+        if (c->tunnellers[i])
+            sim_tunneller_check(c->tunnellers[i]);
+    sim_doors_check(c->doors, p->reset_told_ns);
+    for (unsigned i = 0; i < c->plan.backends; i++)
+        sim_backend_check(c->backends[i], p->reset_told_ns, c->held_max);
+    for (unsigned i = 0; i < c->plan.clients && c->plan.calm; i++)
+        if (c->clients[i])
+            sim_client_check(c->clients[i], c->held_max);
+    if (c->app->step)
+        c->app->step(c);
+    return c->ledger.violations > 0;
+}
+
 static bool clients_done(void *arg)
 {
-    const struct sim_case *c = arg;
+    struct sim_case *c = arg;
+    if (step(c))
+        return true;
     for (unsigned i = 0; i < c->plan.clients; i++)
         if (!sim_client_is_done(c->clients[i]))
             return false;
+    for (unsigned i = 0; i < c->plan.tunnellers; i++)
+        if (!sim_tunneller_is_done(c->tunnellers[i]))
+            return false;
     return true;
+}
+
+static uint32_t far_ends(const struct sim_case *c)
+{
+    uint32_t n = sim_doors_guests(c->doors);
+    for (unsigned i = 0; i < c->plan.backends; i++)
+        n += sim_backend_tunnels(c->backends[i]);
+    return n;
+}
+
+static bool far_ends_gone(void *arg)
+{
+    struct sim_case *c = arg;
+    return step(c) || far_ends(c) == 0;
+}
+
+static bool app_is_empty(void *arg)
+{
+    struct sim_case *c = arg;
+    return step(c) || c->app->is_empty(c);
 }
 
 static bool all_gone(void *arg)
@@ -133,29 +203,50 @@ static bool all_gone(void *arg)
     return c->app->is_empty(c) && sim_sockets(c->net) == 0;
 }
 
-static void run_clients(struct sim_case *c)
+static bool run_for(struct sim_case *c, uint64_t duration_ns, bool (*done)(void *))
 {
-    uint64_t limit = sim_now_ns(c->net) + run_max_ns;
-    bool done = false;
-    while (!done && sim_now_ns(c->net) < limit && c->ledger.violations == 0) {
-        done = sim_world_run(c->world, sim_now_ns(c->net) + 50000000, clients_done, c);
-        if (c->app->check)
-            c->app->check(c);
-    }
-    if (!done && c->ledger.violations == 0)
-        sim_violation(&c->ledger, 0, "not all clients came to an end");
+    return sim_world_run(c->world, sim_now_ns(c->net) + duration_ns, done, c);
+}
+
+static void free_clients(struct sim_case *c)
+{
     for (unsigned i = 0; i < c->plan.clients; i++)
         sim_client_free(&c->clients[i]);
+    for (unsigned i = 0; i < c->plan.tunnellers; i++)
+        sim_tunneller_free(&c->tunnellers[i]);
+}
+
+static void run_clients(struct sim_case *c)
+{
+    const struct sim_tunnel_promises *p = &c->promises;
+    if (!run_for(c, run_max_ns, clients_done))
+        sim_violation(&c->ledger, 0, "not all clients came to an end");
+    free_clients(c);
+    uint64_t limit_ns = p->reset_told_ns + c->plan.tunnel_habits.scripts.life_ns;
+    if (!run_for(c, limit_ns + (c->plan.warm_spares ? spares_ns : 0), far_ends_gone))
+        sim_violation(&c->ledger, 0, "after all clients had left %u far ends of tunnels stayed", far_ends(c));
+}
+
+/* The application is told to end while all are at work: it cuts what does not end in time, and is empty. */
+static void run_into_drain(struct sim_case *c)
+{
+    run_for(c, c->plan.drains_after_ns, clients_done);
+    c->tunnels.draining = true;
+    c->app->drain(c);
+    if (!run_for(c, c->promises.drained_ns, app_is_empty))
+        sim_violation(&c->ledger, 0, "the application is not empty in time after it was told to end");
+    free_clients(c);
 }
 
 static void run_drain(struct sim_case *c)
 {
     c->app->drain(c);
+    sim_doors_close(c->doors);
     for (unsigned i = 0; i < c->plan.backends; i++)
         sim_backend_close(c->backends[i]);
-    if (!sim_world_run(c->world, sim_now_ns(c->net) + drain_max_ns, all_gone, c))
+    if (!run_for(c, drain_max_ns, all_gone))
         sim_violation(&c->ledger, 0, "after all had left %u sockets stayed open", sim_sockets(c->net));
-    sim_world_run(c->world, sim_now_ns(c->net) + homecoming_ns, NULL, NULL);
+    run_for(c, homecoming_ns, NULL);
 }
 
 /* What the world owes in a seed in which nothing goes wrong by chance. */
@@ -166,7 +257,7 @@ static void judge_calm(struct sim_case *c, const struct sim_exchange *x)
     if (x->behind || x->disturbed || x->outcome == OUTCOME_COMPLETE ||
         (x->untrusted && x->outcome == OUTCOME_ERROR))
         return;
-    bool transparent = c->app->transparent;
+    bool transparent = c->app->profile == PROFILE_TRANSPARENT;
     bool excused = x->act >= ACT_FIRST_BAD;
     if (!excused)
         sim_violation(&c->ledger, x->id, "ended as %s in a calm world, status %u",
@@ -191,40 +282,64 @@ static void judge(struct sim_case *c)
                 sim_violation(&c->ledger, id, "more came than was sent");
         }
     }
+    sim_tunnel_judge(&c->tunnels);
+}
+
+static void make_world(struct sim_case *c, FILE *trace)
+{
+    bool transparent = c->app->profile == PROFILE_TRANSPARENT;
+    ASSERT(sim_world_new(c->plan.seed, &c->plan.faults, &c->world) == 0);
+    c->net = sim_world_net(c->world);
+    c->tunnels = (struct sim_tunnels){.net = c->net, .ledger = &c->ledger, .calm = c->plan.calm};
+    sim_trace_to(c->net, trace);
+    c->listen_count = transparent ? c->plan.backends : 1;
+    for (unsigned i = 0; i < c->plan.backends; i++) {
+        address(&c->targets[i], 0, i + 1, 10250);
+        address(&c->listens[i], 1, i + 1, 8080);
+    }
+    if (!transparent)
+        ASSERT(net_address_parse("127.0.0.1", 9, 8080, &c->listens[0]));
+    ASSERT(net_address_parse("127.0.0.1", 9, 8443, &c->tls_listen));
+}
+
+static void end_world(struct sim_case *c)
+{
+    c->app->free(c);
+    sim_doors_free(&c->doors);
+    for (unsigned i = 0; i < c->plan.backends; i++)
+        sim_backend_free(&c->backends[i]);
+    if (has_streams(c))
+        sim_group_fini(c, &c->backend_group);
+    c->trace_hash = sim_trace_hash(c->net);
+    sim_world_free(&c->world);
+    c->net = NULL;
+    free(c->ledger.exchanges);
+    c->ledger.exchanges = NULL;
+    sim_tunnels_fini(&c->tunnels);
 }
 
 bool sim_case_run(const struct sim_app *app, uint64_t seed, FILE *trace, struct sim_case *ret)
 {
     struct sim_case *c = ret;
-    *c = (struct sim_case){.app = app, .tracing = trace != NULL, .seen_max = app->transparent ? 1 : 2};
-    sim_plan_make(seed, app->transparent, &c->plan);
-    ASSERT(sim_world_new(seed, &c->plan.faults, &c->world) == 0);
-    c->net = sim_world_net(c->world);
-    sim_trace_to(c->net, trace);
-    c->listen_count = app->transparent ? c->plan.backends : 1;
-    for (unsigned i = 0; i < c->plan.backends; i++) {
-        address(&c->targets[i], 0, i + 1, 10250);
-        address(&c->listens[i], 1, i + 1, 8080);
-    }
-    if (!app->transparent)
-        ASSERT(net_address_parse("127.0.0.1", 9, 8080, &c->listens[0]));
+    *c = (struct sim_case){.app = app, .tracing = trace != NULL};
+    c->seen_max = app->profile == PROFILE_TRANSPARENT ? 1 : 2;
+    sim_plan_make(seed, app->profile, &c->plan);
+    make_world(c, trace);
     c->app_state = app->start(c);
+    /* What waits in the network, in TLS and in a backend is under way, too; heads and framing are a few
+     * bytes. */
+    c->held_max = c->promises.held_max + c->plan.faults.window_max + (c->plan.tls ? TLS_OUT_MAX : 0) +
+                  2 * SIM_INPUT_MAX + 8192;
     start_backends(c);
     start_clients(c);
-    run_clients(c);
+    start_tunnellers(c);
+    if (c->plan.drains_after_ns > 0)
+        run_into_drain(c);
+    else
+        run_clients(c);
     run_drain(c);
     if (c->ledger.violations == 0)
         judge(c);
-    app->free(c);
-    for (unsigned i = 0; i < c->plan.backends; i++)
-        sim_backend_free(&c->backends[i]);
-    if (c->plan.stream_backends)
-        sim_group_fini(c, &c->backend_group);
-    c->trace_hash = sim_trace_hash(c->net);
-    sim_world_free(&c->world);
-    c->net = NULL;
-    bool good = c->ledger.violations == 0;
-    free(c->ledger.exchanges);
-    c->ledger.exchanges = NULL;
-    return good;
+    end_world(c);
+    return c->ledger.violations == 0;
 }

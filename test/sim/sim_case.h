@@ -24,11 +24,11 @@ struct sim_group {
 /* What is tested. */
 struct sim_app {
     const char *name;
-    bool transparent;                    /* passes bytes on unread */
+    enum sim_profile profile;
     void *(*start)(struct sim_case *);   /* listens on the case's listens[] */
     void (*drain)(struct sim_case *);    /* the clients have left: end */
     bool (*is_empty)(struct sim_case *); /* drained: nothing is open any more */
-    void (*check)(struct sim_case *);    /* while it runs, now and then; may be NULL */
+    void (*step)(struct sim_case *);     /* after every turn of a worker; may be NULL */
     void (*free)(struct sim_case *);     /* counts what is left over as violations */
 };
 
@@ -45,13 +45,19 @@ struct sim_case {
     struct net_address listens[SIM_BACKENDS_MAX], targets[SIM_BACKENDS_MAX];
     struct sim_backend *backends[SIM_BACKENDS_MAX];
     struct sim_client *clients[SIM_CLIENTS_MAX];
-    struct sim_group backend_group;
-    bool tracing; /* also lets the application log */
+    struct sim_group backend_group; /* also for clients over TLS */
+    struct net_address tls_listen;
+    struct sim_tunnels tunnels;
+    struct sim_doors *doors;
+    struct sim_tunneller *tunnellers[SIM_TUNNELLERS_MAX];
+    struct sim_tunnel_promises promises;
+    uint32_t held_max; /* bytes of a body between client and backend */
+    bool tracing;      /* also lets the application log */
     uint64_t trace_hash;
     uint32_t conns_cap, seen_max; /* see sim_backend_options; set by start */
 };
 
-extern const struct sim_app sim_relay_app, sim_broker_app;
+extern const struct sim_app sim_relay_app, sim_broker_app, sim_tunnels_app;
 
 bool sim_case_run(const struct sim_app *, uint64_t seed, FILE *trace, struct sim_case *ret);
 /* False when something did not hold; all of it is freed, ret keeps plan, outcomes and hash for printing. */

@@ -7,7 +7,7 @@
 
 #include "io/worker.h"
 
-enum { OUTSTANDING_MAX = 128 * 1024, CREDIT = 64 * 1024 };
+enum { OUTSTANDING_MAX = 128 * 1024, SEGMENTS_MAX = 64, CREDIT = 64 * 1024 };
 
 /* -- over a socket ------------------------------------------------------------------------------------------
  */
@@ -92,6 +92,18 @@ static void raw_pause(struct sim_channel *c, bool paused)
         raw_poke(r->sock);
 }
 
+static void raw_finish(struct sim_channel *c)
+{
+    sim_shutdown(raw_of(c)->sock);
+}
+
+static bool raw_traffic(const struct sim_channel *c, struct sim_traffic *ret)
+{
+    const struct sim_sock *s = container_of(c, const struct raw, channel)->sock;
+    *ret = (struct sim_traffic){sim_taken(s), sim_offered(s), sim_is_silenced(s)};
+    return true;
+}
+
 static void raw_close(struct sim_channel *c)
 {
     struct raw *r = raw_of(c);
@@ -108,7 +120,8 @@ static void raw_reset(struct sim_channel *c)
     raw_settle(r);
 }
 
-static const struct sim_channel_ops raw_ops = {raw_write, raw_pause, raw_close, raw_reset};
+static const struct sim_channel_ops raw_ops = {raw_write, raw_pause, raw_finish,
+                                               raw_close, raw_reset, raw_traffic};
 
 struct sim_channel *sim_channel_raw(struct sim_sock *s)
 {
@@ -128,8 +141,9 @@ struct piped {
     struct sim_channel channel;
     struct stream *stream;
     uint64_t outstanding;
-    uint32_t owed; /* credit kept back while paused */
-    bool paused, let_go, blocked;
+    unsigned segments; /* of that */
+    uint32_t owed;     /* credit kept back while paused */
+    bool opening, paused, let_go, blocked;
 };
 
 static struct piped *piped_of(struct sim_channel *c)
@@ -137,9 +151,19 @@ static struct piped *piped_of(struct sim_channel *c)
     return container_of(c, struct piped, channel);
 }
 
+static void piped_unblock(struct piped *p)
+{
+    if (p->blocked && !p->let_go) {
+        p->blocked = false;
+        p->channel.events->writable(&p->channel);
+    }
+}
+
 static void piped_open(struct stream *s)
 {
-    (void)s;
+    struct piped *p = s->owner;
+    p->opening = false;
+    piped_unblock(p);
 }
 
 static void piped_data(struct stream *s, struct seg seg)
@@ -158,11 +182,9 @@ static void piped_sent(struct stream *s, struct seg seg)
 {
     struct piped *p = s->owner;
     p->outstanding -= seg.len;
+    p->segments--;
     worker_release_seg(s->worker, seg);
-    if (p->blocked && !p->let_go) {
-        p->blocked = false;
-        p->channel.events->writable(&p->channel);
-    }
+    piped_unblock(p);
 }
 
 static void piped_end(struct stream *s)
@@ -186,12 +208,13 @@ static size_t piped_write(struct sim_channel *c, const uint8_t *bytes, size_t le
 {
     struct piped *p = piped_of(c);
     size_t done = 0;
-    while (done < len && p->outstanding < OUTSTANDING_MAX) {
+    while (done < len && !p->opening && p->outstanding < OUTSTANDING_MAX && p->segments < SEGMENTS_MAX) {
         struct buf *b = buf_get(&p->stream->worker->bufs, len - done > BUF_SMALL_BYTES ? BUF_BIG : BUF_SMALL);
         ASSERT(b != NULL); /* a backend's own pool is ample */
         uint32_t n = len - done < b->cap ? (uint32_t)(len - done) : b->cap;
         memcpy(b->mem, bytes + done, n);
         p->outstanding += n;
+        p->segments++;
         done += n;
         stream_send(p->stream, (struct seg){b, b->mem, n, 0});
     }
@@ -209,6 +232,18 @@ static void piped_pause(struct sim_channel *c, bool paused)
     }
 }
 
+static void piped_finish(struct sim_channel *c)
+{
+    stream_finish(piped_of(c)->stream);
+}
+
+static bool piped_traffic(const struct sim_channel *c, struct sim_traffic *ret)
+{
+    (void)c;
+    (void)ret;
+    return false;
+}
+
 static void piped_close(struct sim_channel *c)
 {
     struct piped *p = piped_of(c);
@@ -224,7 +259,8 @@ static void piped_reset(struct sim_channel *c)
     stream_abort(p->stream, ENDING_CANCELLED);
 }
 
-static const struct sim_channel_ops piped_ops = {piped_write, piped_pause, piped_close, piped_reset};
+static const struct sim_channel_ops piped_ops = {piped_write, piped_pause, piped_finish,
+                                                 piped_close, piped_reset, piped_traffic};
 static const struct stream_events piped_events = {piped_open, piped_data, piped_sent, piped_end,
                                                   piped_closed};
 
@@ -237,4 +273,11 @@ struct sim_channel *sim_channel_stream(struct stream *s)
     stream_bind(s, &piped_events, p);
     stream_grant(s, CREDIT);
     return &p->channel;
+}
+
+struct sim_channel *sim_channel_dialled(struct stream *s)
+{
+    struct sim_channel *c = sim_channel_stream(s);
+    piped_of(c)->opening = true;
+    return c;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "sim_http.h"
+#include "sim_request.h"
 
 enum { PIPELINE_MAX = 8, CONNECTIONS_MAX = 40, PAUSE_MAX_NS = 400000000 };
 
@@ -19,6 +20,7 @@ struct sim_client {
     unsigned backend_count;
     struct sim_sock *sock; /* NULL between connections */
     struct sim_bytes out;
+    uint64_t out_total; /* bytes written on this connection */
     struct http_reader reader;
     uint32_t queue[PIPELINE_MAX]; /* exchanges under way, oldest first */
     unsigned queued, started, connections;
@@ -47,77 +49,11 @@ static struct sim_exchange *first(struct sim_client *c)
 /* -- requests -----------------------------------------------------------------------------------------------
  */
 
-static enum sim_act some_act(struct sim_client *c)
-{
-    static const enum sim_act good[] = {ACT_LENGTH, ACT_CHUNKED, ACT_NO_CONTENT, ACT_INTERIM, ACT_EARLY};
-    static const enum sim_act closing[] = {ACT_UNTIL_CLOSE, ACT_LAST};
-    static const enum sim_act bad[] = {ACT_EARLY_CLOSE, ACT_SILENT,     ACT_CUT_HEAD, ACT_CUT_BODY,
-                                       ACT_RESET_BODY,  ACT_RESET_OPEN, ACT_GARBAGE};
-    const struct sim_habits *h = &c->habits;
-    if (sim_chance(c->net, h->never_acts))
-        return ACT_NEVER;
-    if (sim_chance(c->net, h->bad_acts))
-        return bad[sim_random(c->net) % ARRAY_SIZE(bad)];
-    if (sim_chance(c->net, h->closing_acts))
-        return closing[sim_random(c->net) % ARRAY_SIZE(closing)];
-    return good[sim_random(c->net) % ARRAY_SIZE(good)];
-}
-
-static uint32_t some_length(struct sim_client *c, uint32_t most)
-{
-    /* Small, medium and large lengths alike, and nothing rather often. */
-    unsigned bits = (unsigned)sim_between(c->net, 0, 31);
-    uint32_t scale = bits >= 31 ? most : (uint32_t)((1ull << bits) % ((uint64_t)most + 1));
-    return (uint32_t)sim_between(c->net, 0, scale);
-}
-
-static void put_request_body(struct sim_client *c, const struct sim_exchange *x)
-{
-    uint8_t *body = malloc(x->request_len + 1u);
-    ASSERT(body != NULL);
-    sim_body_fill(x->id, SIDE_REQUEST, 0, body, x->request_len);
-    if (!x->request_chunked) {
-        sim_bytes_put(&c->out, body, x->request_len);
-    } else {
-        for (uint32_t at = 0; at < x->request_len;) {
-            uint32_t n = (uint32_t)sim_between(c->net, 1, x->request_len - at);
-            sim_bytes_print(&c->out, "%x\r\n", n);
-            sim_bytes_put(&c->out, body + at, n);
-            sim_bytes_print(&c->out, "\r\n");
-            at += n;
-        }
-        sim_bytes_print(&c->out, sim_chance(c->net, 300) ? "0\r\nX-Trailer: yes\r\n\r\n" : "0\r\n\r\n");
-    }
-    free(body);
-}
-
 static void begin_exchange(struct sim_client *c)
 {
-    struct sim_exchange *x = sim_ledger_add(c->ledger);
     struct sim_backend *b = c->backends[sim_random(c->net) % c->backend_count];
-    x->backend = sim_backend_number(b);
-    x->method = (enum sim_method)(sim_random(c->net) % METHOD_COUNT);
-    x->act = some_act(c);
-    x->answer_len = x->act == ACT_NO_CONTENT ? 0 : some_length(c, c->habits.answer_max);
-    bool bodied = x->method == METHOD_PUT || x->method == METHOD_POST;
-    x->request_chunked = bodied && sim_chance(c->net, 300);
-    x->request_len = bodied ? some_length(c, c->habits.request_max) : 0;
-    x->delay_ns = sim_between(c->net, 0, c->habits.backend_think_max_ns);
-    x->untrusted = !sim_backend_is_trusted(b);
-    x->begun_ns = now(c);
-    c->queue[c->queued++] = x->id;
+    c->queue[c->queued++] = sim_request_make(c->net, c->ledger, &c->habits, b, c->out_total, &c->out);
     c->started++;
-    sim_trace(c->net, "ask", x->id, x->backend, (uint64_t)x->act);
-    const char *host = sim_backend_host(b), *method = sim_method_name(x->method);
-    sim_bytes_print(&c->out, "%s %s://%s/x/%" PRIu32 " HTTP/1.1\r\nHost: %s\r\nX-Id: %" PRIu32 "\r\n", method,
-                    sim_backend_scheme(b), host, x->id, host, x->id);
-    if (x->request_chunked)
-        sim_bytes_print(&c->out, "Transfer-Encoding: chunked\r\n\r\n");
-    else if (bodied)
-        sim_bytes_print(&c->out, "Content-Length: %" PRIu32 "\r\n\r\n", x->request_len);
-    else
-        sim_bytes_print(&c->out, "\r\n");
-    put_request_body(c, x);
 }
 
 static void begin_exchanges(struct sim_client *c)
@@ -143,6 +79,7 @@ static void write_requests(struct sim_client *c)
         if (n < 0)
             break; /* full: a poke follows; an error is found by reading */
         sim_bytes_take(&c->out, (size_t)n);
+        c->out_total += (size_t)n;
         if (slow)
             after(c, &c->write_pause, PAUSE_MAX_NS / 20);
     }
@@ -190,6 +127,7 @@ static void connection_over(struct sim_client *c, enum sim_outcome begun, enum s
         end_first(c, was_begun || (!behind && !http_reader_is_fresh(&c->reader)) ? begun : others);
     }
     c->out.at = c->out.len = 0;
+    c->out_total = 0;
     c->reading_stopped = false;
     http_reader_begin(&c->reader, true, false);
 }
@@ -223,9 +161,10 @@ static void on_head(struct http_reader *r)
 static void on_body(struct http_reader *r, const uint8_t *bytes, size_t len)
 {
     struct sim_client *c = r->owner;
-    const struct sim_exchange *x = first(c);
+    struct sim_exchange *x = first(c);
     if (r->has_id && !sim_body_matches(x->id, SIDE_ANSWER, r->body, bytes, len))
         sim_violation(c->ledger, x->id, "its answer's body is another's from byte %" PRIu64, r->body);
+    x->answer_at_client = r->body + len;
 }
 
 static void judge_complete(struct sim_client *c)
@@ -469,6 +408,20 @@ struct sim_client *sim_client_new(struct sim_net *n, struct sim_ledger *ledger,
     http_reader_begin(&c->reader, true, false);
     after(c, &c->think, 50000000);
     return c;
+}
+
+void sim_client_check(struct sim_client *c, uint32_t held_max)
+{
+    const struct sim_exchange *x = first(c);
+    bool excused = !x || !c->sock || x->act >= ACT_FIRST_BAD || x->untrusted || x->status != 0;
+    uint64_t taken = excused ? 0 : sim_taken(c->sock);
+    if (excused || taken < x->request_at)
+        return;
+    taken -= x->request_at;
+    taken = taken < x->request_len ? taken : x->request_len;
+    if (taken > x->request_at_backend + held_max)
+        sim_violation(c->ledger, x->id, "%" PRIu64 " bytes of its request's body are under way",
+                      taken - x->request_at_backend);
 }
 
 bool sim_client_is_done(const struct sim_client *c)

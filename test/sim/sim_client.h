@@ -35,5 +35,7 @@ struct sim_client *sim_client_new(struct sim_net *, struct sim_ledger *, const s
 /* Starts by itself. Asks for backends out of the list. */
 bool sim_client_is_done(const struct sim_client *);
 /* Its script is over, or it stopped reading for good and nobody shall wait for it. */
+void sim_client_check(struct sim_client *, uint32_t held_max);
+/* No more bytes of a request's body than that are between it and the backend. At every step. */
 void sim_client_free(struct sim_client **);
 /* Leaves if it is still there. */

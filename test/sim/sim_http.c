@@ -72,6 +72,8 @@ static void read_first_line(struct http_reader *r)
     if (r->response) {
         if (sscanf(r->line, "HTTP/1.1 %3u %n", &r->status, &end) != 1 || end < 12 || r->status < 100)
             bad(r, "status line");
+        else
+            snprintf(r->reason, sizeof(r->reason), "%.120s", r->line + end);
     } else if (sscanf(r->line, "%15s %127s HTTP/1.1%n", r->method, r->target, &end) != 2 ||
                end != (int)r->line_len) {
         bad(r, "request line");
@@ -91,6 +93,12 @@ static void read_length(struct http_reader *r, const char *value)
         bad(r, "content-length");
 }
 
+static void read_connection(struct http_reader *r, const char *value)
+{
+    r->close = strcasestr(value, "close") != NULL;
+    r->option_upgrade = strcasestr(value, "upgrade") != NULL;
+}
+
 static void read_field(struct http_reader *r)
 {
     char *colon = strchr(r->line, ':');
@@ -105,16 +113,19 @@ static void read_field(struct http_reader *r)
     else if (name == 17 && strncasecmp(r->line, "transfer-encoding", name) == 0)
         r->chunked = strcasecmp(value, "chunked") == 0;
     else if (name == 10 && strncasecmp(r->line, "connection", name) == 0)
-        r->close = strcasestr(value, "close") != NULL;
+        read_connection(r, value);
     else if (name == 4 && strncasecmp(r->line, "host", name) == 0)
         snprintf(r->host, sizeof(r->host), "%.120s", value);
+    else if (name == 7 && strncasecmp(r->line, "upgrade", name) == 0)
+        snprintf(r->upgrade, sizeof(r->upgrade), "%.120s", value);
     else if (name == 4 && strncasecmp(r->line, "x-id", name) == 0)
         r->has_id = sscanf(value, "%" SCNu32, &r->id) == 1;
 }
 
 static void end_of_head(struct http_reader *r)
 {
-    bool bodiless = r->response && (r->no_body || r->status < 200 || r->status == 204 || r->status == 304);
+    bool bodiless = r->response && (r->no_body || r->status < 200 || r->status == 204 || r->status == 304 ||
+                                    (r->connect && r->status < 300));
     if (r->chunked && r->has_length)
         bad(r, "two framings");
     else if (bodiless)

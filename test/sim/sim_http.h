@@ -38,11 +38,14 @@ enum { HTTP_LINE_MAX = 1024, HTTP_TEXT_MAX = 128 };
 struct http_reader {
     enum http_part part;
     bool response, no_body; /* no_body: answers a HEAD */
+    bool connect;           /* answers a CONNECT */
     bool first_line, chunked, has_length, close, has_id;
     char line[HTTP_LINE_MAX];
     size_t line_len;
     uint64_t left, body; /* of the chunk or body; body bytes so far */
     char method[16], target[HTTP_TEXT_MAX], host[HTTP_TEXT_MAX], complaint[HTTP_TEXT_MAX];
+    char reason[HTTP_TEXT_MAX], upgrade[HTTP_TEXT_MAX]; /* cut when longer */
+    bool option_upgrade;                                /* in Connection */
     unsigned status;
     uint32_t id; /* of X-Id */
     void *owner;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { VIOLATIONS_TOLD = 5 };
+
 struct sim_exchange *sim_ledger_add(struct sim_ledger *l)
 {
     if (l->count == l->cap) {
@@ -46,6 +48,8 @@ void sim_ledger_fini(struct sim_ledger *l)
 void sim_violation(struct sim_ledger *l, uint32_t id, const char *fmt, ...)
 {
     const struct sim_exchange *x = sim_ledger_find(l, id);
+    if (l->violations++ >= VIOLATIONS_TOLD) /* hundreds may follow from one mistake */
+        return;
     va_list args;
     va_start(args, fmt);
     fprintf(stderr, "\nviolation, exchange %u", id);
@@ -56,7 +60,6 @@ void sim_violation(struct sim_ledger *l, uint32_t id, const char *fmt, ...)
     vfprintf(stderr, fmt, args);
     fprintf(stderr, "\n");
     va_end(args);
-    l->violations++;
 }
 
 uint8_t sim_body_byte(uint32_t id, enum sim_side side, uint64_t at)

@@ -69,7 +69,8 @@ struct sim_exchange {
     unsigned seen; /* times a backend read its head */
     unsigned status, interims;
     uint64_t begun_ns, ended_ns, request_at_backend, answer_at_client;
-    bool behind;    /* not the first of its connection's pipeline when it ended */
+    uint64_t request_at; /* bytes of the client's connection before its body */
+    bool behind;         /* not the first of its connection's pipeline when it ended */
     bool disturbed; /* the client itself, or a fault of its connection, may be the cause of what happened */
 };
 

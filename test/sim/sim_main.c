@@ -1,6 +1,6 @@
 /* test/sim/sim_main.c — runs seeds.
  *
- *   sim [--app relay|broker] --seed N | --seeds A..B [--twice] [--trace]
+ *   sim [--app relay|broker|tunnels] --seed N | --seeds A..B [--twice] [--trace]
  *
  * Prints one line a seed; at the first that fails, its plan, and exits 1. --twice runs each seed a second
  * time and compares the histories. --trace writes the history to stdout.
@@ -17,7 +17,7 @@
 #include "io/tls/tls.h"
 #include "sim_case.h"
 
-static const struct sim_app *const apps[] = {&sim_relay_app, &sim_broker_app};
+static const struct sim_app *const apps[] = {&sim_relay_app, &sim_broker_app, &sim_tunnels_app};
 static char crash_note[128];
 
 static void on_crash(int sig)
@@ -35,14 +35,16 @@ static bool run_seed(const struct sim_app *app, uint64_t seed, bool twice, FILE 
     printf("seed %-6" PRIu64, seed);
     fflush(stdout);
     bool good = sim_case_run(app, seed, trace, &first);
-    const uint32_t *n = first.ledger.outcomes;
-    printf(" %016" PRIx64 " exchanges %-4u complete %-4u error %-3u cut %-3u lost %-3u abandoned %-3u\n",
+    const uint32_t *n = first.ledger.outcomes, *t = first.tunnels.outcomes;
+    printf(" %016" PRIx64 " exchanges %-4u complete %-4u error %-3u cut %-3u lost %-3u abandoned %-3u",
            first.trace_hash, first.ledger.count, n[OUTCOME_COMPLETE], n[OUTCOME_ERROR], n[OUTCOME_CUT],
            n[OUTCOME_LOST], n[OUTCOME_ABANDONED]);
+    printf(" tunnels %-4u stood %-4u refused %-3u lost %-3u left %-3u\n", first.tunnels.count,
+           t[TUNNEL_STOOD], t[TUNNEL_REFUSED], t[TUNNEL_LOST], t[TUNNEL_LEFT]);
     if (good && twice) {
         /* libcrypto draws the randomness of signatures by itself, and they differ in length. */
         good = sim_case_run(app, seed, NULL, &second) &&
-               (second.trace_hash == first.trace_hash || first.plan.tls);
+               (second.trace_hash == first.trace_hash || first.plan.tls || first.plan.tls_clients);
         if (!good)
             fprintf(stderr, "\nseed %" PRIu64 " went another way the second time: %016" PRIx64 "\n", seed,
                     second.trace_hash);
@@ -56,7 +58,7 @@ static bool run_seed(const struct sim_app *app, uint64_t seed, bool twice, FILE 
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: sim [--app relay|broker] --seed N | --seeds A..B [--twice] [--trace]\n");
+    fprintf(stderr, "usage: sim [--app relay|broker|tunnels] --seed N | --seeds A..B [--twice] [--trace]\n");
     return 2;
 }
 

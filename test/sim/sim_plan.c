@@ -79,9 +79,62 @@ static void make_habits(struct dice *d, bool calm, bool transparent, struct sim_
     h->stops_for_good = trouble(d, 300);
 }
 
-void sim_plan_make(uint64_t seed, bool transparent, struct sim_plan *ret)
+/* What passes a window of the network in some minutes. */
+static uint32_t passes(const struct sim_faults *f)
+{
+    uint64_t windows = 200000000000u / (2 * f->delay_max_ns + 1000000);
+    return windows * f->window_min < 1500000 ? (uint32_t)(windows * f->window_min) : 1500000;
+}
+
+static void make_scripts(struct dice *d, bool calm, const struct sim_faults *f, struct sim_script_habits *s)
+{
+    s->len_max = (uint32_t)(1u << roll(d, 5, 18));
+    if (roll(d, 0, 7) == 0)
+        s->len_max = 1500000; /* beyond every budget on the way */
+    if (s->len_max > passes(f))
+        s->len_max = passes(f);
+    s->echoes = (uint32_t)roll(d, 0, 500);
+    s->waits = (uint32_t)roll(d, 0, 500);
+    s->pauses = trouble(d, 300);
+    s->breaks = trouble(d, 200);
+    s->stops = trouble(d, 200);
+    s->stops_for_good = calm ? 0 : trouble(d, 300);
+    s->stop_max_ns = (roll(d, 0, 3) == 0 ? 80 : roll(d, 1, 5)) * 1000000000u;
+    s->life_ns = (calm ? 1000 : 120) * 1000000000ull;
+}
+
+static void make_tunnels(struct dice *d, struct sim_plan *p)
+{
+    struct sim_tunnel_habits *h = &p->tunnel_habits;
+    h->tunnels = (unsigned)roll(d, 1, 8);
+    h->upgrades = (uint32_t)roll(d, 0, 2) * 500;
+    h->shared = (uint32_t)roll(d, 0, 700);
+    h->bad_doors = trouble(d, 300);
+    h->ordinary = trouble(d, 400);
+    h->bad_answers = trouble(d, 300);
+    h->early = trouble(d, 600);
+    h->early_ends = trouble(d, 500);
+    h->answer_early = trouble(d, 600);
+    h->leads = trouble(d, 400);
+    h->leaves = trouble(d, 200);
+    h->leave_max_ns = roll(d, 0, 3) * 30000000u;
+    h->slow_writes = trouble(d, 200);
+    h->think_max_ns = roll(d, 0, 200) * 1000000u;
+    h->backend_think_max_ns = roll(d, 0, 100) * 1000000u;
+    make_scripts(d, p->calm, &p->faults, &h->scripts);
+    p->tls_clients = roll(d, 0, 4) == 0;
+    p->answer_ms = (uint32_t)roll(d, 1, 19) * 500;
+    p->hold_ms = (uint32_t)roll(d, 0, 20);
+    p->warm_spares = roll(d, 0, 2) == 0 ? (uint32_t)roll(d, 1, 2) : 0;
+    if (!p->calm && roll(d, 0, 7) == 0)
+        p->idle_ms = (uint32_t)roll(d, 100, 5000);
+    p->tunnels_max = p->calm ? 1000 : (uint32_t)roll(d, 1, p->tunnellers * 2);
+}
+
+void sim_plan_make(uint64_t seed, enum sim_profile profile, struct sim_plan *ret)
 {
     static const uint32_t entries[] = {4, 4, 16, 256};
+    bool transparent = profile == PROFILE_TRANSPARENT;
     struct dice d = {seed * 0xd1342543de82ef95u + 7};
     memset(ret, 0, sizeof(*ret));
     ret->seed = seed;
@@ -97,6 +150,35 @@ void sim_plan_make(uint64_t seed, bool transparent, struct sim_plan *ret)
     ret->conns_cap = ret->calm ? 64 : (uint32_t)roll(&d, 1, 16);
     make_faults(&d, ret->calm, &ret->faults);
     make_habits(&d, ret->calm, transparent, &ret->habits);
+    ret->budget = roll(&d, 0, 1) ? 262144 : (uint32_t)roll(&d, 65536, 400000);
+    if (profile == PROFILE_TUNNELS)
+        ret->clients = (unsigned)roll(&d, 0, 4);
+    if (profile == PROFILE_TUNNELS)
+        ret->tunnellers = (unsigned)roll(&d, 1, SIM_TUNNELLERS_MAX);
+    else if (profile == PROFILE_EXCHANGES && roll(&d, 0, 1))
+        ret->tunnellers = (unsigned)roll(&d, 1, 6);
+    if (ret->tunnellers == 0)
+        return;
+    make_tunnels(&d, ret);
+    if (profile == PROFILE_TUNNELS && !ret->calm && roll(&d, 0, 3) == 0)
+        ret->drains_after_ns = roll(&d, 1, 3000) * 1000000u;
+}
+
+static void print_tunnels(const struct sim_plan *p, FILE *f)
+{
+    const struct sim_tunnel_habits *h = &p->tunnel_habits;
+    const struct sim_script_habits *s = &h->scripts;
+    fprintf(f,
+            "  tunnels: %u clients%s of %u, at most %u at a time, answer %u ms, hold %u ms, idle %u ms, "
+            "spares %u, drains after %.3f s\n"
+            "  habits: upgrades %u shared %u bad_doors %u ordinary %u bad_answers %u early %u early_ends %u "
+            "answer_early %u leads %u leaves %u within %.0f ms slow_writes %u\n"
+            "  scripts: len<=%u echoes %u waits %u pauses %u breaks %u stops %u for_good %u within %.0f s\n",
+            p->tunnellers, p->tls_clients ? " (some over TLS)" : "", h->tunnels, p->tunnels_max, p->answer_ms,
+            p->hold_ms, p->idle_ms, p->warm_spares, (double)p->drains_after_ns / 1e9, h->upgrades, h->shared,
+            h->bad_doors, h->ordinary, h->bad_answers, h->early, h->early_ends, h->answer_early, h->leads,
+            h->leaves, (double)h->leave_max_ns / 1e6, h->slow_writes, s->len_max, s->echoes, s->waits,
+            s->pauses, s->breaks, s->stops, s->stops_for_good, (double)s->stop_max_ns / 1e9);
 }
 
 void sim_plan_print(const struct sim_plan *p, FILE *f)
@@ -119,8 +201,11 @@ void sim_plan_print(const struct sim_plan *p, FILE *f)
     fprintf(f,
             "  habits: exchanges %u pipeline %u request<=%u answer<=%u bad %u closing %u never %u leaves %u "
             "stops "
-            "%u for_good %u slow_writes %u half_closes %u idle_close %u cap %u\n",
+            "%u for_good %u slow_writes %u half_closes %u idle_close %u cap %u "
+            "budget %u\n",
             h->exchanges, h->pipeline, h->request_max, h->answer_max, h->bad_acts, h->closing_acts,
             h->never_acts, h->leaves, h->stops_reading, h->stops_for_good, h->slow_writes, h->half_closes,
-            p->idle_close, p->conns_cap);
+            p->idle_close, p->conns_cap, p->budget);
+    if (p->tunnellers > 0)
+        print_tunnels(p, f);
 }

@@ -8,8 +8,15 @@
 
 #include "io/sim_net.h"
 #include "sim_client.h"
+#include "sim_tunneller.h"
 
-enum { SIM_BACKENDS_MAX = 8, SIM_CLIENTS_MAX = 32 };
+enum { SIM_BACKENDS_MAX = 8, SIM_CLIENTS_MAX = 32, SIM_TUNNELLERS_MAX = 32 };
+
+enum sim_profile {
+    PROFILE_TRANSPARENT, /* for what passes bytes on unread */
+    PROFILE_EXCHANGES,   /* requests, and tunnels among them in half of the seeds */
+    PROFILE_TUNNELS,     /* tunnels, and a few requests among them */
+};
 
 struct sim_plan {
     uint64_t seed;
@@ -21,9 +28,19 @@ struct sim_plan {
     bool tls;             /* these speak TLS */
     uint32_t idle_close;  /* see sim_backend_options */
     uint32_t conns_cap;   /* the broker's, for each endpoint */
+    uint32_t budget;      /* the broker's bodyBufferBytes */
     struct sim_faults faults;
     struct sim_habits habits;
+    unsigned tunnellers;
+    bool tls_clients;         /* a third of the tunnellers come over TLS */
+    uint32_t tunnels_max;     /* the broker's */
+    uint32_t answer_ms;       /* the broker's tunnelAnswerMs */
+    uint32_t hold_ms;         /* the broker's tunnelSpeakFirstMs */
+    uint32_t idle_ms;         /* the broker's tunnelIdleMs */
+    uint32_t warm_spares;     /* the broker's */
+    uint64_t drains_after_ns; /* the broker is told to, while all are at work; 0: when all have left */
+    struct sim_tunnel_habits tunnel_habits;
 };
 
-void sim_plan_make(uint64_t seed, bool transparent, struct sim_plan *ret);
+void sim_plan_make(uint64_t seed, enum sim_profile, struct sim_plan *ret);
 void sim_plan_print(const struct sim_plan *, FILE *);

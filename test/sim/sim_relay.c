@@ -296,6 +296,7 @@ static void *case_start(struct sim_case *c)
     if (o.credit < least)
         o.credit = least;
     rc->relay = sim_relay_new(&o);
+    c->promises = (struct sim_tunnel_promises){.reset_told_ns = 1000000000, .held_max = o.credit};
     return rc;
 }
 
@@ -319,7 +320,7 @@ static void case_free(struct sim_case *c)
 
 const struct sim_app sim_relay_app = {
     .name = "relay",
-    .transparent = true,
+    .profile = PROFILE_TRANSPARENT,
     .start = case_start,
     .drain = case_drain,
     .is_empty = case_is_empty,

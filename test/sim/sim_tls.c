@@ -10,8 +10,9 @@
 #include "test/support/certs.h"
 
 static struct {
-    const char *dir, *ca, *client, *client_key;
+    const char *dir, *ca, *client, *client_key, *front, *front_key;
     struct tls_context *contexts[TRUST_COUNT];
+    struct tls_context *to_broker;
 } tls;
 
 /* Valid now, when files are loaded, and when the simulated world begins. */
@@ -24,22 +25,35 @@ static struct cert make(struct cert_spec spec, const struct cert *issuer)
     return cert_make(&spec, issuer);
 }
 
-static struct tls_context *make_server(const char *name, const struct cert *issuer, const char *san)
+static struct tls_context *make_context(enum tls_role role, const char *certificate, const char *key)
 {
-    char detail[256] = "", key_name[32];
-    struct cert c = make((struct cert_spec){.cn = "system:node:sim", .org = "system:nodes", .san = san},
-                         issuer);
-    snprintf(key_name, sizeof(key_name), "%s-key", name);
-    struct tls_context_options o = {.role = TLS_SERVER,
-                                    .ca_file = tls.ca,
-                                    .certificate_file = cert_write(tls.dir, name, &c, 1),
-                                    .key_file = cert_write_key(tls.dir, key_name, &c)};
+    char detail[256] = "";
+    struct tls_context_options o = {
+        .role = role, .ca_file = tls.ca, .certificate_file = certificate, .key_file = key};
     struct tls_context *context = NULL;
     if (tls_context_new(&o, &context, detail, sizeof(detail)) < 0)
         fprintf(stderr, "%s\n", detail);
     ASSERT(context != NULL);
-    cert_free(&c);
     return context;
+}
+
+static void make_server(const char *name, const struct cert *issuer, const char *san,
+                        const char **ret_certificate, const char **ret_key)
+{
+    char key_name[32];
+    struct cert c = make((struct cert_spec){.cn = "system:node:sim", .org = "system:nodes", .san = san},
+                         issuer);
+    snprintf(key_name, sizeof(key_name), "%s-key", name);
+    *ret_certificate = cert_write(tls.dir, name, &c, 1);
+    *ret_key = cert_write_key(tls.dir, key_name, &c);
+    cert_free(&c);
+}
+
+static struct tls_context *make_backend(const char *name, const struct cert *issuer, const char *san)
+{
+    const char *certificate, *key;
+    make_server(name, issuer, san, &certificate, &key);
+    return make_context(TLS_SERVER, certificate, key);
 }
 
 void sim_tls_init(void)
@@ -53,9 +67,11 @@ void sim_tls_init(void)
     tls.ca = cert_write(tls.dir, "ca", &ca, 1);
     tls.client = cert_write(tls.dir, "client", &client, 1);
     tls.client_key = cert_write_key(tls.dir, "client-key", &client);
-    tls.contexts[TRUST_GOOD] = make_server("good", &ca, addresses);
-    tls.contexts[TRUST_STRANGER] = make_server("stranger", &stranger, addresses);
-    tls.contexts[TRUST_MISNAMED] = make_server("misnamed", &ca, "IP:10.9.9.9,DNS:10.0.0.1");
+    tls.contexts[TRUST_GOOD] = make_backend("good", &ca, addresses);
+    tls.contexts[TRUST_STRANGER] = make_backend("stranger", &stranger, addresses);
+    tls.contexts[TRUST_MISNAMED] = make_backend("misnamed", &ca, "IP:10.9.9.9,DNS:10.0.0.1");
+    make_server("front", &ca, "IP:127.0.0.1", &tls.front, &tls.front_key);
+    tls.to_broker = make_context(TLS_CLIENT, tls.client, tls.client_key);
     cert_free(&ca);
     cert_free(&stranger);
     cert_free(&client);
@@ -66,6 +82,7 @@ void sim_tls_fini(void)
     for (int i = 0; i < TRUST_COUNT; i++)
         if (tls.contexts[i])
             tls_context_unref(&tls.contexts[i]);
+    tls_context_unref(&tls.to_broker);
     certs_dir_remove(tls.dir);
 }
 
@@ -87,4 +104,24 @@ const char *sim_tls_client_key_file(void)
 struct stream *sim_tls_wrap(void *trust, struct stream *accepted)
 {
     return tls_accept(accepted->worker, &accepted, tls.contexts[(uintptr_t)trust]);
+}
+
+const char *sim_tls_front_certificate_file(void)
+{
+    return tls.front;
+}
+
+const char *sim_tls_front_key_file(void)
+{
+    return tls.front_key;
+}
+
+struct stream *sim_tls_to_broker(struct stream *dialled)
+{
+    struct net_address broker;
+    ASSERT(net_address_parse("127.0.0.1", 9, 0, &broker));
+    struct tls_expect expect = {.ip = &broker};
+    struct stream *s = tls_connect(dialled->worker, &dialled, tls.to_broker, &expect, NULL, 0, NULL);
+    ASSERT(s != NULL);
+    return s;
 }

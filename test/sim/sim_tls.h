@@ -22,3 +22,8 @@ const char *sim_tls_client_certificate_file(void);
 const char *sim_tls_client_key_file(void);
 struct stream *sim_tls_wrap(void *trust, struct stream *accepted);
 /* trust: an enum sim_trust as a pointer. A server's TLS stream, as sim_backend_options.wrap wants it. */
+const char *sim_tls_front_certificate_file(void);
+const char *sim_tls_front_key_file(void);
+/* Of a listener at 127.0.0.1. */
+struct stream *sim_tls_to_broker(struct stream *dialled);
+/* A client's TLS stream to that listener, with a certificate of sim_tls_ca_file(). */
