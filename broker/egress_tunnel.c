@@ -173,12 +173,22 @@ static void on_end(struct stream *s)
     expect_drain(e);
 }
 
+/* A destination that has said all and closed altogether answers with a reset a minute later
+ * (tcp_fin_timeout), when the keepalive asks. If it had been given all that the client sent, nothing is lost:
+ * the client still takes what was said, and learns of the rest if it sends more. */
+static bool is_over(const struct egress *e, enum ending reason)
+{
+    bool gone = reason == ENDING_PEER_RESET || reason == ENDING_PEER_LOST;
+    return reason == ENDING_DONE || (gone && e->peer_ended && outbox_is_empty(&e->out));
+}
+
 static void on_closed(struct stream *s, enum ending reason)
 {
     struct egress *e = s->owner;
+    bool over = is_over(e, reason);
     pool_lost(e->bw->pool, &e->conn, ENDING_CANCELLED);
     e->stream = NULL;
-    if (reason != ENDING_DONE) {
+    if (!over) {
         egress_fail(e, reason, NULL);
         return;
     }

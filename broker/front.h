@@ -151,7 +151,7 @@ struct front_conn {
     struct crumbs crumbs;   /* of what was received */
     uint64_t number;        /* of the connection on this worker */
     uint64_t owed, owed_ns; /* while it lingers: bytes on their way to the client, and since when so many */
-    bool input_ended;
+    bool input_ended, output_ended;
 
     /* Request being read. */
     struct body body;
@@ -176,9 +176,13 @@ void front_take_stream(struct front_conn *, struct stream *);
 void front_lost(struct front_conn *, enum ending);
 /* Its stream has ended and is the caller's to free, or will free itself. Frees the connection. */
 void front_grant(struct front_conn *, uint32_t bytes);
+void front_end(struct front_conn *);
+/* Ends our direction, if it has not been ended. */
 void front_finish(struct front_conn *);
 /* Ends our direction and lingers. */
 void front_abort(struct front_conn *, enum ending);
+void front_cut(struct front_conn *, enum ending);
+/* The exchange is lost: aborts, or lingers if the client has yet to take what had been ended before. */
 void front_drain(struct front_conn *);
 /* Closes it if idle, else after the exchange under way. */
 
@@ -202,8 +206,6 @@ void front_tunnel_input(struct front_conn *);
 void front_tunnel_touch(struct front_conn *);
 /* Bytes have passed: an idle limit begins anew. Harmless in other states. */
 void front_tunnel_timer(struct front_conn *);
-void front_tunnel_fin(struct front_conn *);
-/* The destination ended its direction. */
 
 /* front_open.c */
 MUST_USE bool exchange_begin(struct front_conn *, const struct asker_ops *, void *asker,

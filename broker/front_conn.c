@@ -32,7 +32,7 @@ static const struct {
     [FRONT_EXCHANGE] = {"exchange",  B(IDLE) | B(HOLD) | B(TUNNEL) | B(HANDSHAKE) | B(LINGER) | B(CLOSING),
                          NO_LIMIT                                                                                             },
     [FRONT_HOLD] = {"hold",      B(HOLD) | B(TUNNEL) | B(CLOSING),                                      T(hold_ms)       },
-    [FRONT_TUNNEL] = {"tunnel",    B(CLOSING),                                                            T(tunnel_idle_ms)},
+    [FRONT_TUNNEL] = {"tunnel",    B(LINGER) | B(CLOSING),                                                T(tunnel_idle_ms)},
     [FRONT_LINGER] = {"linger",    B(CLOSING),                                                            T(linger_ms)     },
     [FRONT_CLOSING] = {"closing",   0,                                                                     NO_LIMIT         },
 #undef T
@@ -108,14 +108,22 @@ static void leave_exchange(struct front_conn *c, enum ending reason)
         exchange_client_gone(ex, reason);
 }
 
+void front_end(struct front_conn *c)
+{
+    if (c->output_ended)
+        return;
+    c->output_ended = true;
+    outbox_flush(&c->out);
+    stream_finish(c->stream);
+}
+
 void front_finish(struct front_conn *c)
 {
     if (c->state == FRONT_CLOSING || c->state == FRONT_LINGER)
         return;
     drop_pending(c);
     front_set_state(c, FRONT_LINGER);
-    outbox_flush(&c->out);
-    stream_finish(c->stream);
+    front_end(c);
     stream_grant(c->stream, LINGER_CREDIT); /* so that a reset does not overtake our last bytes */
 }
 
@@ -130,6 +138,16 @@ void front_abort(struct front_conn *c, enum ending reason)
     drop_pending(c);
     outbox_reset(&c->out);
     stream_abort(c->stream, reason);
+}
+
+void front_cut(struct front_conn *c, enum ending reason)
+{
+    if (c->state != FRONT_TUNNEL || !c->output_ended || stream_owed(c->stream) == 0) {
+        front_abort(c, reason);
+        return;
+    }
+    front_finish(c);
+    leave_exchange(c, reason);
 }
 
 void front_drain(struct front_conn *c)
@@ -342,6 +360,7 @@ void front_take_stream(struct front_conn *c, struct stream *tls)
 {
     c->stream = tls;
     c->protocol = FRONT_UNKNOWN;
+    c->output_ended = false;
     crumbs_drop(&c->crumbs);
     outbox_reset(&c->out);
     outbox_open(&c->out, tls);

@@ -173,9 +173,14 @@ void exchange_body(struct exchange *ex, struct seg seg, bool ended)
     uint32_t len = seg.len;
     ex->access.bytes_in += len;
     counter_add(w, COUNTER_bytes_from_clients, len);
-    if (!is_heeded(ex)) { /* answered already: read on so that the client can see it */
+    if (!is_heeded(ex)) {
         worker_release_seg(w, seg);
-        ex->ops->grant(ex->asker, len);
+        if (ex->progress == EXCHANGE_TUNNEL) { /* nobody is there any more to take it */
+            ex->ending = ENDING_PEER_RESET;
+            ex->ops->cut(ex->asker, ENDING_PEER_RESET);
+        } else { /* answered already: read on so that the client can see it */
+            ex->ops->grant(ex->asker, len);
+        }
         return;
     }
     ex->uncredited += len;

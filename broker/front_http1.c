@@ -87,7 +87,7 @@ static void on_data(void *asker, struct seg seg)
 
 static void on_fin(void *asker)
 {
-    front_tunnel_fin(asker);
+    front_end(asker);
 }
 
 static void on_response_end(void *asker, const struct head *trailers)
@@ -116,7 +116,7 @@ static void on_refuse(void *asker, unsigned status, const char *text)
 
 static void on_cut(void *asker, enum ending reason)
 {
-    front_abort(asker, reason);
+    front_cut(asker, reason);
 }
 
 static void on_grant(void *asker, uint32_t bytes)

@@ -56,6 +56,15 @@ void http2_fail(struct front_http2 *h, enum ending reason)
     http2_pump_later(h);
 }
 
+/* Not at once: nghttp2 before 1.68.1 may fail an assertion when a callback ends its session (CVE-2026-27135).
+ */
+void http2_refuse(struct front_http2 *h, uint32_t code)
+{
+    if (h->refusal == NGHTTP2_NO_ERROR)
+        h->refusal = code;
+    http2_pump_later(h);
+}
+
 void http2_submitted(struct front_http2 *h, int rc)
 {
     if (rc != 0)
@@ -94,7 +103,7 @@ static void flooded(struct front_http2 *h, enum http2_flood flood)
     if (h->unsent >= HTTP2_UNSENT_MAX) /* it does not read: no GOAWAY would reach it */
         http2_fail(h, ENDING_LIMIT);
     else
-        http2_submitted(h, nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM));
+        http2_refuse(h, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 void http2_wasted(struct front_http2 *h)
@@ -111,7 +120,7 @@ static void on_block_timer(struct timer *t)
     counter_add(worker_of(h), COUNTER_http2_errors, 1);
     http2_log_client(h, "client_head_timeout");
     log_end(worker_of(h));
-    http2_submitted(h, nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM));
+    http2_refuse(h, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 /* The second GOAWAY of a drain: what is not here by now will not be served. */
@@ -217,6 +226,8 @@ static void on_pump(struct task *t)
     struct front_conn *c = h->conn;
     if (c->state == FRONT_LINGER || c->state == FRONT_CLOSING)
         return;
+    if (h->refusal != NGHTTP2_NO_ERROR) /* again: harmless */
+        http2_submitted(h, nghttp2_session_terminate_session(h->session, h->refusal));
     pull(h);
     if (h->failed != ENDING_DONE) {
         front_abort(c, h->failed);
@@ -275,7 +286,7 @@ static void failed_to_read(struct front_http2 *h, ssize_t error)
 void front_http2_data(struct front_conn *c, struct seg seg)
 {
     struct front_http2 *h = c->http2;
-    if (h->leaving == ENDING_DONE && h->failed == ENDING_DONE) {
+    if (h->leaving == ENDING_DONE && h->failed == ENDING_DONE && h->refusal == NGHTTP2_NO_ERROR) {
         enum http2_flood flood = http2_watch_input(&h->watch, worker_of(h)->now_ns, seg.data, seg.len);
         if (flood != HTTP2_FLOOD_NONE) {
             flooded(h, flood);

@@ -90,6 +90,7 @@ struct front_http2 {
     uint32_t window_owed;       /* of the connection's window, while held_in is at its limit */
     bool has_called;            /* a service of the broker's own */
     enum ending failed;         /* not DONE: to be aborted for this reason */
+    uint32_t refusal;           /* not NO_ERROR: nothing more is read, and GOAWAY with this code is due */
     enum ending leaving;        /* why its streams end when the last GOAWAY has gone */
 };
 
@@ -114,6 +115,8 @@ void http2_submitted(struct front_http2 *, int rc);
 /* What nghttp2 answered to a submission: all but 0 is a lack of memory, and ends the connection. */
 void http2_fail(struct front_http2 *, enum ending);
 /* Aborts the connection as soon as nghttp2 is not at work. */
+void http2_refuse(struct front_http2 *, uint32_t code);
+/* Ends the connection by GOAWAY as soon as nghttp2 is not at work; what has come until then is not heeded. */
 void http2_wasted(struct front_http2 *);
 /* A request came to nothing by the client's doing. */
 void http2_consumed(struct front_http2 *, uint32_t bytes);

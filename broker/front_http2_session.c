@@ -31,8 +31,9 @@ static struct http2_stream *stream_of(nghttp2_session *session, int32_t id)
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *frame, void *arg)
 {
     struct front_http2 *h = arg;
+    (void)session;
     if (frame->type == NGHTTP2_PRIORITY && frame->stream_id == 0)
-        http2_submitted(h, nghttp2_session_terminate_session(session, NGHTTP2_PROTOCOL_ERROR));
+        http2_refuse(h, NGHTTP2_PROTOCOL_ERROR);
     return 0;
 }
 
@@ -42,7 +43,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     field_block_reset(&h->block);
     if (stream_of(session, frame->hd.stream_id))
         return 0;
-    struct http2_stream *s = http2_stream_new(h, frame->hd.stream_id);
+    struct http2_stream *s = h->refusal == NGHTTP2_NO_ERROR ? http2_stream_new(h, frame->hd.stream_id) : NULL;
     if (!s)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     nghttp2_session_set_stream_user_data(session, s->id, s);

@@ -12,11 +12,6 @@
 #include "broker/http/http1_write.h"
 #include "io/worker.h"
 
-enum {
-    DRAIN_MS = 30000 /* for bytes that the client does not take after both sides have ended; a guess,
-                        TCP_USER_TIMEOUT's default */
-};
-
 static struct worker *worker_of(const struct front_conn *c)
 {
     return c->bw->worker;
@@ -50,16 +45,30 @@ void front_tunnel_input(struct front_conn *c)
 {
     if (c->state == FRONT_HOLD && !segq_empty(&c->pending))
         release(c);
-    while (!segq_empty(&c->pending))
+    while (c->exchange && !segq_empty(&c->pending))
         exchange_body(c->exchange, segq_pop(&c->pending, &c->bw->seg_nodes), false);
-    if (c->input_ended && !c->exchange->request_ended)
+    if (c->exchange && c->input_ended && !c->exchange->request_ended)
         exchange_request_end(c->exchange, NULL);
+}
+
+/* The destination has gone and the client has its last bytes to take: it may pause like anybody who reads, as
+ * long as it goes on. */
+static void drain(struct front_conn *c)
+{
+    uint64_t owed = stream_owed(c->stream);
+    if (owed == c->owed)
+        front_abort(c, ENDING_SLOW_READER);
+    else
+        front_tunnel_touch(c);
+    c->owed = owed;
 }
 
 void front_tunnel_timer(struct front_conn *c)
 {
-    if (c->state == FRONT_TUNNEL)
-        front_abort(c, c->exchange->last_heard ? ENDING_SLOW_READER : ENDING_IDLE_TIMEOUT);
+    if (c->state == FRONT_TUNNEL && c->exchange->last_heard)
+        drain(c);
+    else if (c->state == FRONT_TUNNEL)
+        front_abort(c, ENDING_IDLE_TIMEOUT);
     else if (outbox_is_empty(&c->out))
         release(c);
     else /* our 200 is still on its way */
@@ -75,13 +84,8 @@ void front_tunnel_touch(struct front_conn *c)
         return;
     }
     bool is_over = c->exchange && c->exchange->last_heard;
-    uint32_t ms = is_over ? DRAIN_MS : c->bw->broker->times.tunnel_idle_ms;
+    const struct broker_times *times = &c->bw->broker->times;
+    uint32_t ms = is_over ? times->client_idle_ms : times->tunnel_idle_ms;
     if (c->state == FRONT_TUNNEL && ms > 0)
         worker_arm_ms(worker_of(c), &c->timer, ms);
-}
-
-void front_tunnel_fin(struct front_conn *c)
-{
-    outbox_flush(&c->out);
-    stream_finish(c->stream);
 }

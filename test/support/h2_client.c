@@ -55,6 +55,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     (void)arg;
     ASSERT(s != NULL);
     s->body_bytes += len;
+    h2_client.body_bytes += len;
     if (!h2_client.drop_bodies)
         fifo_put(&s->body, data, len);
     return 0;
@@ -72,7 +73,10 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         else
             h2_client.settings++;
         break;
-    case NGHTTP2_PING: h2_client.ping_acks += (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0; break;
+    case NGHTTP2_PING:
+        h2_client.ping_acks += (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0;
+        h2_client.body_at_ping = h2_client.body_bytes;
+        break;
     case NGHTTP2_GOAWAY:
         ASSERT(h2_client.goaways < ARRAY_SIZE(h2_client.goaway_last));
         h2_client.goaway_last[h2_client.goaways] = frame->goaway.last_stream_id;

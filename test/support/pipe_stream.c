@@ -97,7 +97,7 @@ static void pipe_free(struct stream *s)
 
 static uint64_t pipe_owed(struct stream *s)
 {
-    return pipe_of(s)->outstanding;
+    return pipe_of(s)->outstanding + pipe_of(s)->under_way;
 }
 
 static const struct stream_ops ops = {.kind = "pipe",

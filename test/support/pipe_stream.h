@@ -30,6 +30,7 @@ struct pipe {
     struct pipe_sent *sending, **sending_tail;
     uint32_t credit, credit_max; /* the most that was ever open */
     uint32_t outstanding, outstanding_max;
+    uint64_t under_way;   /* bytes said to be between the owner and the peer, as in a kernel's buffer */
     uint32_t piece;       /* at most so many bytes in a segment; 0: as many as fit */
     uint32_t pieces_turn; /* segments per turn; 0: no limit */
     uint32_t take_turn;   /* bytes taken from the owner per turn; 0: no limit */

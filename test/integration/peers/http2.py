@@ -84,7 +84,7 @@ class Stream:
 class Connection:
     def __init__(self, path, greet=True, table=0, timeout=15):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(timeout)
+        self.timeout = timeout
         self.sock.connect(path)
         self.buffer, self.streams, self.frames, self.next = b"", {}, [], 1
         self.goaway, self.closed, self.settings, self.pings = None, False, {}, []
@@ -95,6 +95,7 @@ class Connection:
             self.send(frame(SETTINGS, ACK))
 
     def send(self, data):
+        self.sock.settimeout(self.timeout)
         try:
             self.sock.sendall(data)
         except (BrokenPipeError, ConnectionResetError):

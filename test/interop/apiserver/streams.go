@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/tools/remotecommand"
@@ -30,12 +31,16 @@ func runStreams(arguments []string) error {
 	defer f.close()
 
 	var r report
+	var both sync.WaitGroup
 	for _, protocol := range protocols {
-		for _, c := range streamChecks {
-			r.within(70*time.Second, fmt.Sprintf("%s, %s: %s", w.via, protocol, c.what), func() error { return c.run(f, protocol) })
-		}
-		checkPortForward(&r, f, protocol)
+		both.Go(func() {
+			for _, c := range streamChecks {
+				r.within(70*time.Second, fmt.Sprintf("%s, %s: %s", w.via, protocol, c.what), func() error { return c.run(f, protocol) })
+			}
+			checkPortForward(&r, f, protocol)
+		})
 	}
+	both.Wait()
 	r.within(110*time.Second, fmt.Sprintf("%s: %d sessions at once, %d bytes each way", w.via, *sessions, *size),
 		func() error { return crowd(f, *sessions, *size) })
 	return r.end()
