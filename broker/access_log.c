@@ -24,7 +24,7 @@ void access_log_write(struct front_conn *c, const struct exchange *ex)
     log_begin(w, LOG_INFO, "access");
     log_str(w, "peer", c->peer_text);
     log_str(w, "client", c->client_name);
-    log_str(w, "protocol", c->http2 ? "h2" : "http/1.1");
+    log_str(w, "protocol", a->protocol);
     log_str(w, "method", a->method);
     log_str(w, "host", a->host);
     log_u64(w, "port", a->port);

@@ -65,6 +65,7 @@ void audit_write(struct worker *w, const struct audit_record *r)
     log_u64(w, "bytes_in", r->bytes_in);
     log_u64(w, "bytes_out", r->bytes_out);
     log_ms(w, "total_ms", r->duration_ns);
+    text(w, "protocol", r->protocol, METHOD_MAX);
     log_str(w, "end", ending_name(r->ending));
     text(w, "detail", r->detail, AUDIT_TEXT_MAX);
     log_end(w);

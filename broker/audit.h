@@ -22,7 +22,8 @@ struct audit_record {
     enum audit_kind kind;
     const char *listener;
     const struct net_peer *peer;
-    const char *client; /* name of its certificate; a process is known by uid and gid of `peer` */
+    const char *client;   /* name of its certificate; a process is known by uid and gid of `peer` */
+    const char *protocol; /* http/1.1, h2 or grpc */
     const char *method, *host;
     const char *path;    /* of an upgrade or refused request, without the query */
     const char *address; /* that was dialled, where `host` does not say it */

@@ -15,6 +15,7 @@
 #include "broker/front_bridge.h"
 #include "broker/front_http2.h"
 #include "broker/http2_client.h"
+#include "broker/konnectivity/proxy.h"
 #include "broker/route.h"
 #include "io/engine.h"
 #include "io/resolve.h"
@@ -99,6 +100,10 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
     slab_init(&bw->conns, "clients", sizeof(struct front_conn), FRONTS_MAX);
     slab_init(&bw->http2_fronts, "HTTP/2 clients", sizeof(struct front_http2), FRONTS_MAX);
     slab_init(&bw->http2_streams, "HTTP/2 streams", sizeof(struct http2_stream), exchanges + FRONTS_MAX);
+    slab_init(&bw->proxy_streams, "Konnectivity streams", sizeof(struct proxy_stream),
+              exchanges + FRONTS_MAX);
+    slab_init(&bw->proxy_tunnels, "Konnectivity tunnels", sizeof(struct proxy_tunnel),
+              exchanges + FRONTS_MAX);
     slab_init(&bw->exchanges, "exchanges", sizeof(struct exchange), exchanges);
     slab_init(&bw->egresses, "egresses", sizeof(struct egress), exchanges * b->broker->count);
     slab_init(&bw->bridges, "bridges", sizeof(struct front_bridge), FRONTS_MAX);
@@ -295,6 +300,8 @@ static void free_state(struct broker_worker *bw)
     slab_fini(&bw->conns);
     slab_fini(&bw->http2_fronts);
     slab_fini(&bw->http2_streams);
+    slab_fini(&bw->proxy_streams);
+    slab_fini(&bw->proxy_tunnels);
     slab_fini(&bw->exchanges);
     slab_fini(&bw->egresses);
     slab_fini(&bw->bridges);

@@ -25,9 +25,11 @@ struct broker_worker {
     struct pool *pool;
     struct resolver *resolver;
     uint32_t budget; /* bytes on their way in each direction of an exchange or tunnel */
-    struct slab conns, http2_fronts, http2_streams, http2_clients, exchanges, egresses, bridges, seg_nodes;
+    struct slab conns, http2_fronts, http2_streams, proxy_streams, proxy_tunnels, http2_clients, exchanges,
+        egresses, bridges, seg_nodes;
     struct tls_mint **mints;        /* [route]: of those that end TLS, else NULL */
     struct egress_table *by_sender; /* [worker number]: egress halves by the sender's slot */
+    uint64_t proxy_ids;             /* connectIDs given on this worker */
     uint32_t *free_slots;           /* of exchanges opened here */
     uint32_t free_count, slots_made;
     struct list fronts;         /* all client connections */

@@ -74,6 +74,7 @@ struct egress {
     struct segq early; /* DATA that came before the connection; or what came from it while held back */
     bool request_ended, request_written, body_began, head_taken;
     bool peer_ended; /* tunnel: the destination ended its direction */
+    bool closed;     /* tunnel: the client has left, nobody takes what the destination says */
     bool held_back;  /* tunnel: the front has not yet allowed the destination to speak */
     bool leased;     /* a connection was granted, now or before */
     enum exchange_retry retry;

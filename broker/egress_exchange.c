@@ -192,7 +192,7 @@ static void on_deadline(struct timer *t)
 {
     struct egress *e = container_of(t, struct egress, deadline);
     if (e->state == EGRESS_TUNNEL)
-        egress_fail(e, ENDING_SLOW_READER, "the destination stopped reading after the tunnel had ended");
+        egress_fail(e, ENDING_SLOW_READER, "the destination did not end after the tunnel had ended");
     else
         egress_fail(e, ENDING_DEADLINE, "no response within the route's first byte limit");
 }
@@ -370,6 +370,7 @@ void egress_deliver(struct worker *w, struct msg *msg)
         break;
     case EX_END:
         e->request_ended = true;
+        e->closed = msg->value == EX_CLOSED;
         e->trailers = msg->seg;
         if (e->conn)
             e->ops->end(e);

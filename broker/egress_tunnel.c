@@ -3,6 +3,9 @@
  * Bytes pass unread, each direction within its credit and with an end of its own. What the destination did
  * arrives as what it was: its end as FIN, a reset as RESET, and neither ever as the other. How a tunnel ends
  * says nothing about the destination's health, so the pool hears of a cancelled lease.
+ *
+ * Where the client has left for good (EX_CLOSED), the destination gets what was sent and its end, as from a
+ * closed socket: when it speaks after that, it is reset.
  */
 #include "broker/egress.h"
 
@@ -13,8 +16,11 @@
 #include "io/worker.h"
 
 enum {
-    DRAIN_MS = 30000 /* for bytes that the destination does not take after it and the client have ended; a
-                        guess, TCP_USER_TIMEOUT's default */
+    DRAIN_MS = 30000, /* for bytes that the destination does not take after it and the client have ended; a
+                         guess, TCP_USER_TIMEOUT's default */
+    CLOSED_MS =
+        10000, /* for a destination to end after its client has left; what Konnectivity's client allows */
+    CLOSED_CREDIT = 4096,
 };
 
 static const struct stream_events tunnel_events;
@@ -77,8 +83,8 @@ void egress_tunnel_upgrade(struct egress *e, struct seg rest)
 /* Both sides have said all; what is left is for the destination to take it. */
 static void expect_drain(struct egress *e)
 {
-    if (e->peer_ended && e->request_ended)
-        worker_arm_ms(worker_of(e), &e->deadline, DRAIN_MS);
+    if (e->request_ended && (e->peer_ended || e->closed))
+        worker_arm_ms(worker_of(e), &e->deadline, e->peer_ended ? DRAIN_MS : CLOSED_MS);
 }
 
 static void write_data(struct egress *e, struct seg seg)
@@ -87,19 +93,31 @@ static void write_data(struct egress *e, struct seg seg)
         stream_abort(e->stream, ENDING_LIMIT); /* `closed` ends the exchange */
 }
 
-static void write_end(struct egress *e)
-{
-    outbox_flush(&e->out);
-    stream_finish(e->stream);
-    expect_drain(e);
-}
-
 static void credit(struct egress *e, uint32_t bytes)
 {
     let_speak(e);
     e->credit += bytes;
     crumbs_settle(&e->crumbs);
     stream_grant(e->stream, bytes);
+}
+
+static void write_end(struct egress *e)
+{
+    outbox_flush(&e->out);
+    stream_finish(e->stream);
+    expect_drain(e);
+    if (e->closed && !e->peer_ended)
+        credit(e, CLOSED_CREDIT); /* its end stands behind what it says */
+}
+
+static void hear_for_nobody(struct egress *e, struct seg seg)
+{
+    uint32_t len = seg.len;
+    worker_release_seg(worker_of(e), seg);
+    if (outbox_is_empty(&e->out))
+        stream_abort(e->stream, ENDING_CANCELLED);
+    else
+        credit(e, len);
 }
 
 static void leave(struct egress *e, enum ending reason)
@@ -124,6 +142,10 @@ static void on_data(struct stream *s, struct seg seg)
     struct egress *e = s->owner;
     ASSERT(seg.len <= e->credit);
     e->credit -= seg.len;
+    if (e->closed) {
+        hear_for_nobody(e, seg);
+        return;
+    }
     seg = crumbs_collect(&e->crumbs, seg);
     if (!e->held_back) {
         deliver(e, seg);

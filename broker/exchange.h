@@ -32,14 +32,15 @@ struct head;
 enum { EXCHANGE_BUDGET = 256 * 1024 }; /* limits.bodyBufferBytes, unless configured: broker_worker.budget */
 
 enum exchange_kind {
-    EX_OPEN,   /* seg: struct exchange_open */
-    EX_HEAD,   /* seg: struct head; value: enum lease_how, retry << EX_RETRY_SHIFT; extra: phases in us, see
-                  exchange_phases */
-    EX_DATA,   /* seg: body bytes */
-    EX_END,    /* seg: packed trailers or none */
-    EX_RESET,  /* value: enum ending, retry << EX_RETRY_SHIFT, (how + 1) << EX_HOW_SHIFT if leased; extra as
-                  HEAD; seg: one line of detail or none */
-    EX_CREDIT, /* value: bytes; seg: the segment that comes home */
+    EX_OPEN,  /* seg: struct exchange_open */
+    EX_HEAD,  /* seg: struct head; value: enum lease_how, retry << EX_RETRY_SHIFT; extra: phases in us, see
+                 exchange_phases */
+    EX_DATA,  /* seg: body bytes */
+    EX_END,   /* seg: packed trailers or none; of a tunnel, front to egress: value EX_CLOSED if the client has
+                 left, so that what the destination says is not wanted any more */
+    EX_RESET, /* value: enum ending, retry << EX_RETRY_SHIFT, (how + 1) << EX_HOW_SHIFT if leased; extra as
+                 HEAD; seg: one line of detail or none */
+    EX_CREDIT,    /* value: bytes; seg: the segment that comes home */
     EX_CONNECTED, /* CONNECT: the destination is reached; value and extra as HEAD;
                      seg: its address as text where the request named it otherwise, or none */
     EX_FIN,       /* of a tunnel: the destination ended its direction */
@@ -47,7 +48,7 @@ enum exchange_kind {
     EX_WITH_END = 0x100, /* flag: nothing follows in this direction */
 };
 
-enum { EX_RETRY_SHIFT = 8, EX_HOW_SHIFT = 16, EX_VALUE = 0xff };
+enum { EX_CLOSED = 1, EX_RETRY_SHIFT = 8, EX_HOW_SHIFT = 16, EX_VALUE = 0xff };
 
 /* Whether a request was sent again on a fresh connection, and what proved that safe. */
 enum exchange_retry {

@@ -56,6 +56,7 @@ enum front_protocol { FRONT_UNKNOWN, FRONT_HTTP1, FRONT_HTTP2 };
 
 /* What the access log tells, gathered while the exchange runs. */
 struct access_record {
+    const char *protocol;
     char method[16];
     char host[POOL_NAME_MAX];
     char path[256]; /* without the query, which may hold secrets; cut when long */
@@ -73,6 +74,7 @@ struct access_record {
  * are the exchange's calls; none comes after exchange_complete(), exchange_client_gone() or
  * exchange_client_done(). */
 struct asker_ops {
+    const char *protocol; /* for the log */
     void (*head)(void *asker, struct head *);
     /* 1xx, the final head, or the 101 that makes a tunnel. Lent; may be changed in place. */
     void (*connected)(void *asker);
@@ -119,6 +121,7 @@ struct exchange {
     bool reset_said;    /* we said RESET */
     bool request_ended; /* we said END in the direction as it stands */
     bool last_heard;    /* egress said its last word */
+    bool counted;       /* as its caller's for as long as it lasts, although the client has left */
     enum ending ending;
     uint32_t uncredited; /* request body bytes posted and not credited */
     uint32_t unwoken;    /* response body bytes credited since egress was last woken for it */
@@ -240,6 +243,9 @@ void exchange_client_gone(struct exchange *, enum ending);
 void exchange_client_done(struct exchange *);
 /* Tunnel: the client's side has ended both directions; what it sent is still on its way to the destination.
  */
+void exchange_client_closed(struct exchange *);
+/* Tunnel: the client has left in peace, as by close(2). What it sent goes on, with its end; what the
+ * destination says from now on is thrown away. */
 void exchange_give_up(struct exchange *);
 /* What a client that is done has left on its way is not waited for any longer. Harmless while it has a
  * client. */

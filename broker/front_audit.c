@@ -13,6 +13,7 @@ static void write_line(const struct front_conn *c, const struct access_record *a
     record->listener = c->listener->config->name;
     record->peer = &c->peer;
     record->client = c->peer.has_credentials ? NULL : c->client_name;
+    record->protocol = a->protocol;
     record->method = a->method;
     record->host = a->host;
     record->path = a->path;

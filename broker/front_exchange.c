@@ -38,6 +38,8 @@ static void exchange_free(struct exchange *ex)
 {
     struct broker_worker *bw = ex->bw;
     ASSERT(ex->conn == NULL);
+    if (ex->counted)
+        caller_leave(bw->broker->callers, worker_of(ex)->number, ex->caller, exchange_use(ex->form));
     bw->free_slots[bw->free_count++] = ex->slot;
     list_remove(&ex->node);
     slab_give(&bw->exchanges, ex);
@@ -65,7 +67,8 @@ static void settle(struct exchange *ex)
     struct worker *w = worker_of(ex);
     struct front_conn *c = ex->conn;
     end_dialling(ex);
-    caller_leave(ex->bw->broker->callers, w->number, ex->caller, exchange_use(ex->form));
+    if (!ex->counted)
+        caller_leave(ex->bw->broker->callers, w->number, ex->caller, exchange_use(ex->form));
     exchange_count_ending(w, ex->ending);
     gauge_sub(w, exchange_gauge(ex->form), 1);
     if (ex->progress != EXCHANGE_TUNNEL)
@@ -95,6 +98,18 @@ void exchange_client_done(struct exchange *ex)
     settle(ex);
     if (is_over(ex))
         exchange_free(ex);
+}
+
+void exchange_client_closed(struct exchange *ex)
+{
+    ASSERT(ex->progress == EXCHANGE_TUNNEL);
+    ASSERT(!ex->request_ended);
+    ex->request_ended = true;
+    if (!is_over(ex)) {
+        ex->counted = true;
+        post(ex, EX_END, (struct seg){0}, EX_CLOSED);
+    }
+    exchange_client_done(ex);
 }
 
 static void say_reset(struct exchange *ex, enum ending reason)

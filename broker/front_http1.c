@@ -138,7 +138,8 @@ static void on_bridge(void *asker, const struct broker_route *route, const struc
     front_bridge_connect(asker, route, key);
 }
 
-static const struct asker_ops http1_asker = {.head = on_head,
+static const struct asker_ops http1_asker = {.protocol = "http/1.1",
+                                             .head = on_head,
                                              .connected = on_connected,
                                              .data = on_data,
                                              .fin = on_fin,

@@ -22,6 +22,7 @@
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
 #include "broker/config/config.h"
+#include "broker/konnectivity/proxy.h"
 #include "io/worker.h"
 
 /* RFC 9113 section 3.4. */
@@ -139,6 +140,12 @@ static void on_drain_timer(struct timer *t)
 void front_http2_drain(struct front_conn *c)
 {
     struct front_http2 *h = c->http2;
+    list_each_safe(node, tmp, &h->streams)
+    {
+        struct http2_stream *s = list_entry(node, struct http2_stream, node);
+        if (s->state == HTTP2_CALL)
+            proxy_stream_drain(s->call);
+    }
     http2_submitted(h, nghttp2_submit_shutdown_notice(h->session));
     http2_submitted(
         h, nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL)); /* its answer follows all requests */

@@ -5,6 +5,7 @@
  *   front_http2_stream.c  a stream's life, and what its exchange calls
  *   front_http2_request.c what a stream asks: heads, bodies, trailers
  *   front_http2_reply.c   what a stream answers: heads, lent bodies, trailers, answers of our own
+ *   front_http2_call.c    a stream that calls a gRPC service of the broker's own (konnectivity/proxy.h)
  *
  * Owner worker only. Internal to broker/.
  */
@@ -12,6 +13,7 @@
 
 #include "broker/field_block.h"
 #include "broker/front.h"
+#include "broker/gather.h"
 #include "broker/http/http2_watch.h"
 #include "broker/http2_memory.h"
 
@@ -22,6 +24,7 @@ enum {
     HTTP2_MEMORY_MAX = 4 * 1024 * 1024, /* of nghttp2's session */
     HTTP2_MEMORY_SPARE = 1024 *
                          1024, /* kept free of response heads, or a reader that stands still fills it */
+    HTTP2_CALL_STREAMS = 1000, /* on a connection with calls: Konnectivity's client has one for each dial */
     HTTP2_RAPID_MS =
         1000, /* a request cancelled later than that was no attack: many a deadline may pass at once */
     HTTP2_DRAIN_MS = 1000, /* for what was on its way to us when we said GOAWAY; a guess */
@@ -32,6 +35,7 @@ enum http2_stream_state {
     HTTP2_ASKED,  /* an exchange was begun, the final head is not here */
     HTTP2_ANSWER, /* the head was submitted, the body may go on */
     HTTP2_TUNNEL, /* CONNECT: raw bytes both ways */
+    HTTP2_CALL,   /* gRPC messages both ways; there is no exchange */
     HTTP2_LAST,   /* all that will be sent is queued */
     HTTP2_CUT,    /* RST_STREAM was submitted, there is no exchange any more */
     HTTP2_CLOSED, /* nghttp2 has forgotten it: the exchange's last word is awaited */
@@ -39,23 +43,24 @@ enum http2_stream_state {
 };
 
 struct front_http2;
+struct proxy_stream;
 
 struct http2_stream {
     struct list node;  /* front_http2.streams */
     struct list dirty; /* front_http2.dirty: has gathered bytes */
     struct front_http2 *session;
     struct exchange *exchange; /* NULL: none was begun, or it has settled */
+    struct proxy_stream *call; /* in place of an exchange */
     int32_t id;
     enum http2_stream_state state;
     uint64_t began_ns;
     struct timer timer; /* of a tunnel: idle, or its last bytes are not taken; of an answered upload */
 
     /* Request. */
-    struct buf *crumbs; /* small DATA is put together here; bytes before `crumbs_given` were passed on */
-    uint32_t crumbs_given, crumbs_used;
-    struct segq early;    /* of a tunnel that does not stand yet */
-    uint32_t uncredited;  /* received, and not taken over by the exchange's other half */
-    uint64_t length_left; /* of Content-Length */
+    struct gather gathered; /* small DATA */
+    struct segq early;      /* of a tunnel that does not stand yet */
+    uint32_t uncredited;    /* received, and not taken over by the exchange's other half */
+    uint64_t length_left;   /* of Content-Length */
     bool has_length, is_head, is_connect;
     bool request_ended;   /* END_STREAM came */
     bool reset_by_client; /* RST_STREAM came */
@@ -83,6 +88,7 @@ struct front_http2 {
     uint32_t unsent;            /* bytes in the outbox and below */
     uint64_t held_in, held_out; /* sums of `uncredited` and of the queues */
     uint32_t window_owed;       /* of the connection's window, while held_in is at its limit */
+    bool has_called;            /* a service of the broker's own */
     enum ending failed;         /* not DONE: to be aborted for this reason */
     uint32_t refusal;           /* not NO_ERROR: nothing more is read, and GOAWAY with this code is due */
     enum ending leaving;        /* why its streams end when the last GOAWAY has gone */
@@ -150,7 +156,29 @@ void http2_stream_request_end(struct http2_stream *);
 void http2_stream_pass_on(struct http2_stream *);
 /* What was gathered goes to the exchange. */
 
+/* front_http2_call.c */
+bool http2_call_is_named(struct slice records);
+/* Whether the request is for a service of the broker's own, however it asks. */
+void http2_call_begin(struct http2_stream *, const struct head_view *, bool ended);
+void http2_call_data(struct http2_stream *, const uint8_t *data, uint32_t len);
+void http2_call_credit(struct http2_stream *, uint32_t bytes);
+/* Of the stream's window. */
+void http2_call_holds(struct http2_stream *, uint32_t bytes);
+/* So many bytes more wait to be sent. May end the stream, or another. */
+void http2_call_sent(struct http2_stream *, uint32_t bytes);
+/* They do not wait any more. */
+void http2_call_end(struct http2_stream *);
+/* What is ready goes, then trailers. */
+ssize_t http2_call_read(struct http2_stream *, size_t len, uint32_t *flags);
+/* Within nghttp2's read callback. */
+
 /* front_http2_reply.c */
+void http2_reply_submit(struct http2_stream *, const struct http2_fields *, bool has_body);
+/* The final head. */
+void http2_reply_wake(struct http2_stream *);
+/* There is something to send. */
+void http2_reply_limit(struct front_http2 *);
+/* Gives up the stream that has stood still for longest when too much waits. */
 void http2_reply_head(struct http2_stream *, struct head *);
 void http2_reply_connected(struct http2_stream *);
 void http2_reply_text(struct http2_stream *, unsigned status, enum ending, const char *text);

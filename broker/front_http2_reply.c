@@ -15,6 +15,7 @@
 #include "broker/broker_worker.h"
 #include "broker/http/http1_scan.h"
 #include "broker/http/proxy_status.h"
+#include "broker/konnectivity/proxy.h"
 #include "io/worker.h"
 
 enum { FRAME_HEADER = 9, TEXT_MAX = 512 };
@@ -60,16 +61,27 @@ static bool enqueue(struct http2_stream *s, struct seg seg)
     return true;
 }
 
+static bool has_waiting(const struct http2_stream *s)
+{
+    return !segq_empty(&s->queue) || (s->call && proxy_stream_held(s->call) > 0);
+}
+
 static struct http2_stream *longest_stalled(struct front_http2 *h)
 {
     struct http2_stream *found = NULL;
     list_each_safe(node, tmp, &h->streams)
     {
         struct http2_stream *s = list_entry(node, struct http2_stream, node);
-        if (!segq_empty(&s->queue) && (!found || s->stalled_ns < found->stalled_ns))
+        if (has_waiting(s) && (!found || s->stalled_ns < found->stalled_ns))
             found = s;
     }
     return found;
+}
+
+void http2_reply_limit(struct front_http2 *h)
+{
+    if (h->held_out > HTTP2_HELD_MAX)
+        http2_stream_reset(longest_stalled(h), NGHTTP2_ENHANCE_YOUR_CALM, ENDING_SLOW_READER);
 }
 
 /* -- nghttp2 takes ------------------------------------------------------------------------------------------
@@ -94,6 +106,8 @@ static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_
     (void)arg;
     if (s->session->unsent >= HTTP2_UNSENT_MAX)
         return NGHTTP2_ERR_PAUSE;
+    if (s->call)
+        return http2_call_read(s, len, flags);
     if (segq_empty(&s->queue) && !s->reply_ended)
         return NGHTTP2_ERR_DEFERRED;
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
@@ -138,7 +152,10 @@ int http2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_
     if (!to)
         return h->unsent > 0 ? NGHTTP2_ERR_WOULDBLOCK : NGHTTP2_ERR_CALLBACK_FAILURE;
     memcpy(to, header, FRAME_HEADER);
-    take(s, to + FRAME_HEADER, len);
+    if (s->call)
+        proxy_stream_take(s->call, (uint8_t *)to + FRAME_HEADER, (uint32_t)len);
+    else
+        take(s, to + FRAME_HEADER, len);
     outbox_commit(&h->conn->out, (uint32_t)(FRAME_HEADER + len));
     h->unsent += (uint32_t)(FRAME_HEADER + len);
     s->stalled_ns = worker_of(s)->now_ns;
@@ -147,7 +164,7 @@ int http2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_
     return 0;
 }
 
-static void resume(struct http2_stream *s)
+void http2_reply_wake(struct http2_stream *s)
 {
     int rc = nghttp2_session_resume_data(s->session->session, s->id);
     http2_submitted(s->session,
@@ -157,7 +174,7 @@ static void resume(struct http2_stream *s)
 /* -- answers ------------------------------------------------------------------------------------------------
  */
 
-static void submit_head(struct http2_stream *s, const struct http2_fields *fields, bool has_body)
+void http2_reply_submit(struct http2_stream *s, const struct http2_fields *fields, bool has_body)
 {
     nghttp2_data_provider provider = {.source.ptr = s, .read_callback = on_read};
     http2_submitted(s->session, nghttp2_submit_response(s->session->session, s->id, fields->nv, fields->n,
@@ -191,7 +208,7 @@ void http2_reply_head(struct http2_stream *s, struct head *head)
                     !(head->body == BODY_LENGTH && head->length == 0);
     s->reply_ended = !has_body;
     http2_stream_set_state(s, has_body ? HTTP2_ANSWER : HTTP2_LAST);
-    submit_head(s, &fields, has_body);
+    http2_reply_submit(s, &fields, has_body);
 }
 
 void http2_reply_connected(struct http2_stream *s)
@@ -202,7 +219,7 @@ void http2_reply_connected(struct http2_stream *s)
     http2_add_field(&fields, SLICE(":status"), SLICE("200"));
     http2_watch_answered(&s->session->watch);
     http2_stream_set_state(s, HTTP2_TUNNEL);
-    submit_head(s, &fields, true);
+    http2_reply_submit(s, &fields, true);
 }
 
 void http2_reply_data(struct http2_stream *s, struct seg seg)
@@ -215,9 +232,8 @@ void http2_reply_data(struct http2_stream *s, struct seg seg)
     }
     if (!enqueue(s, seg))
         return;
-    resume(s);
-    if (h->held_out > HTTP2_HELD_MAX)
-        http2_stream_reset(longest_stalled(h), NGHTTP2_ENHANCE_YOUR_CALM, ENDING_SLOW_READER);
+    http2_reply_wake(s);
+    http2_reply_limit(h);
 }
 
 static void keep_trailers(struct http2_stream *s, const struct head *trailers)
@@ -241,7 +257,7 @@ void http2_reply_end(struct http2_stream *s, const struct head *trailers)
     }
     if (s->state == HTTP2_ANSWER)
         http2_stream_set_state(s, HTTP2_LAST);
-    resume(s);
+    http2_reply_wake(s);
 }
 
 /* A line for people; it may quote a peer's bytes. */
@@ -280,5 +296,5 @@ void http2_reply_text(struct http2_stream *s, unsigned status, enum ending reaso
         buf_unref(b);
     else if (!enqueue(s, seg))
         return;
-    submit_head(s, &fields, !s->is_head);
+    http2_reply_submit(s, &fields, !s->is_head);
 }

@@ -11,6 +11,7 @@
 
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
+#include "broker/konnectivity/proxy.h"
 #include "io/worker.h"
 
 static struct worker *worker_of(const struct http2_stream *s)
@@ -40,13 +41,16 @@ static void refuse_request(struct http2_stream *s, enum http2_refusal refusal)
     http2_wasted(s->session);
 }
 
-static enum http2_refusal read_request(const struct http2_stream *s, bool ended, struct head_view *view)
+static enum http2_refusal read_request(const struct http2_stream *s, bool call, bool ended,
+                                       struct head_view *view)
 {
     const struct broker *b = s->session->conn->bw->broker;
     const struct field_block *block = &s->session->block;
     view->method = HTTP_METHOD_GET; /* should it not be read at all */
     if (block->refusal != HTTP2_NONE)
         return block->refusal;
+    if (call)
+        return http2_read_own_request(&b->request_limits, field_block_records(block), ended, view);
     enum http2_refusal refusal = http2_read_request(&b->request_limits, field_block_records(block), ended,
                                                     view);
     if (refusal == HTTP2_NONE && view->method == HTTP_METHOD_CONNECT &&
@@ -58,11 +62,16 @@ static enum http2_refusal read_request(const struct http2_stream *s, bool ended,
 void http2_stream_request(struct http2_stream *s, bool ended)
 {
     struct head_view view;
-    enum http2_refusal refusal = read_request(s, ended, &view);
+    bool call = !s->session->conn->bridge && http2_call_is_named(field_block_records(&s->session->block));
+    enum http2_refusal refusal = read_request(s, call, ended, &view);
     s->request_ended = ended;
     s->is_head = view.method == HTTP_METHOD_HEAD;
     if (refusal != HTTP2_NONE) {
         refuse_request(s, refusal);
+        return;
+    }
+    if (call) {
+        http2_call_begin(s, &view, ended);
         return;
     }
     s->is_connect = view.method == HTTP_METHOD_CONNECT;
@@ -91,55 +100,34 @@ static void give(struct http2_stream *s, struct seg seg, bool ended)
 
 static void give_gathered(struct http2_stream *s, bool ended)
 {
-    uint32_t from = s->crumbs_given, len = s->crumbs_used - from;
-    if (len == 0)
-        return;
-    s->crumbs_given = s->crumbs_used;
-    give(s, seg_of(s->crumbs, s->crumbs->mem + from, len), ended);
+    struct seg seg = gather_take(&s->gathered);
+    if (seg.len > 0)
+        give(s, seg, ended);
 }
 
 void http2_stream_pass_on(struct http2_stream *s)
 {
-    give_gathered(s, false);
+    if (s->call)
+        proxy_stream_pass_on(s->call);
+    else
+        give_gathered(s, false);
 }
 
-/* A buffer with room, after what is in a full one was given. NULL: out of buffers, or the stream was reset.
- */
-static struct buf *crumbs_with_room(struct http2_stream *s)
-{
-    if (s->crumbs && s->crumbs_used < s->crumbs->cap)
-        return s->crumbs;
-    give_gathered(s, false);
-    if (s->crumbs)
-        buf_unref(s->crumbs);
-    s->crumbs_given = s->crumbs_used = 0;
-    s->crumbs = s->state == HTTP2_CUT ? NULL : buf_get(&worker_of(s)->bufs, BUF_SMALL);
-    return s->crumbs;
-}
-
+/* False: out of buffers. */
 static bool gather(struct http2_stream *s, const uint8_t *data, uint32_t len)
 {
-    while (len > 0) {
-        struct buf *b = crumbs_with_room(s);
-        if (!b)
+    while (len > 0 && s->state != HTTP2_CUT) {
+        uint32_t n = gather_add(&s->gathered, &worker_of(s)->bufs, data, len);
+        if (n == 0 && gather_is_empty(&s->gathered))
             return false;
-        uint32_t room = b->cap - s->crumbs_used, n = len < room ? len : room;
-        memcpy(b->mem + s->crumbs_used, data, n);
-        s->crumbs_used += n;
+        if (n == 0)
+            give_gathered(s, false);
         data += n;
         len -= n;
     }
-    if (list_empty(&s->dirty))
+    if (list_empty(&s->dirty) && s->state != HTTP2_CUT)
         list_add_tail(&s->session->dirty, &s->dirty);
     return true;
-}
-
-/* Whether so much of the input buffer is this stream's that it may be lent as it is. Its other bytes stay in
- * memory with it, so a client that has one stream stand still and interleaves others would pin much with
- * little: at most four times what the stream was granted. What is less is put together in small buffers. */
-static bool is_worth_lending(const struct seg *input, uint32_t len)
-{
-    return len >= input->buf->cap / 4;
 }
 
 static bool is_unwanted(const struct http2_stream *s)
@@ -151,6 +139,10 @@ void http2_stream_data(struct http2_stream *s, const uint8_t *data, uint32_t len
 {
     struct front_http2 *h = s->session;
     const struct seg *input = h->input;
+    if (s->state == HTTP2_CALL) {
+        http2_call_data(s, data, len);
+        return;
+    }
     if (is_unwanted(s)) {
         http2_consumed(h, len);
         return;
@@ -167,7 +159,7 @@ void http2_stream_data(struct http2_stream *s, const uint8_t *data, uint32_t len
     s->length_left -= s->has_length ? len : 0;
     s->uncredited += len;
     http2_stream_touch(s);
-    if (is_worth_lending(input, len)) {
+    if (gather_is_needless(input, len)) {
         give_gathered(s, false);
         if (s->exchange)
             give(s, seg_of(input->buf, input->data + (data - input->data), len), false);
@@ -189,9 +181,11 @@ static bool is_whole(struct http2_stream *s)
 void http2_stream_request_end(struct http2_stream *s)
 {
     s->request_ended = true;
+    if (s->state == HTTP2_CALL)
+        proxy_stream_input_end(s->call);
     if (is_unwanted(s) || !is_whole(s))
         return;
-    bool gathered = s->crumbs_used > s->crumbs_given;
+    bool gathered = !gather_is_empty(&s->gathered);
     give_gathered(s, gathered && !s->is_connect);
     if (!s->exchange || s->exchange->request_ended || (s->is_connect && s->state == HTTP2_ASKED))
         return;
@@ -204,6 +198,8 @@ void http2_stream_trailers(struct http2_stream *s, bool ended)
     const struct field_block *block = &s->session->block;
     if (is_unwanted(s)) {
         s->request_ended = ended;
+        if (s->state == HTTP2_CALL && ended)
+            proxy_stream_input_end(s->call);
         return;
     }
     enum http2_refusal refusal = block->refusal;

@@ -11,6 +11,7 @@
 
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
+#include "broker/konnectivity/proxy.h"
 #include "io/worker.h"
 
 static struct worker *worker_of(const struct front_http2 *h)
@@ -84,7 +85,8 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
 
 static void on_reset(struct front_http2 *h, struct http2_stream *s)
 {
-    bool unanswered = s->state == HTTP2_HEAD || s->state == HTTP2_ASKED;
+    bool unanswered = s->state == HTTP2_HEAD || s->state == HTTP2_ASKED ||
+                      (s->state == HTTP2_CALL && !proxy_stream_has_answered(s->call));
     s->reset_by_client = true;
     if (unanswered && worker_of(h)->now_ns - s->began_ns < HTTP2_RAPID_MS * UINT64_C(1000000))
         http2_wasted(h);
@@ -116,10 +118,13 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 
 static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error, void *arg)
 {
+    struct front_http2 *h = arg;
     (void)session;
-    (void)frame;
     (void)error;
-    http2_wasted(arg);
+    if (frame->hd.type == NGHTTP2_GOAWAY && h->leaving == ENDING_DONE)
+        h->leaving = ENDING_CLIENT_GONE; /* grpc-go's last word, whose stream id nghttp2 finds wrong */
+    else
+        http2_wasted(h);
     return 0;
 }
 

@@ -11,6 +11,7 @@
 
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
+#include "broker/konnectivity/proxy.h"
 #include "io/worker.h"
 
 enum {
@@ -23,10 +24,11 @@ static const struct {
     const char *name;
     uint32_t next;
 } states[HTTP2_STREAM_STATES] = {
-    [HTTP2_HEAD] = {"head",   B(ASKED) | B(LAST) | B(CUT)             },
+    [HTTP2_HEAD] = {"head",   B(ASKED) | B(CALL) | B(LAST) | B(CUT)   },
     [HTTP2_ASKED] = {"asked",  B(ANSWER) | B(TUNNEL) | B(LAST) | B(CUT)},
     [HTTP2_ANSWER] = {"answer", B(LAST) | B(CUT)                        },
     [HTTP2_TUNNEL] = {"tunnel", B(CUT)                                  },
+    [HTTP2_CALL] = {"call",   B(LAST) | B(CUT)                        },
     [HTTP2_LAST] = {"last",   B(CUT) | B(CLOSED)                      },
     [HTTP2_CUT] = {"cut",    0                                       },
     [HTTP2_CLOSED] = {"closed", 0                                       },
@@ -85,10 +87,7 @@ static void drop_request(struct http2_stream *s)
 {
     struct broker_worker *bw = s->session->conn->bw;
     list_remove(&s->dirty);
-    if (s->crumbs)
-        buf_unref(s->crumbs);
-    s->crumbs = NULL;
-    s->crumbs_used = s->crumbs_given = 0;
+    gather_drop(&s->gathered);
     while (!segq_empty(&s->early))
         worker_release_seg(bw->worker, segq_pop(&s->early, &bw->seg_nodes));
     http2_consumed(s->session, s->uncredited);
@@ -97,7 +96,7 @@ static void drop_request(struct http2_stream *s)
 
 static void forget(struct http2_stream *s)
 {
-    ASSERT(!s->exchange);
+    ASSERT(!s->exchange && !s->call);
     drop_request(s);
     http2_reply_drop(s);
     worker_disarm(worker_of(s), &s->timer);
@@ -113,6 +112,8 @@ static void leave_exchange(struct http2_stream *s, enum ending reason)
     worker_disarm(worker_of(s), &s->timer);
     if (ex)
         exchange_client_gone(ex, reason);
+    if (s->call)
+        proxy_stream_gone(&s->call, reason);
 }
 
 static bool has_heard_all(const struct exchange *ex)
@@ -261,11 +262,8 @@ static void on_grant(void *asker, uint32_t bytes)
     ASSERT(s->uncredited >= bytes);
     s->uncredited -= bytes;
     http2_consumed(h, bytes);
-    if (s->uncredited == 0 && s->crumbs && s->crumbs_given == s->crumbs_used) {
-        buf_unref(s->crumbs);
-        s->crumbs = NULL;
-        s->crumbs_given = s->crumbs_used = 0;
-    }
+    if (s->uncredited == 0)
+        gather_settle(&s->gathered);
     http2_stream_touch(s);
     if (s->state == HTTP2_CLOSED || s->request_ended)
         return;
@@ -287,7 +285,8 @@ static void on_heard(void *asker)
     }
 }
 
-const struct asker_ops http2_asker = {.head = on_head,
+const struct asker_ops http2_asker = {.protocol = "h2",
+                                      .head = on_head,
                                       .connected = on_connected,
                                       .data = on_data,
                                       .fin = on_fin,

@@ -50,8 +50,10 @@ enum caller_use exchange_use(enum exchange_form form)
     return form == EXCHANGE_REQUEST ? CALLER_REQUEST : CALLER_TUNNEL;
 }
 
-static void begin_record(struct access_record *a, uint64_t now_ns, const struct head_view *view)
+static void begin_record(struct access_record *a, const char *protocol, uint64_t now_ns,
+                         const struct head_view *view)
 {
+    a->protocol = protocol;
     a->started_ns = now_ns;
     snprintf(a->method, sizeof(a->method), "%.*s", (int)view->method_text.len, view->method_text.data);
     snprintf(a->host, sizeof(a->host), "%.*s", (int)view->authority.host.len, view->authority.host.data);
@@ -103,7 +105,8 @@ static struct exchange *exchange_new(struct front_conn *c, enum exchange_form fo
     return ex;
 }
 
-static void refuse_for_limit(struct front_conn *c, const struct head_view *view, const char *limit)
+static void refuse_for_limit(struct front_conn *c, const char *protocol, const struct head_view *view,
+                             const char *limit)
 {
     char text[96];
     struct worker *w = c->bw->worker;
@@ -116,7 +119,7 @@ static void refuse_for_limit(struct front_conn *c, const struct head_view *view,
     snprintf(text, sizeof(text), "%s is reached, or this caller's share of it", limit);
     log_str(w, "reason", text);
     log_end(w);
-    begin_record(&record, w->now_ns, view);
+    begin_record(&record, protocol, w->now_ns, view);
     snprintf(record.detail, sizeof(record.detail), "%s", text);
     front_audit_limit(c, &record);
 }
@@ -237,13 +240,13 @@ bool exchange_begin(struct front_conn *c, const struct asker_ops *ops, void *ask
     const char *limit;
     struct exchange *ex = exchange_new(c, form, &limit);
     if (!ex) {
-        refuse_for_limit(c, view, limit);
+        refuse_for_limit(c, ops->protocol, view, limit);
         return false;
     }
     ex->ops = ops;
     ex->asker = asker;
     *ret_slot = ex;
-    begin_record(&ex->access, worker_of(ex)->now_ns, view);
+    begin_record(&ex->access, ops->protocol, worker_of(ex)->now_ns, view);
     if (c->bridge) {
         begin_inside_bridge(ex, view);
         return true;

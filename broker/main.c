@@ -189,6 +189,7 @@ static const struct {
     {"--config",      "FILE", AT(config),                           "the broker's configuration; required"                       },
     {"--listener",    "NAME", AT(selector.listener),
      "the listener to use (the first Unix socket, else TCP with TLS)"                                                            },
+    {"--protocol",    "NAME", AT(selector.protocol),                "http-connect or grpc, Konnectivity's (http-connect)"        },
     {"--kubeadm",     NULL,   AT(selector.kubeadm),                 "print the part of kubeadm's ClusterConfiguration instead"   },
     {"--file",        "FILE", AT(selector.file),                    "where the printed configuration will be (" SELECTOR_FILE ")"},
     {"--host",        "HOST", AT(selector.host),

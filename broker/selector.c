@@ -21,6 +21,7 @@
 struct selector {
     const struct config_listener *listener;
     const char *host, *server_name, *ca_file, *client_file, *key_file, *file;
+    bool grpc;
     char *detail;
     size_t detail_size;
 };
@@ -146,8 +147,19 @@ static bool check_tcp(struct selector *s)
            check_path(s, "--client-key", s->key_file);
 }
 
+static bool choose_protocol(struct selector *s, const char *name)
+{
+    char quoted[CONFIG_QUOTE_MAX];
+    s->grpc = name && strcmp(name, "grpc") == 0;
+    if (!name || s->grpc || strcmp(name, "http-connect") == 0)
+        return true;
+    return fail(s, "--protocol: found %s, expected http-connect or grpc", config_quote(name, quoted));
+}
+
 static bool selector_init(struct selector *s, const struct config *config, const struct selector_options *o)
 {
+    if (!choose_protocol(s, o->protocol))
+        return false;
     if (!choose_listener(s, config, o->listener))
         return false;
     s->file = o->file ? o->file : SELECTOR_FILE;
@@ -157,6 +169,9 @@ static bool selector_init(struct selector *s, const struct config *config, const
     s->server_name = o->server_name;
     if (!check_path(s, "--file", s->file))
         return false;
+    if (s->listener->tcp && s->grpc)
+        return fail(s, "listener %s: found tcp, expected unix: kube-apiserver has GRPC over a socket only",
+                    s->listener->name);
     if (s->listener->tcp) {
         s->host = o->host ? o->host : s->listener->tcp->address;
         return check_tcp(s);
@@ -234,9 +249,10 @@ static void print_configuration(const struct selector *s, FILE *out)
           "egressSelections:\n"
           "  - name: cluster\n"
           "    connection:\n"
-          "      proxyProtocol: HTTPConnect\n"
-          "      transport:\n",
+          "      proxyProtocol: ",
           out);
+    fputs(s->grpc ? "GRPC\n" : "HTTPConnect\n", out);
+    fputs("      transport:\n", out);
     if (s->listener->socket)
         print_unix(s, out);
     else

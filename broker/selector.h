@@ -13,6 +13,7 @@ struct config;
 
 /* Paths are as kube-apiserver sees them. NULL: the default. */
 struct selector_options {
+    const char *protocol; /* http-connect or grpc: Konnectivity's, over a Unix socket only */
     const char *listener; /* the first that kube-apiserver can use, a Unix socket before TCP */
     const char *host;     /* in the URL: the listener's address */
     const char *server_name;

@@ -63,6 +63,7 @@ static const struct {
 struct parts {
     struct head_view *view;
     struct slice pseudo[PSEUDO_COUNT]; /* data NULL: not there */
+    bool own;                          /* to a service of the broker's own: the authority says nothing */
     const struct head_field_view *length, *host, *expect;
 };
 
@@ -285,18 +286,18 @@ static enum http2_refusal read_target(const struct http1_limits *limits, const s
         return HTTP2_METHOD_SYNTAX;
     view->method = http_method_of(view->method_text);
     if (view->method == HTTP_METHOD_CONNECT)
-        return read_connect(parts);
-    view->form = TARGET_ABSOLUTE;
+        return parts->own ? HTTP2_CONNECT_FORM : read_connect(parts);
+    view->form = parts->own ? TARGET_ORIGIN : TARGET_ABSOLUTE;
     enum http2_refusal refusal = read_scheme(view, parts->pseudo[PSEUDO_SCHEME]);
     if (refusal == HTTP2_NONE)
         refusal = read_path(limits, view, parts->pseudo[PSEUDO_PATH]);
-    return refusal == HTTP2_NONE ? read_authority(parts) : refusal;
+    return refusal == HTTP2_NONE && !parts->own ? read_authority(parts) : refusal;
 }
 
-enum http2_refusal http2_read_request(const struct http1_limits *limits, struct slice records, bool ended,
-                                      struct head_view *ret_view)
+static enum http2_refusal read_request(const struct http1_limits *limits, struct slice records, bool ended,
+                                       bool own, struct head_view *ret_view)
 {
-    struct parts parts = {.view = ret_view};
+    struct parts parts = {.view = ret_view, .own = own};
     enum http2_refusal refusal = take_apart(&parts, HEAD_REQUEST, records);
     if (refusal == HTTP2_NONE)
         refusal = read_target(limits, &parts);
@@ -311,6 +312,27 @@ enum http2_refusal http2_read_request(const struct http1_limits *limits, struct 
         ret_view->expect_continue = true;
     }
     return HTTP2_NONE;
+}
+
+enum http2_refusal http2_read_request(const struct http1_limits *limits, struct slice records, bool ended,
+                                      struct head_view *ret_view)
+{
+    return read_request(limits, records, ended, false, ret_view);
+}
+
+enum http2_refusal http2_read_own_request(const struct http1_limits *limits, struct slice records, bool ended,
+                                          struct head_view *ret_view)
+{
+    return read_request(limits, records, ended, true, ret_view);
+}
+
+struct slice http2_find_pseudo(struct slice records, struct slice name)
+{
+    struct slice found, value;
+    while (http2_next_record(&records, &found, &value) && found.len > 0 && found.data[0] == ':')
+        if (slice_eq(found, name))
+            return value;
+    return slice_of(NULL, 0);
 }
 
 /* -- the response as a whole --------------------------------------------------------------------------------

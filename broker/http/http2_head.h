@@ -32,6 +32,12 @@ MUST_USE enum http2_refusal http2_read_request(const struct http1_limits *, stru
 /* RFC 9113 sections 8.2, 8.3.1 and 8.5. ended: the block ended the stream, so there is no body. The view's
  * slices point into the records; it is undefined when refused. A request comes out in absolute form, CONNECT
  * in authority form; a body without a length is BODY_CHUNKED, which is how HTTP/1 would say it. */
+MUST_USE enum http2_refusal http2_read_own_request(const struct http1_limits *, struct slice records,
+                                                   bool ended, struct head_view *ret_view);
+/* As http2_read_request(), of a request to a service of the broker's own, in origin form: whatever :authority
+ * and Host say is not looked at. gRPC makes its authority of a socket's path. Not CONNECT. */
+struct slice http2_find_pseudo(struct slice records, struct slice name);
+/* The value of the first such field before all ordinary ones; data NULL without one. Judges nothing. */
 MUST_USE enum http2_refusal http2_read_response(enum http_method of_request, struct slice records, bool ended,
                                                 struct head_view *ret_view);
 /* RFC 9113 section 8.3.2. A body without a length is BODY_CHUNKED, one that has ended a length of 0; what it

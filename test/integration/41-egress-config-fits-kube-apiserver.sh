@@ -37,6 +37,9 @@ CLUSTER='.egressSelections[0].connection'
 check "the socket is preferred" printed
 is "the whole of it" 'tojson' "{\"apiVersion\":\"apiserver.k8s.io/v1beta1\",\"kind\":\"EgressSelectorConfiguration\",\"egressSelections\":[{\"name\":\"cluster\",\"connection\":{\"proxyProtocol\":\"HTTPConnect\",\"transport\":{\"uds\":{\"udsName\":\"$UNIX\"}}}}]}"
 
+check "Konnectivity's protocol" printed --protocol grpc
+is "is GRPC over the same socket" "$CLUSTER | [.proxyProtocol, .transport.uds.udsName] | join(\" \")" "GRPC $UNIX"
+
 check "TCP when it is asked for" printed --listener mtls
 is "no socket beside it" "$CLUSTER.transport | keys | join(\",\")" tcp
 is "a URL with a port" "$CLUSTER.transport.tcp.url" "https://127.0.0.1:$PORT"
@@ -92,6 +95,8 @@ refused "no configuration" "expected --config FILE"
 refused "a configuration that is not there" "nowhere.yaml.*no such file" --config "$WORK/nowhere.yaml"
 refused "an unknown option" 'found "--listner", expected an option' --config "$WORK/hawser.yaml" --listner mtls
 refused "an option without its value" "--listener: found nothing, expected NAME" --config "$WORK/hawser.yaml" --listener
+refused "GRPC over TCP" "listener mtls: found tcp, expected unix: kube-apiserver has GRPC over a socket only" --config "$WORK/hawser.yaml" --protocol grpc --listener mtls
+refused "an unknown protocol" 'protocol: found "h3", expected http-connect or grpc' --config "$WORK/hawser.yaml" --protocol h3
 refused "an unknown listener" 'found "x", expected the name of one of listeners' --config "$WORK/hawser.yaml" --listener x
 sed 's/schemes: \[tunnel\]/schemes: [http]/' "$WORK/hawser.yaml" >"$WORK/no-tunnels.yaml"
 refused "no route for tunnels" "no-tunnels.yaml: routes: found none that allows tunnels on listener unix" --config "$WORK/no-tunnels.yaml"

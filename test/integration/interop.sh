@@ -1,29 +1,7 @@
 # test/integration/interop.sh — sourced after hawser.sh by the scripts in which kube-apiserver's own libraries are the client
-# (test/interop/apiserver): builds that program, starts it as a kubelet, writes the configurations, and names the ways that
+# (test/interop/apiserver): has that program built, starts it as a kubelet, writes the configurations, and names the ways that
 # lead through the broker. Without Go, with one that is too old, or without its modules, everything is skipped and says so.
-PROGRAM_SOURCE=$HAWSER_SOURCE/test/interop/apiserver
-PROGRAM=$HAWSER_BUILD/interop/apiserver
-
-skip() {
-    echo "SKIPPED, NOT PASSED: $*, so kube-apiserver's own client was NOT tested" >&2
-    exit 77
-}
-
-build_program() { # once for all scripts; later calls find it up to date in a second
-    local go wanted got
-    go=$(command -v go || ls /usr/local/go/bin/go 2>/dev/null) || skip "no Go compiler here"
-    export GOFLAGS=-mod=readonly GOTOOLCHAIN=local GOWORK=off GOCACHE=${GOCACHE:-${TMPDIR:-/tmp}/hawser-go-cache}
-    wanted=$(awk '$1 == "go" { print $2 }' "$PROGRAM_SOURCE/go.mod")
-    got=$("$go" env GOVERSION)
-    [ "$(printf '%s\n' "$wanted" "${got#go}" | sort -V | head -1)" = "$wanted" ] || skip "Go $wanted is needed and this is $got"
-    mkdir -p "$HAWSER_BUILD/interop"
-    (
-        flock 9
-        cd "$PROGRAM_SOURCE" && "$go" build -ldflags='-s -w' -o "$PROGRAM" . >"$WORK/go-build.log" 2>&1
-    ) 9>"$HAWSER_BUILD/interop/lock" && return
-    (cd "$PROGRAM_SOURCE" && timeout 60 "$go" mod download >>"$WORK/go-build.log" 2>&1) || skip "the Go modules cannot be had"
-    die "the Go program does not build"
-}
+. "$HAWSER_SOURCE/test/integration/go_program.sh"
 
 FRONT=$(free_port)  # of the listener with mutual TLS
 NODE=$(free_address) # the kubelet's address
@@ -98,4 +76,4 @@ program() { # program SENTENCE COMMAND OPTION...: one of the program's commands 
     fail "$sentence: $(grep -aE '^(FAIL|apiserver:)' "$log" "$log.libraries" -h | head -c 4000)"
 }
 
-build_program
+build_program apiserver "kube-apiserver's own client"

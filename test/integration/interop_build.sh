@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# Builds the program of test/interop/apiserver before the scripts that use it, which each have less time than that may take.
+# Builds the programs of test/interop before the scripts that use them, which each have less time than that may take.
 . "$(dirname "$0")/lib.sh"
 . "$HAWSER_SOURCE/test/integration/hawser.sh"
-. "$HAWSER_SOURCE/test/integration/interop.sh"
+. "$HAWSER_SOURCE/test/integration/go_program.sh"
 
-check "the Go program is there" [ -x "$PROGRAM" ]
+for name in apiserver konnectivity; do
+    build_program $name "what it is the client for"
+    check "the Go program $name is there" [ -x "$PROGRAM" ]
+done

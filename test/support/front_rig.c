@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "broker/http/http1_parse.h"
+#include "broker/konnectivity/proxy.h"
 
 struct front_rig rig;
 static struct played all_played[PLAYED_MAX]; /* zero beyond what was asked */
@@ -19,6 +20,7 @@ void __wrap_exchange_release(struct exchange *);
 void __wrap_exchange_credit(struct exchange *, struct outbox_credit);
 void __wrap_exchange_client_gone(struct exchange *, enum ending);
 void __wrap_exchange_client_done(struct exchange *);
+void __wrap_exchange_client_closed(struct exchange *);
 void __wrap_exchange_complete(struct exchange *);
 void __wrap_broker_standing(struct broker_worker *, const struct config_listener *, const struct net_peer *,
                             const struct stream *, struct standing *);
@@ -130,6 +132,13 @@ void __wrap_exchange_client_done(struct exchange *ex)
 {
     ASSERT(ex->progress == EXCHANGE_TUNNEL);
     settle(ex, PLAYED_DONE);
+}
+
+void __wrap_exchange_client_closed(struct exchange *ex)
+{
+    ASSERT(ex->progress == EXCHANGE_TUNNEL);
+    ASSERT(!ex->request_ended);
+    settle(ex, PLAYED_CLOSED);
 }
 
 void __wrap_exchange_complete(struct exchange *ex)
@@ -296,6 +305,8 @@ void front_rig_start(void)
     slab_init(&rig.bw.conns, "clients", sizeof(struct front_conn), 4);
     slab_init(&rig.bw.http2_fronts, "HTTP/2 clients", sizeof(struct front_http2), 4);
     slab_init(&rig.bw.http2_streams, "HTTP/2 streams", sizeof(struct http2_stream), PLAYED_MAX);
+    slab_init(&rig.bw.proxy_streams, "Konnectivity streams", sizeof(struct proxy_stream), 64);
+    slab_init(&rig.bw.proxy_tunnels, "Konnectivity tunnels", sizeof(struct proxy_tunnel), PLAYED_MAX);
     slab_init(&rig.bw.seg_nodes, "segments", sizeof(struct segq_node), 1u << 16);
     rig.listener = (struct front_listener){.bw = &rig.bw, .config = &rig.listener_config};
     rig.pipe = pipe_new(&rig.world);
@@ -317,6 +328,8 @@ void front_rig_stop(void)
     slab_fini(&rig.bw.conns);
     slab_fini(&rig.bw.http2_fronts);
     slab_fini(&rig.bw.http2_streams);
+    slab_fini(&rig.bw.proxy_streams);
+    slab_fini(&rig.bw.proxy_tunnels);
     slab_fini(&rig.bw.seg_nodes);
     ASSERT(world_buffers_used(&rig.world) == 0);
     world_fini(&rig.world);

@@ -11,7 +11,7 @@
 
 enum { PLAYED_MAX = 2048 };
 
-enum played_end { PLAYED_RUNS, PLAYED_COMPLETE, PLAYED_GONE, PLAYED_DONE };
+enum played_end { PLAYED_RUNS, PLAYED_COMPLETE, PLAYED_GONE, PLAYED_DONE, PLAYED_CLOSED };
 
 /* The front half of an exchange as its asker sees it. */
 struct played {

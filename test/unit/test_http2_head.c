@@ -139,6 +139,40 @@ static void host_may_stand_for_authority(void **state)
                      HTTP2_NONE);
 }
 
+/* gRPC makes its authority of the name of a socket, and some versions do not even encode it. */
+static void to_a_service_of_our_own_any_authority_will_do(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        ":method=POST|:scheme=http|:authority=/run/a.sock|:path=/S/M|te=trailers",
+        ":method=POST|:scheme=http|:authority=%2Frun%2Fa.sock|:path=/S/M|te=trailers",
+        ":method=POST|:scheme=http|:path=/S/M|te=trailers"};
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+        gather(good[i]);
+        assert_int_equal(http2_read_own_request(&limits, field_block_records(&block), false, &view),
+                         HTTP2_NONE);
+        assert_int_equal(view.form, TARGET_ORIGIN);
+        assert_true(slice_eq(view.path, SLICE("/S/M")));
+        assert_true(slice_eq(http2_find_pseudo(field_block_records(&block), SLICE(":path")), SLICE("/S/M")));
+    }
+    static const struct {
+        const char *text;
+        enum http2_refusal refusal;
+    } bad[] = {
+        {":method=POST|:scheme=http|:authority=a|:authority=b|:path=/S/M", HTTP2_PSEUDO_REPEATED },
+        {":method=POST|:scheme=http|:path=/S/M|connection=close",          HTTP2_CONNECTION_FIELD},
+        {":method=POST|:scheme=http|:path=S",                              HTTP2_PATH_FORM       },
+        {":method=CONNECT|:authority=a:1",                                 HTTP2_CONNECT_FORM    }
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        gather(bad[i].text);
+        assert_int_equal(http2_read_own_request(&limits, field_block_records(&block), false, &view),
+                         bad[i].refusal);
+    }
+    gather("a=b|:path=/S/M"); /* too late to be one */
+    assert_null(http2_find_pseudo(field_block_records(&block), SLICE(":path")).data);
+}
+
 static void an_expectation_is_known(void **state)
 {
     (void)state;
@@ -438,6 +472,7 @@ static void a_response_of_http1_loses_what_was_its_connections(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(to_a_service_of_our_own_any_authority_will_do, setup, teardown),
         cmocka_unit_test_setup_teardown(a_get_comes_out_in_absolute_form, setup, teardown),
         cmocka_unit_test_setup_teardown(a_body_has_the_length_that_was_said_or_none, setup, teardown),
         cmocka_unit_test_setup_teardown(a_connect_has_a_host_and_a_port_and_nothing_else, setup, teardown),

@@ -1,0 +1,174 @@
+/* broker/front_http2_call.c — gRPC on an HTTP/2 stream, as far as it is not the service's own: which requests
+ * are calls, how they are answered, and how they end (grpc's PROTOCOL-HTTP2).
+ *
+ * Services of the broker's own are known by their path, whatever the authority: gRPC makes that of the name
+ * of a socket. Other paths are requests like any, gRPC or not. A call is answered at once, and again by
+ * trailers at its end.
+ */
+#include "broker/front_http2.h"
+
+#include <stdio.h>
+
+#include "broker/broker.h"
+#include "broker/broker_worker.h"
+#include "broker/config/config.h"
+#include "broker/konnectivity/proxy.h"
+#include "io/worker.h"
+
+#define PROXY_SERVICE "/ProxyService/"
+#define AGENT_SERVICE "/AgentService/"
+
+static bool begins_with(struct slice text, struct slice beginning)
+{
+    return text.len >= beginning.len && slice_eq(slice_first(text, beginning.len), beginning);
+}
+
+bool http2_call_is_named(struct slice records)
+{
+    struct slice path = http2_find_pseudo(records, SLICE(":path"));
+    return path.data && (begins_with(path, SLICE(PROXY_SERVICE)) || begins_with(path, SLICE(AGENT_SERVICE)));
+}
+
+/* -- the beginning ------------------------------------------------------------------------------------------
+ */
+
+static void add_status(struct http2_fields *fields, char room[4], enum grpc_status status, const char *text)
+{
+    snprintf(room, 4, "%d", (int)status);
+    http2_add_field(fields, SLICE("grpc-status"), slice_of_text(room));
+    if (text[0]) /* ours, with nothing in it that would have to be encoded */
+        http2_add_field(fields, SLICE("grpc-message"), slice_of_text(text));
+}
+
+/* An answer that is nothing but an end. */
+static void refuse(struct http2_stream *s, const char *http_status, enum grpc_status status, const char *text)
+{
+    struct http2_fields fields = {.n = 0};
+    char room[4];
+    http2_add_field(&fields, SLICE(":status"), slice_of_text(http_status));
+    http2_add_field(&fields, SLICE("content-type"), SLICE("application/grpc"));
+    add_status(&fields, room, status, text);
+    http2_wasted(s->session);
+    http2_stream_set_state(s, HTTP2_LAST);
+    s->reply_ended = true;
+    http2_reply_submit(s, &fields, false);
+}
+
+static bool is_grpc(const struct head_view *view)
+{
+    static const struct slice type = SLICE_INIT("application/grpc");
+    const struct head_field_view *field = head_view_find(view, HTTP_FIELD_CONTENT_TYPE);
+    if (!field || field->value.len < type.len || !slice_eq_nocase(slice_first(field->value, type.len), type))
+        return false;
+    return field->value.len == type.len || field->value.data[type.len] == '+' ||
+           field->value.data[type.len] == ';';
+}
+
+static bool is_encoded(const struct head_view *view)
+{
+    for (uint32_t i = 0; i < view->fields_n; i++)
+        if (slice_eq(view->fields[i].name, SLICE("grpc-encoding")))
+            return !slice_eq(view->fields[i].value, SLICE("identity"));
+    return false;
+}
+
+static void allow_streams(struct front_http2 *h)
+{
+    nghttp2_settings_entry more = {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, HTTP2_CALL_STREAMS};
+    if (h->has_called || h->conn->bw->broker->config->http2.streams_max >= HTTP2_CALL_STREAMS)
+        return;
+    h->has_called = true;
+    http2_submitted(h, nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, &more, 1));
+}
+
+void http2_call_begin(struct http2_stream *s, const struct head_view *view, bool ended)
+{
+    struct http2_fields fields = {.n = 0};
+    if (!slice_eq(view->method_text, SLICE("POST"))) {
+        refuse(s, "405", GRPC_INTERNAL, "the method of a call is POST");
+    } else if (!is_grpc(view)) {
+        refuse(s, "415", GRPC_INVALID_ARGUMENT, "the content-type of a call is application/grpc");
+    } else if (!slice_eq(view->path, SLICE(PROXY_SERVICE "Proxy"))) {
+        refuse(s, "200", GRPC_UNIMPLEMENTED, "unknown method; this server has /ProxyService/Proxy");
+    } else if (is_encoded(view)) {
+        refuse(s, "200", GRPC_UNIMPLEMENTED, "compressed messages are not accepted");
+    } else if ((s->call = proxy_stream_new(s)) == NULL) {
+        refuse(s, "200", GRPC_RESOURCE_EXHAUSTED, "out of memory");
+    } else {
+        http2_add_field(&fields, SLICE(":status"), SLICE("200"));
+        http2_add_field(&fields, SLICE("content-type"), SLICE("application/grpc"));
+        allow_streams(s->session);
+        http2_stream_set_state(s, HTTP2_CALL);
+        http2_reply_submit(s, &fields, true);
+        if (ended)
+            proxy_stream_input_end(s->call);
+    }
+}
+
+/* -- windows and queues -------------------------------------------------------------------------------------
+ */
+
+void http2_call_data(struct http2_stream *s, const uint8_t *data, uint32_t len)
+{
+    if (proxy_stream_owed(s->call) + len > s->session->conn->bw->budget) {
+        http2_consumed(s->session, len);
+        http2_wasted(s->session);
+        http2_stream_reset(s, NGHTTP2_FLOW_CONTROL_ERROR, ENDING_BAD_REQUEST);
+        return;
+    }
+    if (list_empty(&s->dirty))
+        list_add_tail(&s->session->dirty, &s->dirty);
+    proxy_stream_input(s->call, data, len);
+}
+
+void http2_call_credit(struct http2_stream *s, uint32_t bytes)
+{
+    if (!s->request_ended)
+        http2_submitted(s->session, nghttp2_session_consume_stream(s->session->session, s->id, bytes));
+}
+
+void http2_call_holds(struct http2_stream *s, uint32_t bytes)
+{
+    if (proxy_stream_held(s->call) == bytes) /* the first */
+        s->stalled_ns = s->session->conn->bw->worker->now_ns;
+    s->session->held_out += bytes;
+    http2_reply_limit(s->session);
+}
+
+void http2_call_sent(struct http2_stream *s, uint32_t bytes)
+{
+    s->session->held_out -= bytes;
+}
+
+/* -- the end ------------------------------------------------------------------------------------------------
+ */
+
+void http2_call_end(struct http2_stream *s)
+{
+    http2_stream_set_state(s, HTTP2_LAST);
+    http2_reply_wake(s);
+}
+
+static void submit_trailers(struct http2_stream *s)
+{
+    struct http2_fields fields = {.n = 0};
+    char room[4];
+    add_status(&fields, room, s->call->end.status, s->call->end.text);
+    s->reply_ended = true;
+    http2_submitted(s->session, nghttp2_submit_trailer(s->session->session, s->id, fields.nv, fields.n));
+}
+
+ssize_t http2_call_read(struct http2_stream *s, size_t len, uint32_t *flags)
+{
+    uint32_t ready = proxy_stream_ready(s->call);
+    if (ready == 0 && !s->call->over)
+        return NGHTTP2_ERR_DEFERRED;
+    *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (ready > len)
+        return (ssize_t)len;
+    if (s->call->over) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
+        submit_trailers(s);
+    }
+    return (ssize_t)ready;
+}

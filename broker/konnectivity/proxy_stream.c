@@ -1,0 +1,240 @@
+/* broker/konnectivity/proxy_stream.c — a call of /ProxyService/Proxy: what its client says, and how it ends.
+ *
+ * The protocol has credit for the stream and none for its connections. So the window of the stream is given
+ * back at once for all that the tunnels' exchanges take, each up to its budget, and only what is beyond the
+ * budget is kept from it: the stream of a client with one connection has the back pressure of a CONNECT, and
+ * where many share one, a destination that stands still is cut off when it keeps the others waiting
+ * (proxy_tunnel.c).
+ *
+ * What this stream did not dial does not exist for it. Packets that only a server sends are ignored, as
+ * are those of unknown types.
+ */
+#include "broker/broker_worker.h"
+#include "broker/front_http2.h"
+#include "broker/konnectivity/proxy.h"
+#include "io/worker.h"
+
+struct worker *proxy_stream_worker(const struct proxy_stream *p)
+{
+    return p->http2->session->conn->bw->worker;
+}
+
+static struct broker_worker *broker_worker_at(const struct proxy_stream *p)
+{
+    return p->http2->session->conn->bw;
+}
+
+/* -- birth and end ------------------------------------------------------------------------------------------
+ */
+
+struct proxy_stream *proxy_stream_new(struct http2_stream *s)
+{
+    struct proxy_stream *p = slab_take(&s->session->conn->bw->proxy_streams);
+    if (!p)
+        return NULL;
+    p->http2 = s;
+    list_init(&p->tunnels);
+    list_init(&p->controls);
+    list_init(&p->ready);
+    list_init(&p->dirty);
+    for (unsigned i = 0; i < PROXY_BUCKETS; i++)
+        list_init(&p->by_id[i]);
+    return p;
+}
+
+static void free_tunnels(struct proxy_stream *p, enum ending reason)
+{
+    p->over = true;
+    list_each_safe(node, tmp, &p->tunnels)
+        proxy_tunnel_free(list_entry(node, struct proxy_tunnel, node), reason);
+    p->strangers_n = 0;
+    reader_reset(&p->reader);
+}
+
+static void end(struct proxy_stream *p, enum ending reason, enum grpc_status status, const char *text)
+{
+    if (p->over)
+        return;
+    p->end = (struct reader_failure){status, text};
+    free_tunnels(p, reason);
+    http2_call_end(p->http2);
+}
+
+void proxy_stream_fail(struct proxy_stream *p, enum grpc_status status, const char *text)
+{
+    struct worker *w = proxy_stream_worker(p);
+    if (p->over)
+        return;
+    http2_log_client(p->http2->session, "client_call_failed");
+    log_u64(w, "grpc_status", status);
+    log_str(w, "reason", text);
+    log_end(w);
+    http2_wasted(p->http2->session);
+    end(p, status == GRPC_INTERNAL ? ENDING_BAD_REQUEST : ENDING_LIMIT, status, text);
+}
+
+void proxy_stream_gone(struct proxy_stream **pp, enum ending reason)
+{
+    struct proxy_stream *p = *pp;
+    *pp = NULL;
+    free_tunnels(p, reason);
+    proxy_send_drop(p);
+    ASSERT(p->queued == 0 && p->spilt == 0);
+    slab_give(&broker_worker_at(p)->proxy_streams, p);
+}
+
+/* There is no half-close in the protocol: who ends the stream has closed what was on it. */
+void proxy_stream_input_end(struct proxy_stream *p)
+{
+    proxy_stream_pass_on(p);
+    end(p, ENDING_DONE, GRPC_OK, "");
+}
+
+void proxy_stream_drain(struct proxy_stream *p)
+{
+    if (p->tunnel_count == 0)
+        end(p, ENDING_DRAINING, GRPC_UNAVAILABLE, "the broker is shutting down");
+}
+
+/* -- packets ------------------------------------------------------------------------------------------------
+ */
+
+/* Numbers of one worker are as far apart as there are workers: their low bits tell nothing. */
+struct list *proxy_stream_bucket(struct proxy_stream *p, int64_t id)
+{
+    return &p->by_id[((uint64_t)id * 0x9e3779b97f4a7c15u >> 32) % PROXY_BUCKETS];
+}
+
+static struct proxy_tunnel *find(struct proxy_stream *p, int64_t id)
+{
+    list_each_safe(node, tmp, proxy_stream_bucket(p, id))
+    {
+        struct proxy_tunnel *t = list_entry(node, struct proxy_tunnel, bucket);
+        if (t->id == id)
+            return t;
+    }
+    return NULL;
+}
+
+void proxy_stream_stranger(struct proxy_stream *p, int64_t id, const char *error)
+{
+    for (uint32_t i = 0; i < p->strangers_n; i++)
+        if (p->strangers[i].id == id)
+            return; /* one answer is enough */
+    if (p->strangers_n == PROXY_STRANGERS_MAX) {
+        proxy_stream_fail(p, GRPC_RESOURCE_EXHAUSTED, "too many answers about unknown connections wait");
+        return;
+    }
+    p->strangers[p->strangers_n].id = id;
+    p->strangers[p->strangers_n++].error = error;
+    http2_reply_wake(p->http2);
+}
+
+static void on_data(struct proxy_stream *p, const struct packet *packet, const struct seg *input)
+{
+    struct proxy_tunnel *t = find(p, packet->connect_id);
+    if (t) {
+        proxy_receive_data(t, packet->data, input);
+        return;
+    }
+    http2_consumed(p->http2->session, packet->data.len);
+    if (packet->connect_id != 0)
+        proxy_stream_stranger(p, packet->connect_id, "unrecognized connectID");
+}
+
+static void on_close(struct proxy_stream *p, const struct packet *packet)
+{
+    struct proxy_tunnel *t = find(p, packet->connect_id);
+    if (t)
+        proxy_tunnel_close(t);
+    else
+        proxy_stream_stranger(p, packet->connect_id, "Unknown connectID");
+}
+
+static struct proxy_tunnel *find_dial(struct proxy_stream *p, int64_t random)
+{
+    list_each_safe(node, tmp, &p->tunnels)
+    {
+        struct proxy_tunnel *t = list_entry(node, struct proxy_tunnel, node);
+        if (t->random == random)
+            return t;
+    }
+    return NULL;
+}
+
+static void on_dial_close(struct proxy_stream *p, const struct packet *packet)
+{
+    struct proxy_tunnel *t = find_dial(p, packet->random);
+    if (!t)
+        return;
+    bool pending = t->state == PROXY_DIALLING;
+    proxy_tunnel_cancel(t);
+    if (pending && ++p->cancels > PROXY_CANCELS_MAX)
+        proxy_stream_fail(p, GRPC_RESOURCE_EXHAUSTED, "dials begun and given up, one after another");
+}
+
+static void on_packet(struct proxy_stream *p, const struct packet *packet)
+{
+    if (packet->type == PACKET_DIAL_REQ) {
+        proxy_tunnel_dial(p, packet);
+    } else if (packet->type == PACKET_DATA) {
+        p->http2->session->held_in += packet->data.len; /* again: copies of it */
+        on_data(p, packet, NULL);
+    } else if (packet->type == PACKET_CLOSE_REQ) {
+        on_close(p, packet);
+    } else if (packet->type == PACKET_DIAL_CLS) {
+        on_dial_close(p, packet);
+    }
+}
+
+/* -- bytes --------------------------------------------------------------------------------------------------
+ */
+
+/* What a tunnel takes, it gives back to the connection itself; the rest is given back here. */
+void proxy_stream_input(struct proxy_stream *p, const uint8_t *data, uint32_t len)
+{
+    struct front_http2 *h = p->http2->session;
+    struct buf_pool *bufs = &proxy_stream_worker(p)->bufs;
+    struct slice bytes = slice_of((const char *)data, len);
+    p->owed += len;
+    while (!p->over) {
+        struct packet packet;
+        struct reader_failure failure;
+        uint32_t left = bytes.len;
+        enum reader_result result = reader_read(&p->reader, bufs, &bytes, &packet, &failure);
+        left -= bytes.len;
+        if (result == READ_BYTES)
+            left -= packet.data.len;
+        http2_consumed(h, left);
+        if (result == READ_BYTES)
+            on_data(p, &packet, h->input);
+        else if (result == READ_PACKET)
+            on_packet(p, &packet);
+        else if (result == READ_FAILED)
+            proxy_stream_fail(p, failure.status, failure.text);
+        else
+            return;
+    }
+    http2_consumed(h, bytes.len);
+}
+
+void proxy_stream_unspill(struct proxy_stream *p, uint32_t bytes)
+{
+    ASSERT(p->spilt >= bytes);
+    p->spilt -= bytes;
+    p->owed -= bytes;
+    if (bytes > 0)
+        http2_call_credit(p->http2, bytes);
+}
+
+void proxy_stream_pass_on(struct proxy_stream *p)
+{
+    struct list *node;
+    while ((node = list_pop(&p->dirty)) != NULL)
+        proxy_receive_pass_on(list_entry(node, struct proxy_tunnel, dirty));
+    ASSERT(p->owed >= p->spilt);
+    uint32_t credit = p->owed - p->spilt;
+    p->owed = p->spilt;
+    if (credit > 0)
+        http2_call_credit(p->http2, credit);
+}
