@@ -97,6 +97,10 @@ static enum http2_flood on_frame(struct http2_watch *w)
     if (type == FRAME_CONTINUATION)
         return ++w->continuations > HTTP2_CONTINUATIONS_MAX ? HTTP2_FLOOD_CONTINUATION : HTTP2_FLOOD_NONE;
     w->continuations = 0;
+    if (type == FRAME_WINDOW_UPDATE && w->saved > 0) {
+        w->saved--;
+        return HTTP2_FLOOD_NONE;
+    }
     if (type >= FRAME_TYPES)
         return pay(&w->idle, 1) ? HTTP2_FLOOD_NONE : HTTP2_FLOOD_OTHER;
     if (is_free(type, flags, len) || pay(&w->idle, frame_costs[type].cost))
@@ -148,9 +152,12 @@ void http2_watch_answered(struct http2_watch *w)
 void http2_watch_sent(struct http2_watch *w, uint32_t bytes, bool emptied)
 {
     uint32_t unpaid = w->unpaid + bytes;
-    uint32_t updates = unpaid / HTTP2_BYTES_PER_UPDATE + (emptied ? 2 : 0); /* of stream and connection */
+    uint64_t updates = unpaid / HTTP2_BYTES_PER_UPDATE + (emptied ? 2 : 0); /* of stream and connection */
+    uint64_t room = (HTTP2_IDLE_FRAMES_MAX * token - w->idle) / token;
     w->unpaid = unpaid % HTTP2_BYTES_PER_UPDATE;
     w->idle = filled(w->idle, updates * token, HTTP2_IDLE_FRAMES_MAX * token);
+    if (updates > room)
+        w->saved += updates - room;
 }
 
 const char *http2_flood_text(enum http2_flood flood)

@@ -156,6 +156,23 @@ static void updates_are_paid_for_by_what_was_sent(void **state)
     assert_in_range(n, 1000, 1010);
 }
 
+static void who_reads_after_a_pause_owes_all_updates_at_once(void **state)
+{
+    enum { WINDOW = 4 << 20, FRAME = 16384, PAID = WINDOW / HTTP2_BYTES_PER_UPDATE };
+    (void)state;
+    for (unsigned sent = 0; sent < WINDOW; sent += FRAME)
+        http2_watch_sent(&watch, FRAME, false);
+    for (unsigned i = 0; i < 2 * WINDOW / 4096; i++)
+        assert_int_equal(see(WINDOW_UPDATE, 0, 4), HTTP2_FLOOD_NONE);
+    assert_int_equal(passing(PING, 0, 8, HTTP2_FLOOD_PING), 1000); /* of which others have nothing */
+    setup(state);
+    for (unsigned sent = 0; sent < WINDOW; sent += FRAME)
+        http2_watch_sent(&watch, FRAME, false);
+    for (unsigned i = 0; i < PAID; i++)
+        assert_int_equal(see(WINDOW_UPDATE, 0, 4), HTTP2_FLOOD_NONE);
+    assert_int_equal(passing(WINDOW_UPDATE, 0, 4, HTTP2_FLOOD_WINDOW_UPDATE), 1000);
+}
+
 static void wasted_requests_are_paid_for_by_answered_ones(void **state)
 {
     (void)state;
@@ -269,6 +286,7 @@ int main(void)
         cmocka_unit_test_setup(a_block_has_at_most_eight_continuations, setup),
         cmocka_unit_test_setup(budgets_fill_up_with_time, setup),
         cmocka_unit_test_setup(updates_are_paid_for_by_what_was_sent, setup),
+        cmocka_unit_test_setup(who_reads_after_a_pause_owes_all_updates_at_once, setup),
         cmocka_unit_test_setup(wasted_requests_are_paid_for_by_answered_ones, setup),
         cmocka_unit_test_setup(the_answer_does_not_depend_on_how_bytes_are_cut, setup),
         cmocka_unit_test_setup(an_open_block_is_known, setup),
