@@ -234,7 +234,8 @@ static void what_the_destination_did_stands(void **state)
 static void another_agent_is_asked_when_one_can_not(void **state)
 {
     (void)state;
-    static const enum ending reasons[] = {ENDING_AGENT_LOST, ENDING_DEADLINE, ENDING_LIMIT};
+    static const enum ending reasons[] = {ENDING_AGENT_LOST, ENDING_DEADLINE, ENDING_LIMIT,
+                                          ENDING_DESCRIPTORS, ENDING_NO_SOURCE};
     announce_in_order(2);
     for (size_t i = 0; i < ARRAY_SIZE(reasons); i++) {
         dial();
@@ -301,19 +302,34 @@ static void without_an_agent_it_says_so(void **state)
     hang_up(&d);
 }
 
-static void an_agent_has_its_part_of_the_time(void **state)
+static void one_that_is_silent_is_given_up_for_another(void **state)
 {
     (void)state;
     announce(0, 1, "a", "");
     dial_by(&d, 0, &path, "h", 60000);
     agent_rig_settle();
-    assert_true(far_last()->deadline_ns == agent_rig.now_ns + 5000 * 1000000ull);
+    struct far *silent = far_last();
+    assert_true(silent->deadline_ns == agent_rig.now_ns + 60000 * 1000000ull);
+    agent_rig_advance_ms(5520);
+    assert_false(silent->aborted); /* there is no other */
     cancel(&d);
-    dial_by(&d, 0, &path, "h", 700);
     agent_rig_settle();
-    assert_true(far_last()->deadline_ns == agent_rig.now_ns + 700 * 1000000ull);
-    cancel(&d);
+    announce(1, 1, "b", "");
+    cards[1]->load = 10;
+    dial_by(&d, 0, &path, "h", 60000);
     agent_rig_settle();
+    silent = far_last();
+    assert_ptr_equal(silent->card, cards[0]);
+    agent_rig_advance_ms(5490);
+    assert_ptr_equal(far_last(), silent);
+    agent_rig_advance_ms(20);
+    assert_true(silent->aborted);
+    assert_ptr_equal(far_last()->card, cards[1]);
+    agent_rig_advance_ms(5520);
+    assert_false(far_last()->aborted);
+    far_close(far_last(), ENDING_REFUSED, "refused");
+    assert_answer(ENDING_REFUSED, "h:443 via agent b: refused");
+    forget_order();
 }
 
 static void it_answers_by_its_deadline_whoever_does_not(void **state)
@@ -353,6 +369,10 @@ static void without_time_nobody_else_is_asked(void **state)
     agent_rig_settle();
     assert_int_equal(d.answers, 1);
     assert_int_equal(agent_rig.far_count, 1);
+    dial_by(&d, 0, &path, "h", 0); /* late from the beginning */
+    agent_rig_advance_ms(20);
+    assert_int_equal(d.answers, 1);
+    assert_int_equal(d.ending, ENDING_DEADLINE);
     forget_order();
 }
 
@@ -600,7 +620,7 @@ int main(void)
         TEST(another_agent_is_asked_when_one_can_not),
         TEST(three_agents_are_asked_at_most_and_none_twice),
         TEST(without_an_agent_it_says_so),
-        TEST(an_agent_has_its_part_of_the_time),
+        TEST(one_that_is_silent_is_given_up_for_another),
         TEST(it_answers_by_its_deadline_whoever_does_not),
         TEST(without_time_nobody_else_is_asked),
         TEST(it_can_be_cancelled_at_any_moment),
