@@ -1,4 +1,5 @@
-/* broker/admin.c — the admin pages: /livez, /readyz, /metrics, /statusz.
+/* broker/admin.c — the admin pages: /livez, /readyz, /metrics, /statusz; and the health listener's, which are
+ * those of Konnectivity's proxy-server: /healthz, /readyz, /ready, /metrics.
  *
  * Counters of all workers are read as they stand (single writer each). What only a worker itself may walk,
  * its endpoints, is asked for by message: each worker adds its part to the job and sends it on to the next,
@@ -19,7 +20,7 @@
 #include "io/version.h"
 #include "io/worker.h"
 
-enum { STATUS_ENDPOINTS_MAX = 1000, METRICS_BYTES_MAX = 256 * 1024 };
+enum { STATUS_ENDPOINTS_MAX = 1000 };
 
 static uint64_t total(const struct broker *b, enum counter c)
 {
@@ -241,21 +242,58 @@ static bool path_is(struct slice path, const char *name)
     return path.len >= len && memcmp(path.data, name, len) == 0 && (path.len == len || path.data[len] == '?');
 }
 
+/* Which pages of which listener. */
+enum { ON_ADMIN = 1 << PAGES_ADMIN, ON_HEALTH = 1 << PAGES_HEALTH, ON_BOTH = ON_ADMIN | ON_HEALTH };
+
+/* Bodies are those of the proxy-server, on the listener that takes its place. */
+static void answer_live(struct front_conn *c)
+{
+    front_http1_text(c, 200, "text/plain", "ok\n", c->listener->pages == PAGES_HEALTH ? 2 : 3);
+}
+
+static void answer_ready(struct front_conn *c)
+{
+    if (c->bw->broker->draining)
+        front_http1_error(c, 503, "draining", false);
+    else
+        answer_live(c);
+}
+
+static void answer_profiles(struct front_conn *c)
+{
+    front_http1_error(c, 501, "Go's profiles do not exist here; see /statusz", false);
+}
+
+static const struct {
+    const char *path, *below; /* below: what begins so, too */
+    unsigned on;
+    void (*answer)(struct front_conn *);
+} pages[] = {
+    {"/livez",       NULL,            ON_BOTH,   answer_live    },
+    {"/healthz",     NULL,            ON_BOTH,   answer_live    },
+    {"/readyz",      NULL,            ON_BOTH,   answer_ready   },
+    {"/ready",       NULL,            ON_HEALTH, answer_ready   },
+    {"/metrics",     NULL,            ON_BOTH,   answer_metrics },
+    {"/statusz",     NULL,            ON_ADMIN,  answer_statusz },
+    {"/debug/pprof", "/debug/pprof/", ON_ADMIN,  answer_profiles},
+};
+
 void admin_request(struct front_conn *c, const struct head_view *view)
 {
-    const struct broker *b = c->bw->broker;
-    if (view->method != HTTP_METHOD_GET && view->method != HTTP_METHOD_HEAD)
+    static const char *const expected[PAGES_COUNT] = {
+        [PAGES_ADMIN] = "expected /livez, /readyz, /metrics or /statusz",
+        [PAGES_HEALTH] = "expected /healthz, /readyz, /ready or /metrics"};
+    if (view->method != HTTP_METHOD_GET && view->method != HTTP_METHOD_HEAD) {
         front_http1_error(c, 405, "the admin pages are read-only; expected GET or HEAD", false);
-    else if (path_is(view->path, "/livez") || path_is(view->path, "/healthz"))
-        front_http1_text(c, 200, "text/plain", "ok\n", 3);
-    else if (path_is(view->path, "/readyz") && b->draining)
-        front_http1_error(c, 503, "draining", false);
-    else if (path_is(view->path, "/readyz"))
-        front_http1_text(c, 200, "text/plain", "ok\n", 3);
-    else if (path_is(view->path, "/metrics"))
-        answer_metrics(c);
-    else if (path_is(view->path, "/statusz"))
-        answer_statusz(c);
-    else
-        front_http1_error(c, 404, "expected /livez, /readyz, /metrics or /statusz", false);
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
+        bool below = pages[i].below && view->path.len > strlen(pages[i].below) &&
+                     memcmp(view->path.data, pages[i].below, strlen(pages[i].below)) == 0;
+        if ((pages[i].on & 1u << c->listener->pages) && (below || path_is(view->path, pages[i].path))) {
+            pages[i].answer(c);
+            return;
+        }
+    }
+    front_http1_error(c, 404, expected[c->listener->pages], false);
 }
