@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/config/config.h"
 #include "io/ending.h"
 #include "io/mailbox.h"
 
@@ -33,19 +34,6 @@ enum {
     AGENT_HOSTS_MAX = 64,    /* identifiers of an agent that it may be chosen by; a guess: a node has a few */
     AGENT_HOST_MAX = 254,    /* a DNS name and its end */
     AGENT_ADDRESS_MAX = 320, /* host:port, as DIAL_REQ has it */
-};
-
-enum agent_strategy {
-    AGENT_DEFAULT,       /* any agent */
-    AGENT_DEST_HOST,     /* one that has said the destination's host, letter by letter */
-    AGENT_DEFAULT_ROUTE, /* one that has said default-route */
-    AGENT_STRATEGIES,
-};
-
-/* By which agents a route goes: pool_path.agents. Immutable. */
-struct agent_wish {
-    uint8_t count;
-    uint8_t strategies[AGENT_STRATEGIES]; /* enum agent_strategy, the one liked best first */
 };
 
 /* Who an agent's stream is, as all workers see it: immutable but for what is atomic. Made by its home
@@ -64,6 +52,13 @@ struct agent_card {
     _Atomic uint32_t load;             /* near halves that chose it and have not heard CLOSED */
     struct agent_call *call;           /* home only; NULL once the stream is over */
     unsigned holders;                  /* home only: workers that know it */
+};
+
+/* Which agents may carry connections of a path, as pool_path.agents points to it: the ways to choose one, in
+ * order of priority. Immutable. */
+struct agent_wish {
+    enum config_strategy strategies[CONFIG_STRATEGIES];
+    uint32_t count;
 };
 
 enum agent_message {
