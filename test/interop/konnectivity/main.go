@@ -5,6 +5,7 @@
 //	konnectivity stream ...    many connections on one stream, and what a client may do wrong
 //	konnectivity selector ...  kube-apiserver's egress selector with a configuration file, proxyProtocol GRPC
 //	konnectivity agents ...    what the proxy-server's own tests verify, with its agents, of whatever server is given
+//	konnectivity hostile ...   agents that lie, flood, die and stand still, beside one that works
 //
 //	konnectivity proxy-server|proxy-agent ...   the module's own programs, with their own flags
 //
@@ -147,6 +148,7 @@ var commands = map[string]func(arguments []string) error{
 	"stream":       front(runStream),
 	"selector":     front(runSelector),
 	"agents":       behind(runAgents),
+	"hostile":      behind(runHostile),
 	"proxy-server": runStockServer,
 	"proxy-agent":  runStockAgent,
 }
