@@ -3,10 +3,12 @@
 #pragma once
 
 #include "broker/exchange.h"
+#include "broker/konnectivity/stats.h"
 #include "io/list.h"
 #include "io/slab.h"
 #include "io/worker.h"
 
+struct agents;
 struct broker;
 struct egress;
 struct front_listener;
@@ -26,7 +28,8 @@ struct broker_worker {
     struct resolver *resolver;
     uint32_t budget; /* bytes on their way in each direction of an exchange or tunnel */
     struct slab conns, http2_fronts, http2_streams, proxy_streams, proxy_tunnels, http2_clients, exchanges,
-        egresses, bridges, seg_nodes;
+        egresses, bridges, seg_nodes, agent_nears;
+    struct agents *agents;          /* NULL: no listener serves agents */
     struct tls_mint **mints;        /* [route]: of those that end TLS, else NULL */
     struct egress_table *by_sender; /* [worker number]: egress halves by the sender's slot */
     uint64_t proxy_ids;             /* connectIDs given on this worker */
@@ -40,6 +43,7 @@ struct broker_worker {
     uint32_t http2_unwarned;  /* since, without a line */
     bool draining, fronts_drained, drained;
     struct timer drain_timer;
+    struct konnectivity_stats stats;
 };
 
 void drain_init(struct broker_worker *);
