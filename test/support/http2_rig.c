@@ -49,7 +49,8 @@ void rig_ask(struct http2_rig *rig, struct rig_request *r, const char *text, boo
     ASSERT(b);
     struct exchange_open *open = (struct exchange_open *)b->mem;
     struct head *head;
-    *open = (struct exchange_open){.front = (struct exchange *)r,
+    *open = (struct exchange_open){.front = r,
+                                   .deliver = exchange_deliver,
                                    .key = rig->key,
                                    .form = EXCHANGE_REQUEST,
                                    .lease_ms = 12000,
