@@ -74,7 +74,7 @@ static void print_phase(FILE *out, const struct broker *b, unsigned phase, const
             name, (double)sum / 1e9, name, (unsigned long long)cumulated);
 }
 
-static void print_metrics(FILE *out, const struct broker *b)
+static void print_metrics(FILE *out, const struct broker *b, const struct broker_worker *page)
 {
     static const char *const phases[PHASE_COUNT] = {
         [PHASE_queue] = "queue",           [PHASE_dial] = "dial",
@@ -102,6 +102,7 @@ static void print_metrics(FILE *out, const struct broker *b)
                  "hawser_phase_seconds histogram\n");
     for (unsigned p = 0; p < PHASE_COUNT; p++)
         print_phase(out, b, p, phases[p]);
+    stats_print(out, b, page);
 }
 
 static void answer_metrics(struct front_conn *c)
@@ -113,7 +114,7 @@ static void answer_metrics(struct front_conn *c)
         front_http1_error(c, 503, "out of memory", false);
         return;
     }
-    print_metrics(out, c->bw->broker);
+    print_metrics(out, c->bw->broker, c->bw);
     fclose(out);
     front_http1_text(c, 200, "text/plain; version=0.0.4", text, len);
     free(text);

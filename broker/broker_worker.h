@@ -3,6 +3,7 @@
 #pragma once
 
 #include "broker/exchange.h"
+#include "broker/konnectivity/stats.h"
 #include "io/list.h"
 #include "io/slab.h"
 #include "io/worker.h"
@@ -40,6 +41,7 @@ struct broker_worker {
     uint32_t http2_unwarned;  /* since, without a line */
     bool draining, fronts_drained, drained;
     struct timer drain_timer;
+    struct konnectivity_stats stats;
 };
 
 void drain_init(struct broker_worker *);

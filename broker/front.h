@@ -31,11 +31,15 @@ struct front_conn;
 struct front_http2;
 struct tls_context;
 
+/* What a listener without a configuration of its own answers. */
+enum front_pages { PAGES_ADMIN, PAGES_HEALTH, PAGES_COUNT };
+
 struct front_listener {
     struct listener listener;
     struct broker_worker *bw;
-    const struct config_listener *config; /* NULL: the admin listener */
-    struct tls_context *tls;              /* NULL: plain */
+    const struct config_listener *config; /* NULL: one of pages */
+    enum front_pages pages;
+    struct tls_context *tls; /* NULL: plain */
     bool listening;
 };
 

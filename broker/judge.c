@@ -107,6 +107,9 @@ static bool match_name(const char *name, void *arg)
 
 bool broker_client_has_name(const struct stream *tls, char **names, uint32_t count)
 {
+    for (uint32_t i = 0; i < count; i++)
+        if (strcmp(names[i], "*") == 0)
+            return true; /* whatever it is called, also if it has no name at all */
     return tls_peer_has_name(tls, match_name, &(struct names){names, count});
 }
 

@@ -43,19 +43,21 @@ struct config_unix {
     uint32_t allowed_uid_count, allowed_gid_count;
     uint32_t mode_bits;
     uint32_t owner_uid, group_gid; /* resolved, or CONFIG_ID_UNSET */
+    bool any_peer;                 /* whoever the mode lets connect */
 };
 
 struct config_tcp {
-    char *address; /* IP literal */
+    char *address; /* IP literal, or "*" */
     uint32_t port;
 };
 
 struct config_listener_tls {
     char *certificate_file, *key_file, *client_ca_file;
-    bool key_group_readable;
+    bool key_group_readable, key_world_readable;
     char **allowed_names;
     uint32_t allowed_name_count;
     enum config_tls_version min_version;
+    uint32_t cipher_suites; /* set of enum tls_suite */
 };
 
 /* Exactly one of `socket` and `tcp` is set; tcp has tls unless insecure. */
@@ -153,9 +155,10 @@ struct config_http2 {
     uint32_t streams_max, ping_ms, ping_timeout_ms;
 };
 
+/* Of the admin listener, and of the one for health and metrics alone. */
 struct config_admin {
     char *address;
-    uint32_t port; /* 0: no admin listener */
+    uint32_t port; /* 0: no such listener */
 };
 
 struct config_log {
@@ -178,7 +181,7 @@ struct config {
     struct config_limits limits;
     struct config_timeouts timeouts;
     struct config_http2 http2;
-    struct config_admin admin;
+    struct config_admin admin, health;
     struct config_log log;
 
     char *file; /* name it was loaded under */

@@ -13,6 +13,7 @@
 
 #include "broker/config/config.h"
 #include "io/attributes.h"
+#include "io/tls/tls.h"
 
 #define SIZE_OF(s, m)   sizeof(((struct s *)NULL)->m)
 #define TARGET_OF(s, m) sizeof(*((struct s *)NULL)->m)
@@ -77,6 +78,11 @@ static const struct config_word tls_versions[] = {
     {"1.3", CONFIG_TLS_1_3},
     {NULL,  0             }
 };
+static const struct config_word cipher_suites[] = {
+#define X(symbol, name, text) ROW(text, TLS_SUITE_##symbol),
+    TLS_SUITES(X)
+#undef X
+        ROW(NULL, 0)};
 static const struct config_word alpns[] = {
     {"http/1.1", CONFIG_ALPN_HTTP1},
     {"h2",       CONFIG_ALPN_H2   },
@@ -111,6 +117,10 @@ static const struct config_row unix_rows[] = {
                 "empty too: root and the broker's own user."),
     ROW(SEQUENCE(config_unix, allowed_gids, allowed_gid_count, "allowedGids", CONFIG_UINT), .max = 256,
         .help = "Group ids that may connect; either list suffices."),
+    ROW(BOOL(config_unix, any_peer, "anyPeer"),
+        .help = "Whoever mode, owner and group let connect may use the listener; instead of allowedUids and "
+                "allowedGids. The kernel tells a peer's main group only, so this is for sockets that are "
+                "shared by a supplementary one."),
     END,
 };
 
@@ -130,15 +140,22 @@ static const struct config_row listener_tls_rows[] = {
                 "read it."),
     ROW(BOOL(config_listener_tls, key_group_readable, "keyGroupReadable"),
         .help = "The group is meant to read keyFile: do not warn about it."),
+    ROW(BOOL(config_listener_tls, key_world_readable, "keyWorldReadable"),
+        .help = "Warn, and do not refuse, when everybody can read keyFile: for Secrets, which are 0644 in a "
+                "container unless their volume says otherwise."),
     ROW(STRING(config_listener_tls, client_ca_file, "clientCaFile"), .form = FORM_FILE, .required = true,
         .help = "CA certificates that client certificates must chain to. A client without a certificate is "
                 "refused."),
     ROW(SEQUENCE(config_listener_tls, allowed_names, allowed_name_count, "allowedNames", CONFIG_STRING),
         .form = FORM_CLIENT_NAME, .min = 1, .max = 256, .required = true,
         .help = "Clients that may use the listener, by the common name or a DNS name of their certificate. "
-                "'*.domain' stands for one label before the domain."),
+                "'*.domain' stands for one label before the domain, '*' for every certificate that "
+                "clientCaFile has signed."),
     ROW(ENUM(config_listener_tls, min_version, "minVersion", tls_versions), .value = CONFIG_TLS_1_2,
         .help = "Oldest TLS version accepted.", .source = "kube-apiserver's own default"),
+    ROW(SET(config_listener_tls, cipher_suites, "cipherSuites", cipher_suites), .value = TLS_SUITES_ALL,
+        .max = 4, .text = "all of them",
+        .help = "Suites of TLS 1.2. Those of TLS 1.3 are not chosen by configuration."),
     END,
 };
 
@@ -429,6 +446,14 @@ static const struct config_row admin_rows[] = {
     END,
 };
 
+static const struct config_row health_rows[] = {
+    ROW(STRING(config_admin, address, "address"), .form = FORM_ADDRESS, .text = "127.0.0.1", .restart = true,
+        .help = "Address of a listener for probes, which asks nobody for a name."),
+    ROW(UINT(config_admin, port, "port"), .max = 65535, .value = 0, .restart = true,
+        .help = "Its port; 0: there is none, the admin listener answers probes too."),
+    END,
+};
+
 static const struct config_row log_rows[] = {
     ROW(ENUM(config_log, format, "format", log_formats), .value = CONFIG_LOG_KEYVALUE,
         .help = "Form of the lines."),
@@ -467,6 +492,8 @@ const struct config_row config_rows[] = {
     ROW(MAPPING(config, timeouts, "timeouts", timeout_rows), .help = "Deadlines."),
     ROW(MAPPING(config, http2, "http2", http2_rows), .help = "HTTP/2 towards clients and upstreams."),
     ROW(MAPPING(config, admin, "admin", admin_rows), .help = "Health, metrics and status."),
+    ROW(MAPPING(config, health, "health", health_rows),
+        .help = "Health and metrics alone, for probes from elsewhere."),
     ROW(MAPPING(config, log, "log", log_rows), .help = "Logs."),
     END,
 };

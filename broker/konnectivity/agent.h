@@ -65,6 +65,7 @@ enum agent_message {
 
 struct agent_dial {
     struct agent_near *near; /* opaque to the home */
+    unsigned worker;         /* that dialled: what the home says goes there */
     uint64_t deadline_ns;    /* monotonic: CLOSED comes by then, if OPENED does not */
     uint32_t credit;         /* as AGENT_CREDIT */
     char address[AGENT_ADDRESS_MAX];
