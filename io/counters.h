@@ -86,7 +86,8 @@
       "TokenReviews asked of the API server")                                                                \
     X(token_reviews_failed, "hawser_token_reviews_total{result=\"failed\"}", counter,                        \
       "TokenReviews asked of the API server")                                                                \
-    X(kube_requests, "hawser_kube_requests_total", counter, "requests sent to the API server, repeated ones included") \
+    X(kube_requests, "hawser_kube_requests_total", counter,                                                  \
+      "requests sent to the API server, repeated ones included")                                             \
     X(kube_failures, "hawser_kube_failures_total", counter,                                                  \
       "of these, those without an answer, refused, or answered by an error of the server")                   \
     X(mailbox_messages, "hawser_mailbox_messages_total", counter, "messages posted between workers")         \

@@ -1,5 +1,5 @@
-/* broker/kube/bearer.c — see bearer.h. The file is small and in memory as a rule (tmpfs), so it is read where it is
- * needed, by the worker itself. */
+/* broker/kube/bearer.c — see bearer.h. The file is small and in memory as a rule (tmpfs), so it is read where
+ * it is needed, by the worker itself. */
 #include "broker/kube/bearer.h"
 
 #include <errno.h>
@@ -32,7 +32,8 @@ static int read_file(const char *path, char **ret_field, char *detail, size_t si
     struct file file;
     int rc = file_read(path, KUBE_TOKEN_MAX + 2, &file);
     if (rc < 0) {
-        snprintf(detail, size, "%s: found %s, expected a file with a bearer token", path, file_error_text(rc));
+        snprintf(detail, size, "%s: found %s, expected a file with a bearer token", path,
+                 file_error_text(rc));
         return rc;
     }
     size_t len = file.len;

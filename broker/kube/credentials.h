@@ -1,5 +1,6 @@
-/* broker/kube/credentials.h — where the API server is, how to know it, and who we are to it: from a kubeconfig, or
- * from what Kubernetes gives to every Pod. Read at start; any thread. Holds secrets, which are wiped when it goes. */
+/* broker/kube/credentials.h — where the API server is, how to know it, and who we are to it: from a
+ * kubeconfig, or from what Kubernetes gives to every Pod. Read at start; any thread. Holds secrets, which are
+ * wiped when it goes. */
 #pragma once
 
 #include <stdbool.h>
@@ -21,21 +22,22 @@ enum {
 struct kube_credentials {
     char host[POOL_NAME_MAX]; /* IP literal or lower-case DNS name */
     uint16_t port;
-    char prefix[256];                /* path in front of the API's own, without a slash at its end; "" as a rule */
-    char server_name[POOL_NAME_MAX]; /* expected instead of the host; "" when unused */
+    char prefix[256]; /* path in front of the API's own, without a slash at its end; "" as a rule */
+    char server_name[POOL_NAME_MAX];     /* expected instead of the host; "" when unused */
     struct tls_pem ca, certificate, key; /* bytes NULL: none, of the last two */
-    char *names[3];   /* what the paths of these point to */
-    char *token;      /* NULL: none, or in token_file */
-    char *token_file; /* NULL: none */
+    char *names[3];                      /* what the paths of these point to */
+    char *token;                         /* NULL: none, or in token_file */
+    char *token_file;                    /* NULL: none */
 };
 
-MUST_USE int kube_credentials_load(const char *kubeconfig_file, struct kube_credentials *ret, char *ret_detail,
-                                   size_t detail_size);
+MUST_USE int kube_credentials_load(const char *kubeconfig_file, struct kube_credentials *ret,
+                                   char *ret_detail, size_t detail_size);
 /* kubeconfig_file NULL: as in a Pod. 0; or -errno with one line: FILE:LINE:COLUMN: FIELD: found, expected. */
 void kube_credentials_fini(struct kube_credentials *);
 
 /* The two sources. */
-MUST_USE int kubeconfig_read(const char *path, struct kube_credentials *ret, char *ret_detail, size_t detail_size);
+MUST_USE int kubeconfig_read(const char *path, struct kube_credentials *ret, char *ret_detail,
+                             size_t detail_size);
 MUST_USE int in_cluster_read(const char *folder, struct kube_credentials *ret, char *ret_detail,
                              size_t detail_size);
 /* folder: KUBE_SERVICE_ACCOUNT, but for tests. */

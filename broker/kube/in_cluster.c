@@ -1,5 +1,5 @@
-/* broker/kube/in_cluster.c — credentials as every Pod has them: the API server's address in the environment, its CA
- * and a token, which the kubelet renews, in a folder. */
+/* broker/kube/in_cluster.c — credentials as every Pod has them: the API server's address in the environment,
+ * its CA and a token, which the kubelet renews, in a folder. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

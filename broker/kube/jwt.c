@@ -1,4 +1,5 @@
-/* broker/kube/jwt.c — see jwt.h. A JWT is three runs of base64url between dots; the second is a JSON object. */
+/* broker/kube/jwt.c — see jwt.h. A JWT is three runs of base64url between dots; the second is a JSON object.
+ */
 #include "broker/kube/jwt.h"
 
 #include <jansson.h>

@@ -1,5 +1,6 @@
-/* broker/kube/jwt.h — until when a token says that it is good. Nothing else of it is believed, and its signature is
- * not looked at: it is the API server that judges tokens, and only those it has accepted are read here. */
+/* broker/kube/jwt.h — until when a token says that it is good. Nothing else of it is believed, and its
+ * signature is not looked at: it is the API server that judges tokens, and only those it has accepted are
+ * read here. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,9 +1,9 @@
 /* broker/kube/kube.c — requests to the API server: their turn, their repetition, their end. See kube.h.
  *
- * What is repeated: answers 429 and 5xx, after the time that Retry-After says; attempts that came to nothing, after
- * one that doubles; and a 401 where the token's file holds another token by now. All the broker asks for may be
- * repeated: TokenReviews make nothing, and Leases are written with a resourceVersion or answered by 409. When the
- * tries or the time are over, the last answer is the answer.
+ * What is repeated: answers 429 and 5xx, after the time that Retry-After says; attempts that came to nothing,
+ * after one that doubles; and a 401 where the token's file holds another token by now. All the broker asks
+ * for may be repeated: TokenReviews make nothing, and Leases are written with a resourceVersion or answered
+ * by 409. When the tries or the time are over, the last answer is the answer.
  */
 #include "broker/kube/kube.h"
 
@@ -29,10 +29,10 @@ static const struct {
     const char *name;
     uint32_t next;
 } states[KUBE_STATES] = {
-    [KUBE_IDLE] = {"idle",    B(WAITING)                         },
-    [KUBE_WAITING] = {"waiting", B(ASKING) | B(RESTING) | B(IDLE)   },
-    [KUBE_RESTING] = {"resting", B(WAITING) | B(IDLE)               },
-    [KUBE_ASKING] = {"asking",  B(WAITING) | B(RESTING) | B(IDLE)  },
+    [KUBE_IDLE] = {"idle",    B(WAITING)                       },
+    [KUBE_WAITING] = {"waiting", B(ASKING) | B(RESTING) | B(IDLE) },
+    [KUBE_RESTING] = {"resting", B(WAITING) | B(IDLE)             },
+    [KUBE_ASKING] = {"asking",  B(WAITING) | B(RESTING) | B(IDLE)},
 };
 #undef B
 
@@ -82,7 +82,8 @@ static void fail(struct kube_request *r, enum ending reason, const char *detail)
 /* -- turns --------------------------------------------------------------------------------------------------
  */
 
-/* The budget is a clock that each request moves by an interval and that may be ahead of time by the burst (GCRA). */
+/* The budget is a clock that each request moves by an interval and that may be ahead of time by the burst
+ * (GCRA). */
 static bool may_go(struct kube *k)
 {
     uint64_t now = worker_of(k)->now_ns;
@@ -184,7 +185,8 @@ void kube_request(struct kube *k, struct kube_request *r)
     wait_for_turn(r);
 }
 
-/* -- one attempt is over --------------------------------------------------------------------------------------
+/* -- one attempt is over
+ * --------------------------------------------------------------------------------------
  */
 
 const char *kube_status_text(const char *body, size_t len, const char *field, char *ret, size_t size)
@@ -265,14 +267,16 @@ void kube_call_done(struct kube_call *c)
         answer(r, &a);
 }
 
-/* -- the whole ------------------------------------------------------------------------------------------------
+/* -- the whole
+ * ------------------------------------------------------------------------------------------------
  */
 
 static void set_budget(struct kube *k, const struct kube_options *o)
 {
-    uint32_t qps = o->qps ? o->qps : KUBE_QPS, burst = o->burst ? o->burst : KUBE_BURST;
-    k->interval_ns = 1000000000u / qps;
-    k->tolerance_ns = k->interval_ns * (burst - 1);
+    ASSERT(o->qps > 0);
+    ASSERT(o->burst > 0);
+    k->interval_ns = 1000000000u / o->qps;
+    k->tolerance_ns = k->interval_ns * (o->burst - 1);
 }
 
 int kube_make(struct kube_credentials *c, const struct kube_options *o, struct tls_context *context,
@@ -325,7 +329,8 @@ static int make_context(const struct kube_credentials *c, struct tls_context **r
     return tls_context_new(&options, ret, detail, size);
 }
 
-int kube_new(struct broker *b, const struct kube_options *o, struct kube **ret, char *ret_detail, size_t detail_size)
+int kube_new(struct broker *b, const struct kube_options *o, struct kube **ret, char *ret_detail,
+             size_t detail_size)
 {
     struct kube_credentials c;
     struct tls_context *context = NULL;

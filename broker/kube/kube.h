@@ -1,10 +1,10 @@
 /* broker/kube/kube.h — the Kubernetes API, as the broker itself asks it: for TokenReviews and Leases.
  *
- * One worker, the home of the API server's endpoint, makes all requests: so there is one budget of requests, one
- * cache and one flight for the whole process, and the connections are the pool's like any others. A request is
- * answered once, in bounded time; on the way it waits for its turn (qps, burst), and is repeated while the API server
- * is overloaded or cannot be reached. Redirects are not followed. Owner worker only, but for kube_new() and
- * kube_free().
+ * One worker, the home of the API server's endpoint, makes all requests: so there is one budget of requests,
+ * one cache and one flight for the whole process, and the connections are the pool's like any others. A
+ * request is answered once, in bounded time; on the way it waits for its turn (qps, burst), and is repeated
+ * while the API server is overloaded or cannot be reached. Redirects are not followed. Owner worker only, but
+ * for kube_new() and kube_free().
  *
  *   kube.c       requests: their turn, their repetition, their end
  *   kube_call.c  one attempt: the front half of an exchange without a client
@@ -34,19 +34,17 @@ enum {
     KUBE_ANSWER_MAX = 1024 * 1024, /* a list of a few leases has some KiB */
     KUBE_CALLS_MAX = 32,           /* at a time; well below what a session and the pool's queue carry */
     KUBE_TRIES_MAX = 5,
-    KUBE_BACKOFF_MS = 250,         /* doubles with each try; half of it is chance */
-    KUBE_RETRY_AFTER_MS = 1000,    /* of 429 and 5xx that do not say */
-    KUBE_WARN_MS = 30000,          /* between two lines about an API server that stays away */
-    KUBE_QPS = 50, KUBE_BURST = 100, /* unless configured. client-go's 5 and 10 make agents wait for minutes when all
-                                        come back (konnectivity #237); the API server defends itself since 1.20 */
+    KUBE_BACKOFF_MS = 250,      /* doubles with each try; half of it is chance */
+    KUBE_RETRY_AFTER_MS = 1000, /* of 429 and 5xx that do not say */
+    KUBE_WARN_MS = 30000,       /* between two lines about an API server that stays away */
 };
 
 struct kube_answer {
-    enum ending ending;  /* DONE: there is a status */
+    enum ending ending; /* DONE: there is a status */
     uint16_t status;
-    const char *body;    /* with a NUL behind it, which is not counted; lent */
+    const char *body; /* with a NUL behind it, which is not counted; lent */
     size_t len;
-    const char *detail;  /* one line of what went wrong, where the status is not 2xx; "" otherwise; lent */
+    const char *detail; /* one line of what went wrong, where the status is not 2xx; "" otherwise; lent */
 };
 
 enum kube_state {
@@ -88,10 +86,10 @@ struct kube {
     uint32_t requests; /* not answered */
     struct timer turn; /* when the next request may go */
     struct task start;
-    uint64_t interval_ns, tolerance_ns, next_ns; /* of the budget: one request each interval, bursts within the
-                                                    tolerance */
-    bool failing;       /* as the last attempt was */
-    uint64_t warned_ns; /* 0: never */
+    uint64_t interval_ns, tolerance_ns, next_ns; /* of the budget: one request each interval, bursts within
+                                                    the tolerance */
+    bool failing;                                /* as the last attempt was */
+    uint64_t warned_ns;                          /* 0: never */
     uint32_t unwarned;
     struct token_reviews *reviews; /* NULL: not configured, as the next */
     struct leases *leases;
@@ -99,7 +97,7 @@ struct kube {
 
 struct kube_options {
     const char *kubeconfig_file; /* NULL: as in a Pod */
-    uint32_t qps, burst;         /* 0: KUBE_QPS, KUBE_BURST */
+    uint32_t qps, burst;         /* 1 at least */
 };
 
 MUST_USE int kube_new(struct broker *, const struct kube_options *, struct kube **ret, char *ret_detail,

@@ -1,6 +1,6 @@
-/* broker/kube/kube_call.c — see kube_call.h. It speaks the messages of exchange.h: OPEN and DATA go out with the
- * request, HEAD, DATA and one last word come back. Answers are gathered in memory of their own, by malloc: they are
- * few, small, and none of the data path's. */
+/* broker/kube/kube_call.c — see kube_call.h. It speaks the messages of exchange.h: OPEN and DATA go out with
+ * the request, HEAD, DATA and one last word come back. Answers are gathered in memory of their own, by
+ * malloc: they are few, small, and none of the data path's. */
 #include "broker/kube/kube_call.h"
 
 #include <stdio.h>
@@ -107,7 +107,8 @@ static bool make_open(struct kube_call *c, const struct kube_request *r, struct 
 
 static bool make_body(struct kube_call *c, const struct kube_request *r, struct seg *ret_seg)
 {
-    struct buf *b = r->len <= c->kube->home->budget ? buf_get_bytes(&worker_of(c)->bufs, (uint32_t)r->len) : NULL;
+    struct buf *b = r->len <= c->kube->home->budget ? buf_get_bytes(&worker_of(c)->bufs, (uint32_t)r->len)
+                                                    : NULL;
     if (!b)
         return false;
     memcpy(b->mem, r->body, r->len);

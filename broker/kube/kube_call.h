@@ -1,6 +1,6 @@
-/* broker/kube/kube_call.h — one attempt of a request to the API server: the front half of an exchange that has no
- * client. It lives until the egress half has said its last word, also when nobody waits for it any more. Owner worker
- * only; internal to broker/kube/. */
+/* broker/kube/kube_call.h — one attempt of a request to the API server: the front half of an exchange that
+ * has no client. It lives until the egress half has said its last word, also when nobody waits for it any
+ * more. Owner worker only; internal to broker/kube/. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,8 +1,10 @@
-/* broker/kube/kubeconfig.c — credentials from a kubeconfig: its current context, and of that what a program needs.
+/* broker/kube/kubeconfig.c — credentials from a kubeconfig: its current context, and of that what a program
+ * needs.
  *
- * The format is client-go's (k8s.io/client-go/tools/clientcmd/api/v1). What is not known is left alone, as kubectl
- * does; what would change whom we trust or who we are, and is not supported, is refused by name: to ignore it would
- * be a connection to somebody else than was meant. Paths are relative to the file's folder. */
+ * The format is client-go's (k8s.io/client-go/tools/clientcmd/api/v1). What is not known is left alone, as
+ * kubectl does; what would change whom we trust or who we are, and is not supported, is refused by name: to
+ * ignore it would be a connection to somebody else than was meant. Paths are relative to the file's folder.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +15,6 @@
 #include "broker/kube/base64.h"
 #include "broker/kube/credentials.h"
 #include "io/file.h"
-#include "io/log.h"
 
 struct reader {
     struct config_report *report;
@@ -40,8 +41,8 @@ static bool fail(const struct reader *r, const struct part *part, const char *ke
     char path[CONFIG_PATH_MAX];
     const struct config_node *at = config_tree_child(part->node, key);
     at = at ? at : part->node;
-    return config_fail(r->report, at->line, at->column, path_of(part, key, path), "found %s, expected %s", found,
-                       expected);
+    return config_fail(r->report, at->line, at->column, path_of(part, key, path), "found %s, expected %s",
+                       found, expected);
 }
 
 static bool out_of_memory(const struct reader *r)
@@ -52,8 +53,9 @@ static bool out_of_memory(const struct reader *r)
 
 static bool is_null(const struct config_node *n)
 {
-    return !n || (n->kind == NODE_SCALAR && (!n->text[0] || (!n->quoted && (strcmp(n->text, "null") == 0 ||
-                                                                           strcmp(n->text, "~") == 0))));
+    return !n ||
+           (n->kind == NODE_SCALAR &&
+            (!n->text[0] || (!n->quoted && (strcmp(n->text, "null") == 0 || strcmp(n->text, "~") == 0))));
 }
 
 /* *ret_text is NULL when the field is absent or empty. */
@@ -228,16 +230,17 @@ static bool take_identity(const struct reader *r, const struct part *user)
         return fail(r, user, c->key.bytes ? "client-certificate" : "client-key", "nothing",
                     "a certificate and its key, or neither");
     if (!c->certificate.bytes && !c->token && !c->token_file)
-        return config_fail(r->report, user->node->line, user->node->column, user->path,
-                           "found no credentials, expected token, tokenFile or client-certificate and client-key");
+        return config_fail(
+            r->report, user->node->line, user->node->column, user->path,
+            "found no credentials, expected token, tokenFile or client-certificate and client-key");
     return true;
 }
 
 static bool take_user(const struct reader *r, const struct part *user)
 {
     static const char expected[] = "token, tokenFile or client-certificate and client-key";
-    static const char *const refused[] = {"exec",   "auth-provider", "username", "password",
-                                          "as",     "as-uid",        "as-groups", "as-user-extra"};
+    static const char *const refused[] = {"exec", "auth-provider", "username",  "password",
+                                          "as",   "as-uid",        "as-groups", "as-user-extra"};
     for (unsigned i = 0; i < ARRAY_SIZE(refused); i++)
         if (!refuse(r, user, refused[i], expected))
             return false;
@@ -293,12 +296,11 @@ int kubeconfig_read(const char *path, struct kube_credentials *c, char *ret_deta
     struct file file;
     int rc = file_read(path, KUBECONFIG_BYTES_MAX, &file);
     if (rc < 0) {
-        snprintf(ret_detail, detail_size, "kubernetes.kubeconfigFile: found \"%s\" (%s), expected a kubeconfig",
-                 path, file_error_text(rc));
+        snprintf(ret_detail, detail_size,
+                 "kubernetes.kubeconfigFile: found \"%s\" (%s), expected a kubeconfig", path,
+                 file_error_text(rc));
         return rc;
     }
-    if (file.mode & 0004)
-        log_any_thread(LOG_WARN, "kubeconfig", "%s can be read by everybody, and holds credentials", path);
     rc = read_bytes(path, &file, c, &error);
     file_fini(&file);
     if (rc < 0)

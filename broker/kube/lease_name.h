@@ -1,4 +1,5 @@
-/* broker/kube/lease_name.h — names and labels as they go into objects and paths of the API. Pure; any thread. */
+/* broker/kube/lease_name.h — names and labels as they go into objects and paths of the API. Pure; any thread.
+ */
 #pragma once
 
 #include <stdbool.h>

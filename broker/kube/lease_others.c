@@ -1,6 +1,7 @@
-/* broker/kube/lease_others.c — all Leases with the label: those that are valid are counted, those that are over are
- * deleted, one at a time. A deletion names the version that was seen, so that one which was renewed meanwhile stays.
- * What the API server says in a list goes into paths only where it is the name of an object. */
+/* broker/kube/lease_others.c — all Leases with the label: those that are valid are counted, those that are
+ * over are deleted, one at a time. A deletion names the version that was seen, so that one which was renewed
+ * meanwhile stays. What the API server says in a list goes into paths only where it is the name of an object.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +55,8 @@ static void ask(struct leases *l, enum lease_others_state state, enum http_metho
     lease_ask(l, &o->request, method, path, &o->body);
 }
 
-/* -- deleting -------------------------------------------------------------------------------------------------
+/* -- deleting
+ * -------------------------------------------------------------------------------------------------
  */
 
 static const char *text_of(const json_t *lease, const char *key)
@@ -70,8 +72,8 @@ static bool delete_it(struct leases *l, const json_t *lease)
     const char *name = text_of(lease, "name"), *version = text_of(lease, "resourceVersion");
     if (!lease_name_is_valid(name) || !version[0] || strcmp(name, l->name) == 0)
         return false;
-    json_t *options = json_pack("{s:s,s:s,s:{s:s}}", "apiVersion", "v1", "kind", "DeleteOptions", "preconditions",
-                                "resourceVersion", version);
+    json_t *options = json_pack("{s:s,s:s,s:{s:s}}", "apiVersion", "v1", "kind", "DeleteOptions",
+                                "preconditions", "resourceVersion", version);
     o->body = options ? json_dumps(options, JSON_COMPACT) : NULL;
     json_decref(options);
     if (!o->body)
@@ -93,7 +95,8 @@ static void delete_next(struct leases *l)
     rest(l);
 }
 
-/* -- answers --------------------------------------------------------------------------------------------------
+/* -- answers
+ * --------------------------------------------------------------------------------------------------
  */
 
 /* Only what the API server has answered is counted, as by the proxy-server. */
@@ -161,7 +164,8 @@ static void on_timer(struct timer *timer)
     ask(l, OTHERS_LISTING, HTTP_METHOD_GET, o->list_path);
 }
 
-/* -- the whole ------------------------------------------------------------------------------------------------
+/* -- the whole
+ * ------------------------------------------------------------------------------------------------
  */
 
 void lease_others_init(struct leases *l, const char *label)

@@ -1,9 +1,10 @@
 /* broker/kube/lease_own.c — our Lease: made, renewed, deleted when the broker drains.
  *
- * The object is kept as the API server last gave it and written back with a new renewTime, so that what others put
- * into it stays; its resourceVersion makes two writers notice each other. Whatever goes wrong, the next round begins
- * by reading it anew. What is under way when the broker drains is waited for: a request that overtakes its own
- * deletion would leave a Lease behind, and agents would look for a server that is gone. */
+ * The object is kept as the API server last gave it and written back with a new renewTime, so that what
+ * others put into it stays; its resourceVersion makes two writers notice each other. Whatever goes wrong, the
+ * next round begins by reading it anew. What is under way when the broker drains is waited for: a request
+ * that overtakes its own deletion would leave a Lease behind, and agents would look for a server that is
+ * gone. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,12 +18,12 @@ static const struct {
     const char *name;
     uint32_t next;
 } states[LEASE_OWN_STATES] = {
-    [LEASE_RESTING] = {"resting",  B(READING) | B(RENEWING) | B(DELETING) | B(OVER)             },
+    [LEASE_RESTING] = {"resting",  B(READING) | B(RENEWING) | B(DELETING) | B(OVER)               },
     [LEASE_READING] = {"reading",  B(RESTING) | B(READING) | B(MAKING) | B(RENEWING) | B(DELETING)},
-    [LEASE_MAKING] = {"making",   B(RESTING) | B(READING) | B(DELETING)                        },
-    [LEASE_RENEWING] = {"renewing", B(RESTING) | B(READING) | B(MAKING) | B(DELETING)            },
-    [LEASE_DELETING] = {"deleting", B(OVER)                                                      },
-    [LEASE_OVER] = {"over",     0                                                            },
+    [LEASE_MAKING] = {"making",   B(RESTING) | B(READING) | B(DELETING)                          },
+    [LEASE_RENEWING] = {"renewing", B(RESTING) | B(READING) | B(MAKING) | B(DELETING)              },
+    [LEASE_DELETING] = {"deleting", B(OVER)                                                        },
+    [LEASE_OVER] = {"over",     0                                                              },
 };
 #undef B
 
@@ -40,7 +41,8 @@ static void set_state(struct lease_own *o, enum lease_own_state next)
 static void rest(struct leases *l, uint64_t ms)
 {
     set_state(&l->own, LEASE_RESTING);
-    worker_arm_ms(worker_of(l), &l->own.timer, ms + worker_random(worker_of(l)) % (ms * LEASE_JITTER_PERCENT / 100));
+    worker_arm_ms(worker_of(l), &l->own.timer,
+                  ms + worker_random(worker_of(l)) % (ms * LEASE_JITTER_PERCENT / 100));
 }
 
 static void say(const struct leases *l, enum log_level level, const char *event, const char *detail)
@@ -70,7 +72,8 @@ static void ask(struct leases *l, enum lease_own_state state, enum http_method m
     lease_ask(l, &l->own.request, method, path, &l->own.body);
 }
 
-/* -- steps ----------------------------------------------------------------------------------------------------
+/* -- steps
+ * ----------------------------------------------------------------------------------------------------
  */
 
 static void read_it(struct leases *l)
@@ -95,8 +98,8 @@ static bool claim(const struct leases *l, json_t *object)
            json_object_set_new(spec, "renewTime", json_string(now)) == 0;
 }
 
-static void send(struct leases *l, json_t *object, enum lease_own_state state, enum http_method method,
-                 const char *path)
+static void write_it(struct leases *l, json_t *object, enum lease_own_state state, enum http_method method,
+                     const char *path)
 {
     l->own.body = object && claim(l, object) ? json_dumps(object, JSON_COMPACT) : NULL;
     if (!l->own.body) {
@@ -109,18 +112,19 @@ static void send(struct leases *l, json_t *object, enum lease_own_state state, e
 
 static void make_it(struct leases *l)
 {
-    json_t *object = json_pack("{s:s,s:s,s:{s:s},s:{}}", "apiVersion", "coordination.k8s.io/v1", "kind", "Lease",
-                               "metadata", "name", l->name, "spec");
-    send(l, object, LEASE_MAKING, HTTP_METHOD_POST, l->folder);
+    json_t *object = json_pack("{s:s,s:s,s:{s:s},s:{}}", "apiVersion", "coordination.k8s.io/v1", "kind",
+                               "Lease", "metadata", "name", l->name, "spec");
+    write_it(l, object, LEASE_MAKING, HTTP_METHOD_POST, l->folder);
     json_decref(object);
 }
 
 static void renew_it(struct leases *l)
 {
-    send(l, l->own.object, LEASE_RENEWING, HTTP_METHOD_PUT, l->own.path);
+    write_it(l, l->own.object, LEASE_RENEWING, HTTP_METHOD_PUT, l->own.path);
 }
 
-/* -- answers --------------------------------------------------------------------------------------------------
+/* -- answers
+ * --------------------------------------------------------------------------------------------------
  */
 
 /* Takes the object out of an answer. False: it is none. */
@@ -204,7 +208,8 @@ static void on_timer(struct timer *timer)
         read_it(l);
 }
 
-/* -- the whole ------------------------------------------------------------------------------------------------
+/* -- the whole
+ * ------------------------------------------------------------------------------------------------
  */
 
 void lease_own_init(struct leases *l)

@@ -1,5 +1,5 @@
-/* broker/kube/lease_stats.h — what is counted of Leases, as the proxy-server's metrics have it: written by the API's
- * home worker, read by any thread. */
+/* broker/kube/lease_stats.h — what is counted of Leases, as the proxy-server's metrics have it: written by
+ * the API's home worker, read by any thread. */
 #pragma once
 
 #include <stdatomic.h>
@@ -30,9 +30,10 @@ struct lease_calls {
 };
 
 struct lease_stats {
-    struct lease_calls lists, deletes; /* konnectivity_network_proxy_server_lease_{list,delete}_{total,latency_seconds} */
-    _Atomic uint64_t culled;           /* culled_leases_count */
-    _Atomic int32_t valid;             /* with the label, at the last list; -1: not known yet */
+    struct lease_calls lists,
+        deletes; /* konnectivity_network_proxy_server_lease_{list,delete}_{total,latency_seconds} */
+    _Atomic uint64_t culled; /* culled_leases_count */
+    _Atomic int32_t valid;   /* with the label, at the last list; -1: not known yet */
 };
 
 void lease_calls_note(struct lease_calls *, uint16_t code, const char *reason, uint64_t duration_ns);

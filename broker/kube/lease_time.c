@@ -76,8 +76,9 @@ bool lease_time_parse(const char *text, int64_t *ret_unix_us)
     int year, month;
     if (!take_number(&at, 4, 0, 9999, &year) || !take(&at, '-') || !take_number(&at, 2, 1, 12, &month) ||
         !take(&at, '-') || !take_number(&at, 2, 1, days_of(year, month), &tm.tm_mday) || !take(&at, 'T') ||
-        !take_number(&at, 2, 0, 23, &tm.tm_hour) || !take(&at, ':') || !take_number(&at, 2, 0, 59, &tm.tm_min) ||
-        !take(&at, ':') || !take_number(&at, 2, 0, 59, &tm.tm_sec) || !take_fraction(&at, &fraction_us) ||
+        !take_number(&at, 2, 0, 23, &tm.tm_hour) || !take(&at, ':') ||
+        !take_number(&at, 2, 0, 59, &tm.tm_min) || !take(&at, ':') ||
+        !take_number(&at, 2, 0, 59, &tm.tm_sec) || !take_fraction(&at, &fraction_us) ||
         !take_offset(&at, &offset_s) || *at != '\0')
         return false;
     tm.tm_year = year - 1900;

@@ -21,7 +21,8 @@ int64_t leases_now_us(const struct leases *l)
 /* -- requests -----------------------------------------------------------------------------------------------
  */
 
-void lease_ask(struct leases *l, struct kube_request *r, enum http_method method, const char *path, char **body)
+void lease_ask(struct leases *l, struct kube_request *r, enum http_method method, const char *path,
+               char **body)
 {
     r->method = method;
     r->path = path;
@@ -49,7 +50,8 @@ bool lease_is_valid(const json_t *lease, int64_t now_us)
     return from_us + duration_s * 1000000 > now_us;
 }
 
-/* -- the whole ------------------------------------------------------------------------------------------------
+/* -- the whole
+ * ------------------------------------------------------------------------------------------------
  */
 
 static int refuse(char *detail, size_t size, const char *field, const char *found, const char *expected)
@@ -65,13 +67,14 @@ static int set_names(struct leases *l, const struct lease_options *o, char *deta
         return refuse(detail, size, "agents.serverId", o->server_id,
                       "lower-case letters, digits, '-' and '.', because the name of a Lease is made of it");
     snprintf(l->holder, sizeof(l->holder), "%s", o->server_id);
-    if (strlen(o->namespace_) > LEASE_SPACE_MAX || strchr(o->namespace_, '.') ||
-        !lease_name_is_valid(o->namespace_))
-        return refuse(detail, size, "agents.leases.namespace", o->namespace_, "the name of a namespace");
-    snprintf(l->folder, sizeof(l->folder), "/apis/coordination.k8s.io/v1/namespaces/%s/leases", o->namespace_);
+    if (strlen(o->namespace) > LEASE_SPACE_MAX || strchr(o->namespace, '.') ||
+        !lease_name_is_valid(o->namespace))
+        return refuse(detail, size, "agents.leases.namespace", o->namespace, "the name of a namespace");
+    snprintf(l->folder, sizeof(l->folder), "/apis/coordination.k8s.io/v1/namespaces/%s/leases", o->namespace);
     l->labels = strlen(o->label) <= LEASE_LABEL_MAX ? lease_labels(o->label) : NULL;
     if (!l->labels)
-        return refuse(detail, size, "agents.leases.label", o->label, "name=value, or several with commas between");
+        return refuse(detail, size, "agents.leases.label", o->label,
+                      "name=value, or several with commas between");
     return 0;
 }
 

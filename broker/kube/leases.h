@@ -1,11 +1,13 @@
-/* broker/kube/leases.h — Leases (coordination.k8s.io/v1) by which Konnectivity's agents count the servers there are.
+/* broker/kube/leases.h — Leases (coordination.k8s.io/v1) by which Konnectivity's agents count the servers
+ * there are.
  *
  *   lease_own.c      ours: made, renewed, and deleted when the broker drains
  *   lease_others.c   all with the label: counted, and deleted when they are over
  *   lease_stats.c    what is counted of that
  *
- * An agent with --count-server-leases opens a connection for each that is valid; they are what the proxy-server's
- * own controller makes. On the API's home worker, but for the counts, which any thread may read. */
+ * An agent with --count-server-leases opens a connection for each that is valid; they are what the
+ * proxy-server's own controller makes. On the API's home worker, but for the counts, which any thread may
+ * read. */
 #pragma once
 
 #include <stdatomic.h>
@@ -22,16 +24,16 @@ enum {
     LEASE_RENEW_MS = 15000,
     LEASE_JITTER_PERCENT = 4,
     LEASE_LIST_MS = 15000,
-    LEASE_AGAIN_MS = 2000,     /* after a failure: some tries fit into what is left of the duration */
+    LEASE_AGAIN_MS = 2000, /* after a failure: some tries fit into what is left of the duration */
     LEASE_REQUEST_MS = 5000,
-    LEASE_CONFLICTS_MAX = 5,   /* in one round; component-helpers' controller */
-    LEASE_NAME_MAX = 253,      /* of any object: RFC 1123 subdomain */
+    LEASE_CONFLICTS_MAX = 5, /* in one round; component-helpers' controller */
+    LEASE_NAME_MAX = 253,    /* of any object: RFC 1123 subdomain */
     LEASE_PATH_MAX = 768,
-    LEASES_MAX = 1000,         /* with the label; more are not looked at. A cluster has three or five */
+    LEASES_MAX = 1000, /* with the label; more are not looked at. A cluster has three or five */
 };
 
 struct lease_options {
-    const char *namespace_;
+    const char *namespace;
     const char *label;     /* name=value, or several with commas between */
     const char *server_id; /* the holder; the name is made of it */
 };

@@ -62,8 +62,8 @@ void token_review_check(struct broker_worker *bw, struct token_check *check, str
     struct msg msg = {
         .deliver = token_ask_deliver,
         .to = k->reviews,
-        .seg = {b, b->mem, token.len, 0},
-        .extra = {(uint64_t)(uintptr_t)ask, w->number}
+        .seg = {b,  b->mem, token.len, 0},
+        .extra = {(uint64_t)(uintptr_t)ask, w->number      }
     };
     mailbox_post(w, kube_home(k), &msg);
 }

@@ -1,5 +1,5 @@
-/* broker/kube/token_ask.h — one question about a token on its way between the worker that asks and the API's home.
- * Internal to broker/kube/.
+/* broker/kube/token_ask.h — one question about a token on its way between the worker that asks and the API's
+ * home. Internal to broker/kube/.
  *
  *   asker to home   ASK      seg: the token; extra[0]: the ask, opaque to the home, extra[1]: the worker
  *   home to asker   answer   to: the ask; value: is it good; seg: why not, or none

@@ -1,4 +1,5 @@
-/* broker/kube/token_cache.c — see token_cache.h. Hashes are SHA-256 of secrets, so nobody can choose their buckets. */
+/* broker/kube/token_cache.c — see token_cache.h. Hashes are SHA-256 of secrets, so nobody can choose their
+ * buckets. */
 #include "broker/kube/token_cache.h"
 
 #include <errno.h>
@@ -12,10 +13,10 @@ static const struct {
     const char *name;
     uint32_t next;
 } states[TOKEN_STATES] = {
-    [TOKEN_NEW] = {"new",     B(ASKED)                        },
-    [TOKEN_ASKED] = {"asked",   B(NEW) | B(GOOD) | B(REFUSED)   },
-    [TOKEN_GOOD] = {"good",    B(NEW)                          },
-    [TOKEN_REFUSED] = {"refused", 0                               },
+    [TOKEN_NEW] = {"new",     B(ASKED)                     },
+    [TOKEN_ASKED] = {"asked",   B(NEW) | B(GOOD) | B(REFUSED)},
+    [TOKEN_GOOD] = {"good",    B(NEW)                       },
+    [TOKEN_REFUSED] = {"refused", 0                            },
 };
 #undef B
 
@@ -80,7 +81,8 @@ void token_cache_fini(struct token_cache *c)
     c->buckets = NULL;
 }
 
-struct token_entry *token_cache_find(struct token_cache *c, const uint8_t hash[TOKEN_HASH_BYTES], uint64_t now_ns)
+struct token_entry *token_cache_find(struct token_cache *c, const uint8_t hash[TOKEN_HASH_BYTES],
+                                     uint64_t now_ns)
 {
     struct list *bucket = bucket_of(c, hash);
     list_each_safe(node, tmp, bucket)

@@ -1,6 +1,6 @@
-/* broker/kube/token_cache.h — what is known of tokens, by their SHA-256: bounded, the longest unused one goes first.
- * Refused ones have a bound of their own, so that whoever sends rubbish cannot drive the good ones out. Knows no API
- * and no time but what it is told. Owner worker only. */
+/* broker/kube/token_cache.h — what is known of tokens, by their SHA-256: bounded, the longest unused one goes
+ * first. Refused ones have a bound of their own, so that whoever sends rubbish cannot drive the good ones
+ * out. Knows no API and no time but what it is told. Owner worker only. */
 #pragma once
 
 #include <stdbool.h>
@@ -38,11 +38,14 @@ struct token_cache {
     struct slab entries;
 };
 
-MUST_USE int token_cache_init(struct token_cache *, uint32_t asked_max, uint32_t good_max, uint32_t refused_max);
+MUST_USE int token_cache_init(struct token_cache *, uint32_t asked_max, uint32_t good_max,
+                              uint32_t refused_max);
 /* 0 or -ENOMEM. */
 void token_cache_fini(struct token_cache *);
-struct token_entry *token_cache_find(struct token_cache *, const uint8_t hash[TOKEN_HASH_BYTES], uint64_t now_ns);
-/* NULL: nothing is known, or not any more. One whose state is NEW was good, and has to be asked for again. A use. */
+struct token_entry *token_cache_find(struct token_cache *, const uint8_t hash[TOKEN_HASH_BYTES],
+                                     uint64_t now_ns);
+/* NULL: nothing is known, or not any more. One whose state is NEW was good, and has to be asked for again. A
+ * use. */
 struct token_entry *token_cache_add(struct token_cache *, const uint8_t hash[TOKEN_HASH_BYTES]);
 /* A new one; NULL: out of memory, or asked_max are being asked. */
 bool token_cache_may_ask(const struct token_cache *);

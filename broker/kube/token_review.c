@@ -1,9 +1,9 @@
-/* broker/kube/token_review.c — the home's side of token_review.h: what is known is answered at once, what is being
- * asked is waited for, and what is unknown is asked, once. Whoever waits for a flight is answered when it lands, which
- * the request's deadline sees to.
+/* broker/kube/token_review.c — the home's side of token_review.h: what is known is answered at once, what is
+ * being asked is waited for, and what is unknown is asked, once. Whoever waits for a flight is answered when
+ * it lands, which the request's deadline sees to.
  *
- * A token that was good before goes ahead of those never seen: when all agents come back at once, or rubbish is sent
- * by somebody, those who belong here are served first. */
+ * A token that was good before goes ahead of those never seen: when all agents come back at once, or rubbish
+ * is sent by somebody, those who belong here are served first. */
 #include "broker/kube/token_review.h"
 
 #include <errno.h>
@@ -56,7 +56,8 @@ static void reply(struct token_reviews *t, unsigned asker, struct token_ask *ask
     token_ask_answer(home_of(t)->worker, asker, ask, good, why);
 }
 
-/* -- a flight lands ---------------------------------------------------------------------------------------------
+/* -- a flight lands
+ * ---------------------------------------------------------------------------------------------
  */
 
 static void flight_free(struct token_flight *f)
@@ -116,7 +117,8 @@ static void on_answered(struct kube_request *r, const struct kube_answer *a)
     flight_free(f);
 }
 
-/* -- a flight begins --------------------------------------------------------------------------------------------
+/* -- a flight begins
+ * --------------------------------------------------------------------------------------------
  */
 
 static struct token_flight *flight_new(struct token_reviews *t, struct token_entry *e, struct slice token)
@@ -196,7 +198,8 @@ void token_ask_deliver(struct worker *w, struct msg *msg)
     worker_release_seg(w, msg->seg);
 }
 
-/* -- the whole ------------------------------------------------------------------------------------------------
+/* -- the whole
+ * ------------------------------------------------------------------------------------------------
  */
 
 int token_reviews_new(struct kube *k, const struct token_review_options *o, struct token_reviews **ret)

@@ -21,10 +21,10 @@ struct token_review_options;
 struct token_reviews;
 
 enum {
-    TOKEN_BYTES_MAX = 16 * 1024, /* a bound token has about 1.2 KiB; a guess for many audiences */
-    TOKEN_ANSWER_MS = 10000,     /* contracts.md section 6: a client gives up after ten seconds */
+    TOKEN_BYTES_MAX = 16 * 1024,             /* a bound token has about 1.2 KiB; a guess for many audiences */
+    TOKEN_ANSWER_MS = 10000,                 /* contracts.md section 6: a client gives up after ten seconds */
     TOKEN_REVIEW_MS = TOKEN_ANSWER_MS - 500, /* of it, for the API server */
-    TOKEN_GOOD_MS = 60000,       /* how long a revoked token or a deleted account is still taken */
+    TOKEN_GOOD_MS = 60000, /* how long a revoked token or a deleted account is still taken */
     TOKEN_REFUSED_MS = 10000,
     TOKEN_GOOD_MAX = 4096, /* kept: more agents than a cluster has with one broker */
     TOKEN_REFUSED_MAX = 1024,
@@ -50,7 +50,8 @@ void token_review_cancel(struct token_check *);
 /* No answer will come. Harmless when none is due. */
 
 /* What is below is for kube.c and the broker's own start and end. */
-MUST_USE int token_reviews_new(struct kube *, const struct token_review_options *, struct token_reviews **ret);
+MUST_USE int token_reviews_new(struct kube *, const struct token_review_options *,
+                               struct token_reviews **ret);
 /* 0 or -ENOMEM. */
 void token_reviews_free(struct token_reviews **);
 void token_reviews_drain(struct token_reviews *);

@@ -9,7 +9,8 @@
 #include "broker/http/http1_scan.h"
 #include "broker/kube/kube.h"
 
-/* -- question -------------------------------------------------------------------------------------------------
+/* -- question
+ * -------------------------------------------------------------------------------------------------
  */
 
 /* Written by hand: jansson would keep copies of the token that nobody wipes. A token needs no escapes. */
@@ -32,7 +33,8 @@ char *token_review_body(const struct token_review_options *o, struct slice token
     return body;
 }
 
-/* -- answer ---------------------------------------------------------------------------------------------------
+/* -- answer
+ * ---------------------------------------------------------------------------------------------------
  */
 
 static const char *text_of(const json_t *object, const char *key)
@@ -54,11 +56,11 @@ static enum token_verdict say(char why[TOKEN_WHY_MAX], enum token_verdict verdic
 static bool is_account(const struct token_review_options *o, const char *name)
 {
     static const char prefix[] = "system:serviceaccount:";
-    size_t space = strlen(o->namespace_);
+    size_t space = strlen(o->namespace);
     if (strncmp(name, prefix, strlen(prefix)) != 0)
         return false;
     name += strlen(prefix);
-    return strncmp(name, o->namespace_, space) == 0 && name[space] == ':' &&
+    return strncmp(name, o->namespace, space) == 0 && name[space] == ':' &&
            strcmp(name + space + 1, o->service_account) == 0;
 }
 
@@ -77,7 +79,8 @@ static bool has_audience(const struct token_review_options *o, const json_t *aud
 static enum token_verdict judge_status(const struct token_review_options *o, const json_t *status,
                                        char why[TOKEN_WHY_MAX])
 {
-    const char *error = text_of(status, "error"), *name = text_of(json_object_get(status, "user"), "username");
+    const char *error = text_of(status, "error"),
+               *name = text_of(json_object_get(status, "user"), "username");
     if (error[0])
         return say(why, TOKEN_IS_REFUSED, "the API server does not accept the token: ", error);
     if (!json_is_true(json_object_get(status, "authenticated")))
