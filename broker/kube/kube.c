@@ -235,6 +235,8 @@ static uint64_t retry_ms(struct kube_request *r, const struct kube_call *c)
         ms = bearer_look(&r->kube->bearer, worker_of(r->kube)->now_ns, true) ? 1 : 0;
     else if (c->ending == ENDING_DONE && c->status != 429 && c->status < 500)
         ms = 0;
+    else if (c->ending == ENDING_BAD_RESPONSE)
+        ms = 0; /* it would be no better the next time */
     else if (c->ending != ENDING_DONE)
         ms = backoff_ms(r);
     return r->tries < KUBE_TRIES_MAX && time_is_left(r, ms) ? ms : 0;
