@@ -116,7 +116,7 @@ void kube_request(struct kube *, struct kube_request *);
 void kube_cancel(struct kube_request *);
 /* No answer will come. Harmless when none is due. */
 void kube_drain(struct kube *);
-/* Our lease is deleted, checks of tokens are answered, and no new one is begun. */
+/* Our lease is deleted, checks of tokens are answered, and no new one is begun. Again: no effect. */
 bool kube_is_idle(const struct kube *);
 /* Nothing is under way. After kube_drain() this comes true within the deadline of the last request. */
 

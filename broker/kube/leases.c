@@ -106,6 +106,8 @@ void leases_open(struct leases *l)
 
 void leases_drain(struct leases *l)
 {
+    if (l->draining)
+        return;
     l->draining = true;
     lease_others_drain(l);
     lease_own_drain(l);

@@ -1,5 +1,6 @@
-/* test/support/kube_rig.h — the client of the Kubernetes API on a scripted engine, with http2_rig's destination as the
- * API server. One worker, which is the API's home and asks itself. Link as http2_rig.h says. */
+/* test/support/kube_rig.h — the client of the Kubernetes API on a scripted engine, with http2_rig's
+ * destination as the API server. One worker, which is the API's home and asks itself. Link as http2_rig.h
+ * says. */
 #pragma once
 
 #include "broker/kube/kube.h"

@@ -1,5 +1,5 @@
-/* test/unit/test_kube_requests.c — requests to the Kubernetes API: what the API server is told, what is repeated and
- * when, the budget, and every end. */
+/* test/unit/test_kube_requests.c — requests to the Kubernetes API: what the API server is told, what is
+ * repeated and when, the budget, and every end. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -351,7 +351,8 @@ static void so_many_are_under_way_at_a_time(void **state)
     assert_null(kube_rig_next(&rig));
 }
 
-/* -- the token ------------------------------------------------------------------------------------------------
+/* -- the token
+ * ------------------------------------------------------------------------------------------------
  */
 
 static const char *dir;
