@@ -41,7 +41,7 @@ static bool fail(struct selector *s, const char *format, ...)
 
 static bool is_usable(const struct config_listener *l)
 {
-    return l->socket || l->tls;
+    return l->serves == CONFIG_SERVES_REQUESTS && (l->socket || l->tls);
 }
 
 static bool is_for_listener(const struct config_match *m, const struct config_listener *l)
@@ -95,6 +95,8 @@ static bool choose_listener(struct selector *s, const struct config *config, con
     if (name && !s->listener)
         return fail(s, "--listener: found %s, expected the name of one of listeners",
                     config_quote(name, quoted));
+    if (name && s->listener->serves == CONFIG_SERVES_AGENTS)
+        return fail(s, "listener %s: found one that serves agents, expected one for kube-apiserver", name);
     if (!is_usable(s->listener))
         return name
                    ? fail(

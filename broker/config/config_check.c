@@ -96,7 +96,7 @@ static bool check_listener(struct config_check *check, struct config_listener *l
 {
     char path[CONFIG_PATH_MAX];
     snprintf(path, sizeof(path), "listeners[%u]", index);
-    if (!listener_kind(check, l, path))
+    if (!listener_kind(check, l, path) || !config_check_proof(check, l, index))
         return false;
     if (l->socket) {
         l->socket->mode_bits = (uint32_t)strtoul(l->socket->mode, NULL, 8);
@@ -272,7 +272,8 @@ bool config_check(struct config_check *check)
         uint32_t cpus = host_cpus();
         check->config->workers = cpus < CONFIG_WORKERS_MAX ? cpus : CONFIG_WORKERS_MAX;
     }
-    return check_listeners(check) && check_profiles(check) && config_check_routes(check) &&
-           check_numbers(check) && check_pages(check, "admin", &check->config->admin) &&
+    return check_listeners(check) && check_profiles(check) && config_check_agents(check) &&
+           config_check_routes(check) && check_numbers(check) &&
+           check_pages(check, "admin", &check->config->admin) &&
            check_pages(check, "health", &check->config->health) && !check->report->no_memory;
 }

@@ -1,13 +1,14 @@
 /* broker/config/config_check_files.c — files that settings name. See config_check.h.
  *
- * In the order of the file format: listeners, profiles, routes. Nothing is kept of what is read but node
- * names; keys and tokens are wiped by whoever read them. */
+ * In the order of the file format: listeners, profiles, routes, kubernetes. Nothing is kept of what is read
+ * but node names; keys and tokens are wiped by whoever read them. */
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "broker/config/config.h"
 #include "broker/config/config_check.h"
 #include "broker/config/config_nodes.h"
+#include "io/file.h"
 #include "io/host.h"
 #include "io/tls/tls_files.h"
 
@@ -89,7 +90,8 @@ static bool check_listener(struct config_check *check, struct config_listener *l
                              TLS_FILE_SERVER) &&
            check_key(check, at("listeners[%u].tls.keyFile", i), tls->key_file, tls->certificate_file,
                      readers_of(tls->key_group_readable, tls->key_world_readable)) &&
-           check_ca(check, at("listeners[%u].tls.clientCaFile", i), tls->client_ca_file);
+           (!tls->client_ca_file ||
+            check_ca(check, at("listeners[%u].tls.clientCaFile", i), tls->client_ca_file));
 }
 
 static bool check_profile(struct config_check *check, const struct config_tls_profile *p, uint32_t i)
@@ -119,9 +121,25 @@ static bool check_bridge(struct config_check *check, const struct config_bridge 
            check_ca(check, at("routes[%u].bridge.clientCaFile", i), b->client_ca_file);
 }
 
+/* That it is there; what it says is for whoever reaches the API with it. */
+static bool check_kubeconfig(struct config_check *check, const char *path)
+{
+    struct file file;
+    int rc = file_read(path, CONFIG_FILE_BYTES_MAX, &file);
+    if (rc < 0)
+        return config_check_fail(check, "kubernetes.kubeconfigFile",
+                                 "found \"%s\" (%s), expected a kubeconfig", path, file_error_text(rc));
+    if (file.mode & 0004)
+        config_check_warn(check, "kubernetes.kubeconfigFile",
+                          "found \"%s\" readable for everybody, expected 0600: it may hold a key", path);
+    file_fini(&file);
+    return true;
+}
+
 bool config_check_files(struct config_check *check)
 {
     struct config *c = check->config;
+    const char *kubeconfig = c->kubernetes.kubeconfig_file;
     for (uint32_t i = 0; i < c->listener_count; i++)
         if (!check_listener(check, &c->listeners[i], i))
             return false;
@@ -133,5 +151,7 @@ bool config_check_files(struct config_check *check)
         if ((bridge && !check_bridge(check, bridge, i)) || !config_nodes_read(check, i))
             return false;
     }
+    if (kubeconfig && !check_kubeconfig(check, kubeconfig))
+        return false;
     return !check->report->no_memory;
 }

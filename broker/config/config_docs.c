@@ -9,7 +9,7 @@
 static const char head[] =
     "# Configuration\n"
     "\n"
-    "<!-- Printed from the table in broker/config/config_table.c. Do not edit: change the table, then run\n"
+    "<!-- Printed from the table in broker/config/config_table*.c. Do not edit: change the table, then run\n"
     "     HAWSER_UPDATE_DOCS=1 ctest --test-dir build-asan -R test_config -->\n"
     "\n"
     "`hawser serve --config FILE` reads one YAML document of at most 1 MiB. It is read strictly: an unknown "
@@ -64,6 +64,11 @@ static void print_type(const struct config_row *row, FILE *out)
     case CONFIG_MAPPING:
     case CONFIG_OPTIONAL: fputs("mapping", out); return;
     case CONFIG_SEQUENCE:
+        if (row->entry == CONFIG_ENUM) {
+            fputs("list, in order, of ", out);
+            print_words(row->words, out);
+            return;
+        }
         fprintf(out, "list of %" PRIu64 " to %" PRIu64 "%s", row->min, row->max,
                 row->entry == CONFIG_STRING ? ": "
                 : row->entry == CONFIG_UINT ? " numbers"

@@ -74,6 +74,24 @@ static bool is_certificate_name(const char *text)
     return text[0] == '*' && text[1] == '.' && host_name_is_valid(text + 2);
 }
 
+static bool is_visible(const char *text)
+{
+    size_t len = strlen(text);
+    for (size_t i = 0; i < len; i++)
+        if (text[i] <= 0x20 || text[i] >= 0x7f)
+            return false;
+    return len > 0 && len <= 253;
+}
+
+/* Kubernetes' qualified name, '=' and a value that may be empty. */
+static bool is_selector(const char *text)
+{
+    size_t key = strcspn(text, "=");
+    return is_visible(text) && key > 0 && text[key] == '=' && strlen(text + key + 1) <= 63 &&
+           strspn(text, LOWER UPPER DIGITS "-_./") == key &&
+           (text[key + 1] == '\0' || only(text + key + 1, LOWER UPPER DIGITS "-_."));
+}
+
 static bool is_client_name(const char *text)
 {
     return strcmp(text, "*") == 0 || is_certificate_name(text);
@@ -98,11 +116,14 @@ bool config_form_matches(enum config_form form, const char *text)
     case FORM_PORTS: return port_range_parse(text, &range);
     case FORM_HOST_PATTERN: return host_pattern_parse(text, &pattern);
     case FORM_HOST: return ip_parse(text, &ip) || host_name_is_valid(text);
-    case FORM_NODE_NAME: return is_node_name(text);
+    case FORM_NODE_NAME:
+    case FORM_KUBE_NAME: return is_node_name(text);
     case FORM_CLIENT_NAME: return is_client_name(text);
     case FORM_CLIENT:
         return client_pattern_parse(text, &client) &&
                (client.kind != CLIENT_BY_NAME || is_certificate_name(text));
+    case FORM_SELECTOR: return is_selector(text);
+    case FORM_VISIBLE: return is_visible(text);
     case FORM_LOG_FILE: return strcmp(text, "stderr") == 0 || (text[0] == '/' && is_file(text));
     }
     ASSERT(false && "a form of the table");

@@ -18,6 +18,9 @@
     X(NODE_NAME, "a node's name: lower-case letters, digits, '-' and '.'")                                   \
     X(CLIENT_NAME, "a common name, a DNS name, '*.domain' or '*'")                                           \
     X(CLIENT, "a common name, a DNS name, '*.domain', uid:N or gid:N")                                       \
+    X(KUBE_NAME, "a name of lower-case letters, digits, '-' and '.'")                                        \
+    X(SELECTOR, "a label and its value such as k8s-app=konnectivity-server")                                 \
+    X(VISIBLE, "1 to 253 printable ASCII characters without blanks")                                         \
     X(LOG_FILE, "stderr or an absolute path")
 
 enum config_form {
