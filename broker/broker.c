@@ -73,11 +73,15 @@ static struct buf_limits buffer_limits(const struct broker *b)
 static int make_listeners(struct builder *b, struct broker_worker *bw, struct tls_context *const *contexts)
 {
     const struct config *config = b->broker->config;
-    bool admin = config->admin.port != 0;
-    bw->listener_count = config->listener_count + (admin ? 1u : 0u);
-    bw->listeners = calloc(bw->listener_count + 1u, sizeof(*bw->listeners));
+    const bool pages[PAGES_COUNT] = {
+        [PAGES_ADMIN] = config->admin.port != 0, [PAGES_HEALTH] = config->health.port != 0};
+    bw->listeners = calloc(config->listener_count + (unsigned)PAGES_COUNT, sizeof(*bw->listeners));
     if (!bw->listeners)
         return build_fail(b, -ENOMEM, "listeners");
+    bw->listener_count = config->listener_count;
+    for (unsigned i = 0; i < PAGES_COUNT; i++)
+        if (pages[i])
+            bw->listeners[bw->listener_count++].pages = (enum front_pages)i;
     for (unsigned i = 0; i < bw->listener_count; i++) {
         struct front_listener *l = &bw->listeners[i];
         l->bw = bw;
@@ -234,7 +238,8 @@ static int make_all_listeners(struct builder *b)
             .certificate_file = t->certificate_file,
             .key_file = t->key_file,
             .alpn = config->listeners[i].serves == CONFIG_SERVES_AGENTS ? AGENT_ALPN : SERVER_ALPN,
-            .allow_tls12 = t->min_version == CONFIG_TLS_1_2};
+            .allow_tls12 = t->min_version == CONFIG_TLS_1_2,
+            .suites = t->cipher_suites};
         rc = tls_context_new(&options, &contexts[i], b->detail, b->detail_size);
     }
     for (unsigned w = 0; rc == 0 && w < b->broker->count; w++)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "broker/exchange.h"
+#include "broker/konnectivity/stats.h"
 #include "io/list.h"
 #include "io/slab.h"
 #include "io/worker.h"
@@ -28,7 +29,7 @@ struct broker_worker {
     struct resolver *resolver;
     uint32_t budget; /* bytes on their way in each direction of an exchange or tunnel */
     struct slab conns, http2_fronts, http2_streams, proxy_streams, proxy_tunnels, http2_clients, exchanges,
-        egresses, bridges, seg_nodes, agent_nears;
+        egresses, bridges, seg_nodes, agent_nears, token_asks;
     struct agents *agents;          /* NULL: no listener serves agents */
     struct tls_mint **mints;        /* [route]: of those that end TLS, else NULL */
     struct egress_table *by_sender; /* [worker number]: egress halves by the sender's slot */
@@ -45,6 +46,7 @@ struct broker_worker {
     uint32_t http2_unwarned;  /* since, without a line */
     bool draining, fronts_drained, pool_drained, agents_drained, drained;
     struct timer drain_timer;
+    struct konnectivity_stats stats;
 };
 
 void drain_init(struct broker_worker *);

@@ -83,7 +83,7 @@ enum ending broker_judge(const struct broker *b, const struct standing *standing
 bool broker_address_allowed(const struct net_address *address, const char *host, uint32_t rules, void *arg)
 {
     const struct broker *b = arg;
-    if (rules == BROKER_RULES_LITERAL)
+    if (rules == BROKER_RULES_LITERAL || rules == BROKER_RULES_OPERATOR)
         return true;
     ASSERT(rules <= b->routes->count);
     return policy_address_allowed(&b->routes->all[rules - 1], host, address);
@@ -110,12 +110,15 @@ static bool match_name(const char *name, void *arg)
 
 bool broker_client_has_name(const struct stream *tls, char **names, uint32_t count)
 {
+    for (uint32_t i = 0; i < count; i++)
+        if (strcmp(names[i], "*") == 0)
+            return true; /* whatever it is called, also if it has no name at all */
     return tls_peer_has_name(tls, match_name, &(struct names){names, count});
 }
 
 bool broker_client_allowed(const struct config_listener *config, const struct stream *tls)
 {
-    if (!config->tls || config->tls->allowed_name_count == 0)
-        return true; /* agents only: any certificate of the client CA, or a token that is looked at later */
+    if (!config->tls || !config->tls->client_ca_file)
+        return true; /* an agent, who shows a token later or proves nothing */
     return broker_client_has_name(tls, config->tls->allowed_names, config->tls->allowed_name_count);
 }

@@ -137,14 +137,16 @@ static bool check_host(struct selector *s, const char *option, const char *text)
 static bool check_tcp(struct selector *s)
 {
     struct ip ip;
-    if (!check_host(s, "--host", s->host) ||
-        (s->server_name && !check_host(s, "--server-name", s->server_name)))
-        return false;
-    if (ip_parse(s->host, &ip) && policy_address_kind(&ip) == ADDRESS_UNSPECIFIED)
+    bool any = strcmp(s->host, "*") == 0;
+    any |= ip_parse(s->host, &ip) && policy_address_kind(&ip) == ADDRESS_UNSPECIFIED;
+    if (any)
         return fail(s,
                     "listener %s: found address %s, expected --host with the name or address that "
                     "kube-apiserver shall use",
                     s->listener->name, s->host);
+    if (!check_host(s, "--host", s->host) ||
+        (s->server_name && !check_host(s, "--server-name", s->server_name)))
+        return false;
     return check_path(s, "--ca-file", s->ca_file) && check_path(s, "--client-cert", s->client_file) &&
            check_path(s, "--client-key", s->key_file);
 }

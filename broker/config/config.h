@@ -51,10 +51,11 @@ struct config_unix {
     uint32_t allowed_uid_count, allowed_gid_count;
     uint32_t mode_bits;
     uint32_t owner_uid, group_gid; /* resolved, or CONFIG_ID_UNSET */
+    bool any_peer;                 /* whoever the mode lets connect */
 };
 
 struct config_tcp {
-    char *address; /* IP literal */
+    char *address; /* IP literal, or "*" */
     uint32_t port;
 };
 
@@ -62,10 +63,11 @@ struct config_tcp {
 struct config_listener_tls {
     char *certificate_file, *key_file;
     char *client_ca_file; /* NULL: none is asked for */
-    bool key_group_readable;
-    char **allowed_names; /* of agents: none, when any certificate of the CA will do */
+    bool key_group_readable, key_world_readable;
+    char **allowed_names; /* with client_ca_file; "*": any certificate of it */
     uint32_t allowed_name_count;
     enum config_tls_version min_version;
+    uint32_t cipher_suites; /* set of enum tls_suite */
 };
 
 /* Exactly one of `socket` and `tcp` is set; tcp has tls unless insecure; agents come by tcp with tls. */
@@ -194,9 +196,10 @@ struct config_kubernetes {
     uint32_t qps, burst;
 };
 
+/* Of the admin listener, and of the one for health and metrics alone. */
 struct config_admin {
     char *address;
-    uint32_t port; /* 0: no admin listener */
+    uint32_t port; /* 0: no such listener */
 };
 
 struct config_log {
@@ -221,7 +224,7 @@ struct config {
     struct config_http2 http2;
     struct config_agents agents;
     struct config_kubernetes kubernetes;
-    struct config_admin admin;
+    struct config_admin admin, health;
     struct config_log log;
 
     char *file; /* name it was loaded under */

@@ -29,10 +29,8 @@ static bool check_agents_proof(struct config_check *check, const struct config_l
                        "a file name, or agents.tokenReview (or agents.anonymous: true)");
     if (!l->tls->client_ca_file && l->tls->allowed_name_count > 0)
         return missing(check, index, "clientCaFile", "a file name beside allowedNames");
-    if (l->tls->client_ca_file && l->tls->allowed_name_count == 0 && !c->agents.token_review)
-        config_check_warn(check, path,
-                          "found agents without tls.allowedNames: whoever has a certificate of clientCaFile "
-                          "may carry connections");
+    if (l->tls->client_ca_file && l->tls->allowed_name_count == 0)
+        return missing(check, index, "allowedNames", "a list beside clientCaFile (such as [\"*\"])");
     if (config_admits_anonymous_agents(c, l))
         config_check_warn(check, "agents.anonymous",
                           "found true: whoever reaches listener \"%s\" may carry connections", l->name);

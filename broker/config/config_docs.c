@@ -31,6 +31,16 @@ static const char head[] =
     "not), or\n"
     "by the address itself in `hosts`. The same holds for the addresses that names resolve to.\n";
 
+/* A '|' would end the cell; '*' and '<' would be taken for markup. */
+static void print_cell(const char *text, FILE *out)
+{
+    for (; *text; text++) {
+        if (strchr("|*<", *text))
+            fputc('\\', out);
+        fputc(*text, out);
+    }
+}
+
 static void print_words(const struct config_word *words, FILE *out)
 {
     for (const struct config_word *w = words; w->text; w++)
@@ -45,7 +55,7 @@ static void print_type(const struct config_row *row, FILE *out)
                 row->unit ? row->unit : "");
         return;
     case CONFIG_BOOL: fputs("`true`, `false`", out); return;
-    case CONFIG_STRING: fputs(config_form_text(row->form), out); return;
+    case CONFIG_STRING: print_cell(config_form_text(row->form), out); return;
     case CONFIG_ENUM: print_words(row->words, out); return;
     case CONFIG_SET:
         fputs("list of ", out);
@@ -59,11 +69,12 @@ static void print_type(const struct config_row *row, FILE *out)
             print_words(row->words, out);
             return;
         }
-        fprintf(out, "list of %" PRIu64 " to %" PRIu64 "%s%s", row->min, row->max,
+        fprintf(out, "list of %" PRIu64 " to %" PRIu64 "%s", row->min, row->max,
                 row->entry == CONFIG_STRING ? ": "
                 : row->entry == CONFIG_UINT ? " numbers"
-                                            : " mappings",
-                row->entry == CONFIG_STRING ? config_form_text(row->form) : "");
+                                            : " mappings");
+        if (row->entry == CONFIG_STRING)
+            print_cell(config_form_text(row->form), out);
         return;
     }
 }
@@ -82,16 +93,6 @@ static void print_default(const struct config_row *row, FILE *out)
         fprintf(out, "`%s`", config_word_text(row->words, (uint32_t)row->value));
     else
         fputs("—", out);
-}
-
-/* A '|' would end the cell; '*' and '<' would be taken for markup. */
-static void print_cell(const char *text, FILE *out)
-{
-    for (; *text; text++) {
-        if (strchr("|*<", *text))
-            fputc('\\', out);
-        fputc(*text, out);
-    }
 }
 
 static void print_table(const struct config_row *rows, FILE *out)

@@ -61,8 +61,8 @@ static bool is_node_name(const char *text)
            text[len - 1] != '-' && text[len - 1] != '.';
 }
 
-/* A common name may hold anything printable; a '*' only where host names have it. */
-static bool is_client_name(const char *text)
+/* A common name may hold anything printable; a '*' only where host names have it, or for every name. */
+static bool is_certificate_name(const char *text)
 {
     size_t len = strlen(text);
     if (len == 0 || len > 253)
@@ -92,6 +92,11 @@ static bool is_selector(const char *text)
            (text[key + 1] == '\0' || only(text + key + 1, LOWER UPPER DIGITS "-_."));
 }
 
+static bool is_client_name(const char *text)
+{
+    return strcmp(text, "*") == 0 || is_certificate_name(text);
+}
+
 bool config_form_matches(enum config_form form, const char *text)
 {
     struct ip ip;
@@ -106,7 +111,7 @@ bool config_form_matches(enum config_form form, const char *text)
     case FORM_SOCKET_PATH: return is_socket_path(text);
     case FORM_MODE: return is_mode(text);
     case FORM_ACCOUNT: return is_account(text);
-    case FORM_ADDRESS: return ip_parse(text, &ip);
+    case FORM_ADDRESS: return strcmp(text, "*") == 0 || ip_parse(text, &ip);
     case FORM_CIDR: return cidr_parse(text, &cidr);
     case FORM_PORTS: return port_range_parse(text, &range);
     case FORM_HOST_PATTERN: return host_pattern_parse(text, &pattern);
@@ -115,7 +120,8 @@ bool config_form_matches(enum config_form form, const char *text)
     case FORM_KUBE_NAME: return is_node_name(text);
     case FORM_CLIENT_NAME: return is_client_name(text);
     case FORM_CLIENT:
-        return client_pattern_parse(text, &client) && (client.kind != CLIENT_BY_NAME || is_client_name(text));
+        return client_pattern_parse(text, &client) &&
+               (client.kind != CLIENT_BY_NAME || is_certificate_name(text));
     case FORM_SELECTOR: return is_selector(text);
     case FORM_VISIBLE: return is_visible(text);
     case FORM_LOG_FILE: return strcmp(text, "stderr") == 0 || (text[0] == '/' && is_file(text));

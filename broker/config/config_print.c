@@ -231,6 +231,8 @@ void config_print_summary(const struct config *config, FILE *out)
         summarise_route(&config->routes[i], out);
     if (config->admin.port != 0)
         fprintf(out, "  admin: %s port %" PRIu32 "\n", config->admin.address, config->admin.port);
+    if (config->health.port != 0)
+        fprintf(out, "  health: %s port %" PRIu32 "\n", config->health.address, config->health.port);
     for (uint32_t i = 0; i < config->warning_count; i++)
         fprintf(out, "warning: %s\n", config->warnings[i]);
 }

@@ -186,6 +186,14 @@ static const struct config_row admin_rows[] = {
     END,
 };
 
+static const struct config_row health_rows[] = {
+    ROW(STRING(config_admin, address, "address"), .form = FORM_ADDRESS, .text = "127.0.0.1", .restart = true,
+        .help = "Address of a listener for probes, which asks nobody for a name."),
+    ROW(UINT(config_admin, port, "port"), .max = 65535, .value = 0, .restart = true,
+        .help = "Its port; 0: there is none, the admin listener answers probes too."),
+    END,
+};
+
 static const struct config_row log_rows[] = {
     ROW(ENUM(config_log, format, "format", log_formats), .value = CONFIG_LOG_KEYVALUE,
         .help = "Form of the lines."),
@@ -229,6 +237,8 @@ const struct config_row config_rows[] = {
     ROW(MAPPING(config, kubernetes, "kubernetes", config_kubernetes_rows),
         .help = "The Kubernetes API, for agents.tokenReview and agents.leases."),
     ROW(MAPPING(config, admin, "admin", admin_rows), .help = "Health, metrics and status."),
+    ROW(MAPPING(config, health, "health", health_rows),
+        .help = "Health and metrics alone, for probes from elsewhere."),
     ROW(MAPPING(config, log, "log", log_rows), .help = "Logs."),
     END,
 };

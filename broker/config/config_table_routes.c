@@ -1,6 +1,7 @@
 /* broker/config/config_table_routes.c — the rows of the table of settings about who comes in and who is
  * reached: listeners, TLS profiles, routes. See config_table.c. */
 #include "broker/config/config_rows.h"
+#include "io/tls/tls.h"
 
 static const struct config_word actions[] = {
     {"allow",  CONFIG_ALLOW },
@@ -28,6 +29,11 @@ static const struct config_word tls_versions[] = {
     {"1.3", CONFIG_TLS_1_3},
     {NULL,  0             }
 };
+static const struct config_word cipher_suites[] = {
+#define X(symbol, name, text) ROW(text, TLS_SUITE_##symbol),
+    TLS_SUITES(X)
+#undef X
+        ROW(NULL, 0)};
 static const struct config_word alpns[] = {
     {"http/1.1", CONFIG_ALPN_HTTP1},
     {"h2",       CONFIG_ALPN_H2   },
@@ -50,6 +56,10 @@ static const struct config_row unix_rows[] = {
                 "empty too: root and the broker's own user."),
     ROW(SEQUENCE(config_unix, allowed_gids, allowed_gid_count, "allowedGids", CONFIG_UINT), .max = 256,
         .help = "Group ids that may connect; either list suffices."),
+    ROW(BOOL(config_unix, any_peer, "anyPeer"),
+        .help = "Whoever mode, owner and group let connect may use the listener; instead of allowedUids and "
+                "allowedGids. The kernel tells a peer's main group only, so this is for sockets that are "
+                "shared by a supplementary one."),
     END,
 };
 
@@ -69,6 +79,9 @@ static const struct config_row listener_tls_rows[] = {
                 "read it."),
     ROW(BOOL(config_listener_tls, key_group_readable, "keyGroupReadable"),
         .help = "The group is meant to read keyFile: do not warn about it."),
+    ROW(BOOL(config_listener_tls, key_world_readable, "keyWorldReadable"),
+        .help = "Warn, and do not refuse, when everybody can read keyFile: for Secrets, which are 0644 in a "
+                "container unless their volume says otherwise."),
     ROW(STRING(config_listener_tls, client_ca_file, "clientCaFile"), .form = FORM_FILE,
         .help = "CA certificates that client certificates must chain to. A client without a certificate is "
                 "refused. Required, unless agents.tokenReview or agents.anonymous says how a listener that "
@@ -76,10 +89,13 @@ static const struct config_row listener_tls_rows[] = {
     ROW(SEQUENCE(config_listener_tls, allowed_names, allowed_name_count, "allowedNames", CONFIG_STRING),
         .form = FORM_CLIENT_NAME, .min = 1, .max = 256,
         .help = "Clients that may use the listener, by the common name or a DNS name of their certificate. "
-                "'*.domain' stands for one label before the domain. Required, unless the listener serves "
-                "agents: absent there, any certificate of clientCaFile will do."),
+                "'*.domain' stands for one label before the domain, '*' for every certificate that "
+                "clientCaFile has signed. Required with clientCaFile."),
     ROW(ENUM(config_listener_tls, min_version, "minVersion", tls_versions), .value = CONFIG_TLS_1_2,
         .help = "Oldest TLS version accepted.", .source = "kube-apiserver's own default"),
+    ROW(SET(config_listener_tls, cipher_suites, "cipherSuites", cipher_suites), .value = TLS_SUITES_ALL,
+        .max = 4, .text = "all of them",
+        .help = "Suites of TLS 1.2. Those of TLS 1.3 are not chosen by configuration."),
     END,
 };
 

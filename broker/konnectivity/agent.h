@@ -75,11 +75,14 @@ enum agent_message {
     AGENT_OPENED, /* DIAL_RSP said so */
     AGENT_TAKEN,  /* seg: comes home */
     AGENT_END,    /* the destination's direction ended, after all its DATA */
-    AGENT_CLOSED, /* value: enum ending, DONE after END; seg: one line of detail or none. The last word */
+    AGENT_CLOSED, /* value: enum ending, DONE after END; seg: one line of detail or none. The last word.
+                     Before OPENED: AGENT_LOST, DEADLINE (it was silent), LIMIT, DESCRIPTORS and NO_SOURCE say
+                     that this agent can not; anything else is what it said of the destination */
 };
 
 struct agent_dial {
     struct agent_near *near; /* opaque to the home */
+    unsigned worker;         /* that dialled: what the home says goes there */
     uint64_t deadline_ns;    /* monotonic: CLOSED comes by then, if OPENED does not */
     uint32_t credit;         /* as AGENT_CREDIT */
     char address[AGENT_ADDRESS_MAX];

@@ -2,8 +2,9 @@
  * for the destination.
  *
  * What the destination did stands. An agent that is lost, has no room or is silent says nothing about the
- * destination, so another one is asked while there is time: AGENTS_TRIED_MAX at most, and none twice. An
- * agent has dialMs of the time that the dial has, so that silence leaves some for the next.
+ * destination, so another one is asked while there is time: AGENTS_TRIED_MAX at most, and none twice. One
+ * that has been silent for longer than a stock agent ever is is given up when there is another, and waited
+ * for when there is not.
  *
  * Names are the agent's to resolve, in its cluster, and so nobody here sees the addresses they lead to: a
  * route that goes by agents allows names, or literals, and no more. A near half that was given up is aborted
@@ -23,7 +24,7 @@
 #include "pool/transport.h"
 
 enum {
-    AGENT_DIAL_MS = 5000, /* a stock agent's patience with a destination */
+    PATIENCE_MS = 5500,   /* a stock agent gives a destination 5 s, and then says so */
     ID_WORKER_SHIFT = 57, /* of 63 bits: WORKERS_MAX above, a count below */
 };
 _Static_assert(WORKERS_MAX <= 1 << (63 - ID_WORKER_SHIFT), "every worker has ids of its own");
@@ -48,7 +49,7 @@ struct dial {
     enum agent_dial_state state;
     struct agents_request agents;
     struct agent_near *near; /* of the agent that was asked; NULL: it has answered */
-    struct timer clock;      /* the end of all time */
+    struct timer clock;      /* the end of our patience, or of all time */
     struct task answer;
     enum ending ending;
     char address[AGENT_ADDRESS_MAX];
@@ -146,14 +147,7 @@ static void dial_fail(struct dial *d)
 /* -- agents -------------------------------------------------------------------------------------------------
  */
 
-static bool ask_agent(struct dial *d);
-
-/* That it is lost, silent (DEADLINE), or has no room is the agent's affair. All else is the destination's
- * answer. */
-static bool is_of_agent(enum ending ending)
-{
-    return ending == ENDING_AGENT_LOST || ending == ENDING_DEADLINE || ending == ENDING_LIMIT;
-}
+static void ask_next(struct dial *d);
 
 static void near_open(struct stream *s)
 {
@@ -172,8 +166,9 @@ static void near_closed(struct stream *s, enum ending reason)
     note_failure(d, reason, told ? detail : NULL);
     d->near = NULL;
     stream_free(s);
-    bool in_time = worker_of(d)->now_ns < d->request.deadline_ns;
-    if (!is_of_agent(reason) || !in_time || !ask_agent(d))
+    if (agent_can_not(reason))
+        ask_next(d);
+    else
         dial_fail(d);
 }
 
@@ -186,42 +181,64 @@ static uint64_t next_id(struct by_agent *b)
     return (uint64_t)b->bw->worker->number << ID_WORKER_SHIFT | b->last_id;
 }
 
-static uint64_t deadline_of_agent(const struct dial *d)
+/* NULL: there is none, or none is left, or it is enough. The first is asked in any case. */
+static struct agent_seen *choose(struct dial *d)
 {
-    uint64_t until = worker_of(d)->now_ns + AGENT_DIAL_MS * 1000000ull;
-    return until < d->request.deadline_ns ? until : d->request.deadline_ns;
+    bool in_time = worker_of(d)->now_ns < d->request.deadline_ns || d->agents.tried_count == 0;
+    if (!in_time || d->agents.tried_count == AGENTS_TRIED_MAX)
+        return NULL;
+    return agents_choose(d->by_agent->bw->agents, &d->agents);
 }
 
-/* False: there is none, or none is left, or it is enough. */
-static bool ask_agent(struct dial *d)
+static void arm_clock(struct dial *d, uint64_t at_ns)
 {
-    struct broker_worker *bw = d->by_agent->bw;
-    if (d->agents.tried_count == AGENTS_TRIED_MAX)
-        return false;
-    struct agent_seen *agent = agents_choose(bw->agents, &d->agents);
-    if (!agent)
-        return false;
+    uint64_t until = d->request.deadline_ns;
+    timer_arm_at(&worker_of(d)->timers, &d->clock, at_ns < until ? at_ns : until);
+}
+
+static void ask(struct dial *d, struct agent_seen *agent)
+{
     const struct agent_card *card = agents_card(agent);
+    struct agent_near_dial dial = {next_id(d->by_agent), d->request.deadline_ns, d->address};
     d->agents.tried[d->agents.tried_count++] = card->serial;
     snprintf(d->via, sizeof(d->via), "%s via agent %s", d->address, card->id);
-    struct agent_near_dial dial = {next_id(d->by_agent), deadline_of_agent(d), d->address};
-    d->near = agent_near_new(bw, &agent, &dial);
+    d->near = agent_near_new(d->by_agent->bw, &agent, &dial);
     if (!d->near) {
         note_failure(d, ENDING_LIMIT, "out of memory for a connection");
-        return false;
+        dial_fail(d);
+        return;
     }
     stream_bind(&d->near->stream, &near_events, d);
-    return true;
+    arm_clock(d, worker_of(d)->now_ns + PATIENCE_MS * 1000000ull);
 }
 
-/* The agent's home knows the same clock: this is for an answer that is late. */
+/* Without another one what the last one said is the answer. */
+static void ask_next(struct dial *d)
+{
+    struct agent_seen *agent = choose(d);
+    if (agent)
+        ask(d, agent);
+    else
+        dial_fail(d);
+}
+
+/* At the deadline the agent's home says the same: this is for when it is late. */
 static void on_clock(struct timer *t)
 {
     struct dial *d = container_of(t, struct dial, clock);
+    bool in_time = worker_of(d)->now_ns < d->request.deadline_ns;
+    struct agent_seen *another = choose(d);
+    if (in_time && !another) {
+        arm_clock(d, d->request.deadline_ns);
+        return;
+    }
     agent_near_was_silent(d->near);
     give_up(d, ENDING_DEADLINE);
     note_failure(d, ENDING_DEADLINE, "the agent did not answer in time");
-    dial_fail(d);
+    if (another)
+        ask(d, another);
+    else
+        dial_fail(d);
 }
 
 /* -- the transport ------------------------------------------------------------------------------------------
@@ -242,10 +259,7 @@ static struct dial *agent_dial(struct transport *t, const struct dial_request *r
     bool ipv6 = strchr(request->host, ':') != NULL;
     snprintf(d->address, sizeof(d->address), ipv6 ? "[%s]:%u" : "%s:%u", request->host, request->port);
     note_failure(d, ENDING_NO_AGENT, NULL);
-    if (ask_agent(d))
-        timer_arm_at(&worker_of(d)->timers, &d->clock, request->deadline_ns);
-    else
-        dial_fail(d);
+    ask_next(d);
     return d;
 }
 

@@ -9,6 +9,7 @@
 #include <wolfssl/ssl.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,9 +18,25 @@
 #include "io/tls/tls_record.h"
 #include "io/tls/tls_roots.h"
 
-static const char suites[] = "TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384:"
-                             "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-                             "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
+enum { SUITES_TEXT_MAX = 256 };
+
+static const char *suites_text(uint32_t suites, char text[SUITES_TEXT_MAX])
+{
+    static const struct {
+        uint32_t bit;
+        const char *name;
+    } rows[] = {
+#define X(symbol, name, iana) {TLS_SUITE_##symbol, ":" name},
+        TLS_SUITES(X)
+#undef X
+    };
+    size_t n = (size_t)snprintf(text, SUITES_TEXT_MAX, "TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384");
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        if (suites == 0 || (suites & rows[i].bit))
+            n += (size_t)snprintf(text + n, SUITES_TEXT_MAX - n, "%s", rows[i].name);
+    ASSERT(n < SUITES_TEXT_MAX);
+    return text;
+}
 
 int tls_global_init(void)
 {
@@ -58,12 +75,20 @@ const char *tls_library_text(int code)
     return text ? text : "unknown error";
 }
 
+static bool has_roots(const struct tls_context_options *o)
+{
+    return o->roots || o->ca_pem || o->ca_file;
+}
+
 static int set_roots(struct tls_context *c, const struct tls_context_options *o, struct tls_detail d)
 {
     struct tls_roots *roots = NULL;
-    if (!o->roots && !o->ca_file)
+    int err = 0;
+    if (!has_roots(o))
         return 0;
-    int err = o->roots ? 0 : tls_roots_new(o->ca_file, &roots, d.text, d.size);
+    if (!o->roots)
+        err = o->ca_pem ? tls_roots_of_pem(o->ca_pem, &roots, d.text, d.size)
+                        : tls_roots_new(o->ca_file, &roots, d.text, d.size);
     if (err)
         return err;
     bool given = tls_roots_give(o->roots ? o->roots : roots, c->wolfssl);
@@ -93,6 +118,13 @@ static int give_identity(struct tls_context *c, const struct tls_pem *chain, con
     return 0;
 }
 
+static int set_identity_of_pem(struct tls_context *c, const struct tls_pem *chain, const struct tls_pem *key,
+                               struct tls_detail d)
+{
+    int err = tls_pem_check_identity(chain, key, d);
+    return err ? err : give_identity(c, chain, key, WOLFSSL_FILETYPE_PEM, d);
+}
+
 static int set_identity_of_files(struct tls_context *c, const struct tls_context_options *o,
                                  struct tls_detail d)
 {
@@ -101,9 +133,7 @@ static int set_identity_of_files(struct tls_context *c, const struct tls_context
     if (!err)
         err = tls_pem_read(o->key_file, &key, d);
     if (!err)
-        err = tls_pem_check_identity(&chain, &key, d);
-    if (!err)
-        err = give_identity(c, &chain, &key, WOLFSSL_FILETYPE_PEM, d);
+        err = set_identity_of_pem(c, &chain, &key, d);
     tls_pem_free(&chain);
     tls_pem_free(&key);
     return err;
@@ -112,6 +142,8 @@ static int set_identity_of_files(struct tls_context *c, const struct tls_context
 static int set_identity(struct tls_context *c, const struct tls_context_options *o, struct tls_detail d)
 {
     static const char unnamed[] = "identity in memory";
+    if (o->certificate_pem)
+        return set_identity_of_pem(c, o->certificate_pem, o->key_pem, d);
     if (!o->own)
         return o->certificate_file ? set_identity_of_files(c, o, d) : 0;
     struct tls_pem chain = {o->certificate_file ? o->certificate_file : unnamed, (uint8_t *)o->own->chain,
@@ -131,10 +163,11 @@ static bool set_protocol(struct tls_context *c, const struct tls_context_options
 {
     static const int wanted[] = {WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1};
     int groups[ARRAY_SIZE(wanted)];
+    char suites[SUITES_TEXT_MAX];
     WOLFSSL_CTX *w = c->wolfssl;
     memcpy(groups, wanted, sizeof(groups));
     if (wolfSSL_CTX_SetDevId(w, TLS_CRYPTO_DEVICE) != WOLFSSL_SUCCESS || /* before keys: they take it over */
-        wolfSSL_CTX_set_cipher_list(w, suites) != WOLFSSL_SUCCESS ||
+        wolfSSL_CTX_set_cipher_list(w, suites_text(o->suites, suites)) != WOLFSSL_SUCCESS ||
         wolfSSL_CTX_set_groups(w, groups, ARRAY_SIZE(groups)) != WOLFSSL_SUCCESS ||
         wolfSSL_CTX_SetMinVersion(w, o->allow_tls12 ? WOLFSSL_TLSV1_2 : WOLFSSL_TLSV1_3) != WOLFSSL_SUCCESS ||
         wolfSSL_CTX_SetMinRsaKey_Sz(w, TLS_RSA_BITS_MIN) != WOLFSSL_SUCCESS)
@@ -163,9 +196,12 @@ static int check_options(const struct tls_context_options *o, struct tls_detail 
     if (!o->own && !o->certificate_file != !o->key_file)
         tls_detail_set(d, "%s is given alone, expected a certificate and its key or neither",
                        o->certificate_file ? o->certificate_file : o->key_file);
-    else if (o->role == TLS_SERVER && !o->own && !o->certificate_file)
+    else if (!o->certificate_pem != !o->key_pem)
+        tls_detail_set(d, "%s is given alone, expected a certificate and its key or neither",
+                       o->certificate_pem ? o->certificate_pem->path : o->key_pem->path);
+    else if (o->role == TLS_SERVER && !o->own && !o->certificate_pem && !o->certificate_file)
         tls_detail_set(d, "a TLS server needs a certificate and its key, found neither");
-    else if (o->role == TLS_CLIENT && !o->insecure && !o->ca_file && !o->roots)
+    else if (o->role == TLS_CLIENT && !o->insecure && !has_roots(o))
         tls_detail_set(d, "a TLS client needs a file of trust roots, found none");
     else
         return 0;
@@ -210,7 +246,7 @@ int tls_context_new(const struct tls_context_options *o, struct tls_context **re
     c->role = o->role;
     c->insecure = o->insecure;
     c->resumption = o->role == TLS_CLIENT && o->resumption;
-    c->needs_client_certificate = o->role == TLS_SERVER && (o->ca_file || o->roots);
+    c->needs_client_certificate = o->role == TLS_SERVER && has_roots(o);
     err = context_build(c, o, d);
     if (err) {
         tls_context_unref(&c);

@@ -117,7 +117,8 @@ static void what_the_table_does_not_allow_is_told_in_one_line(void **state)
             "under routes[]"),
         BAD(HEAD REST "\"a\\nb\": 1\n",
             "f:5:1: a\\x0ab: found unknown field \"a\\x0ab\", expected apiVersion, kind, workers, engine, "
-            "listeners, tlsProfiles, routes, pool, limits, timeouts, http2, agents, kubernetes, admin or "
+            "listeners, tlsProfiles, routes, pool, limits, timeouts, http2, agents, kubernetes, admin, "
+            "health or "
             "log"),
         BAD(HEAD REST "workers: two\n",
             "f:5:10: workers: found text \"two\", expected a number from 0 to 64 (threads)"),
@@ -169,7 +170,8 @@ static void what_the_table_does_not_allow_is_told_in_one_line(void **state)
         BAD(HEAD REST "log: {file: hawser.log}\n",
             "f:5:13: log.file: found text \"hawser.log\", expected stderr or an absolute path"),
         BAD(HEAD REST "admin: {address: localhost}\n",
-            "f:5:18: admin.address: found text \"localhost\", expected an IPv4 or IPv6 address"),
+            "f:5:18: admin.address: found text \"localhost\", expected an IPv4 or IPv6 address, or '*' for "
+            "all of both"),
         BAD(HEAD "listeners: []\n" ROUTE, "f:3:12: listeners: found a list of 0, expected 1 to 64 entries"),
         BAD(HEAD "listeners: {name: a}\n" ROUTE, "f:3:12: listeners: found a mapping, expected a list"),
         BAD(HEAD "listeners: [a]\n" ROUTE, "f:3:13: listeners[0]: found text \"a\", expected a mapping"),
@@ -396,6 +398,16 @@ static void what_settings_owe_each_other_is_told_in_one_line(void **state)
             "another port"),
         BAD(HEAD "listeners: [" TCP "insecure: true}]\nadmin: {port: 80}\n" ROUTE,
             "f:4:15: admin.port: found 80 on 127.0.0.1, which listeners[0] has too, expected another port"),
+        BAD(HEAD "listeners: [" TCP "insecure: true}]\nhealth: {port: 80, address: \"*\"}\n" ROUTE,
+            "f:4:16: health.port: found 80 on *, which listeners[0] has too, expected another port"),
+        BAD(HEAD REST "health: {port: 8134}\n",
+            "f:5:16: health.port: found 8134 on 127.0.0.1, which admin has too, expected another port"),
+        BAD(HEAD "listeners: [{name: t, tcp: {address: \"*\", port: 80}, insecure: true}]\n" ROUTE,
+            "f:3:64: listeners[0].insecure: found true for *, expected a loopback address or tls"),
+        BAD(HEAD "listeners: [{name: a, unix: {path: /a, anyPeer: true, allowedGids: [1]}}]\n" ROUTE,
+            "f:3:49: listeners[0].unix.anyPeer: found true beside allowedUids or allowedGids, expected one "
+            "of "
+            "them"),
         BAD(HEAD REST "tlsProfiles: [{name: k}, {name: k}]\n",
             "f:5:33: tlsProfiles[1].name: found \"k\", which tlsProfiles[0] has too, expected another name"),
         BAD(HEAD REST "tlsProfiles: [{name: k, clientKeyFile: /k}]\n",
@@ -459,6 +471,10 @@ static void what_settings_owe_each_other_is_told_in_one_line(void **state)
                  ", allowedNames: [x]}}]\nagents: {tokenReview: {audience: a, namespace: b, serviceAccount: "
                  "c}}\n" ROUTE,
             "f:3:82: listeners[0].tls.clientCaFile: found nothing, expected a file name beside allowedNames"),
+        BAD(HEAD "listeners: [" AGENTS "tls: {" PAIR ", clientCaFile: /a}}]\n" ROUTE,
+            "f:3:82: listeners[0].tls.allowedNames: found nothing, expected a list beside clientCaFile (such "
+            "as "
+            "[\"*\"])"),
         BAD(HEAD REST
             "agents: {anonymous: true, tokenReview: {audience: a, namespace: b, serviceAccount: c}}\n",
             "f:5:21: agents.anonymous: found true beside tokenReview, expected one of them"),
@@ -472,7 +488,8 @@ static void what_settings_owe_each_other_is_told_in_one_line(void **state)
         BAD(HEAD LISTENER "routes: [{name: r, match: {schemes: [http]}, strategies: [default]}]\n",
             "f:4:58: routes[0].strategies: found them without agent in via, expected both"),
         BAD(HEAD "listeners: [" AGENTS "tls: {" PAIR
-                 ", clientCaFile: /a}}]\nroutes: [{name: r, match: {schemes: [http], listeners: [g]}}]\n",
+                 ", clientCaFile: /a, allowedNames: [x]}}]\nroutes: [{name: r, match: {schemes: [http], "
+                 "listeners: [g]}}]\n",
             "f:4:57: routes[0].match.listeners[0]: found \"g\", which serves agents, expected the name of "
             "one "
             "of listeners"),

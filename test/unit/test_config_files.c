@@ -211,6 +211,18 @@ struct pair {
 #define PROFILE(fields)                                                                                      \
     HEAD ROUTE "listeners: [{name: u, unix: {path: /u}}]\ntlsProfiles:\n- name: k\n" fields
 
+static void a_key_open_to_everybody_is_taken_where_that_is_asked_for(void **state)
+{
+    struct config_error error;
+    struct config *c = load(TLS("@/server.crt", "@/open.key\n    keyWorldReadable: true", "@/ca.crt"),
+                            &error);
+    (void)state;
+    assert_non_null(c);
+    assert_int_equal(c->warning_count, 1);
+    assert_non_null(strstr(c->warnings[0], "(open to everybody)"));
+    config_free(&c);
+}
+
 static void listener_certificates_are_judged(void **state)
 {
     static const struct pair cases[] = {
@@ -503,6 +515,7 @@ static void the_first_end_of_a_certificate_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_key_open_to_everybody_is_taken_where_that_is_asked_for),
         cmocka_unit_test(listener_certificates_are_judged),
         cmocka_unit_test(bridge_files_are_judged),
         cmocka_unit_test(profile_files_are_judged),
