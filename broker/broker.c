@@ -17,6 +17,9 @@
 #include "broker/front_http2.h"
 #include "broker/http2_client.h"
 #include "broker/konnectivity/agent_call.h"
+#include "broker/konnectivity/agent_near.h"
+#include "broker/konnectivity/agent_transport.h"
+#include "broker/konnectivity/agents.h"
 #include "broker/konnectivity/proxy.h"
 #include "broker/route.h"
 #include "io/engine.h"
@@ -100,6 +103,18 @@ static bool serves_agents(const struct config *config)
     return false;
 }
 
+/* Agents that come in here, all agents as this worker knows them, and dials through those. */
+static int make_agents(struct builder *b, struct broker_worker *bw, uint32_t conns_max,
+                       struct transport **ret_transport)
+{
+    if (!serves_agents(b->broker->config))
+        return 0;
+    bw->agent_home = agent_home_new(bw, conns_max);
+    if (!bw->agent_home || agents_new(bw, &bw->agents) < 0 || agent_transport_new(bw, ret_transport) < 0)
+        return build_fail(b, -ENOMEM, "agents");
+    return 0;
+}
+
 static int make_state(struct builder *b, struct broker_worker *bw, struct worker *w)
 {
     const struct config *config = b->broker->config;
@@ -125,8 +140,7 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
     slab_init(&bw->http2_clients, "http2 sessions", sizeof(struct http2_client),
               UINT32_MAX); /* the pool bounds them */
     slab_init(&bw->seg_nodes, "segments", sizeof(struct segq_node), 1u << 20);
-    if (serves_agents(config) && !(bw->agent_home = agent_home_new(bw, exchanges * b->broker->count)))
-        return build_fail(b, -ENOMEM, "agents");
+    slab_init(&bw->agent_nears, "near halves", sizeof(struct agent_near), UINT32_MAX); /* as http2_clients */
     bw->by_sender = calloc(b->broker->count, sizeof(*bw->by_sender));
     bw->free_slots = calloc(exchanges, sizeof(*bw->free_slots));
     bw->mints = calloc(b->broker->route_count + 1u, sizeof(struct tls_mint *));
@@ -163,6 +177,9 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
         .policy = b->broker,
         .sharing = {http2_client_begin, http2_client_end,                             bw                          },
     };
+    rc = make_agents(b, bw, exchanges * b->broker->count, &options.agents);
+    if (rc < 0)
+        return rc;
     rc = pool_new(w, &options, &bw->pool);
     return rc < 0 ? build_fail(b, rc, "pool") : 0;
 }
@@ -325,6 +342,7 @@ static void free_state(struct broker_worker *bw)
     worker_disarm(bw->worker, &bw->drain_timer);
     pool_free(&bw->pool);
     resolver_free(&bw->resolver);
+    agents_free(&bw->agents);
     agent_home_free(&bw->agent_home);
     for (unsigned i = 0; i < bw->listener_count; i++)
         if (bw->listeners[i].tls)
@@ -347,6 +365,7 @@ static void free_state(struct broker_worker *bw)
     slab_fini(&bw->egresses);
     slab_fini(&bw->bridges);
     slab_fini(&bw->http2_clients);
+    slab_fini(&bw->agent_nears);
     slab_fini(&bw->seg_nodes);
 }
 

@@ -124,7 +124,7 @@ static void on_timer(struct timer *t)
         if (worker_of(c)->now_ns - c->asked_ns >= AGENT_SUSPECT_MS * 1000000ull)
             agent_watch_unanswered(c->agent);
         if (worker_of(c)->now_ns >= c->limit_ns)
-            agent_conn_leave(c, ENDING_CONNECT_TIMEOUT, SLICE("the agent did not answer the dial in time"));
+            agent_conn_leave(c, ENDING_DEADLINE, SLICE("the agent did not answer the dial in time"));
         else
             wait_for_answer(c);
         return;
