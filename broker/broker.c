@@ -16,7 +16,6 @@
 #include "broker/front_bridge.h"
 #include "broker/front_http2.h"
 #include "broker/http2_client.h"
-#include "broker/konnectivity/agent_call.h"
 #include "broker/konnectivity/proxy.h"
 #include "broker/route.h"
 #include "io/engine.h"
@@ -92,14 +91,6 @@ static int make_listeners(struct builder *b, struct broker_worker *bw, struct tl
     return 0;
 }
 
-static bool serves_agents(const struct config *config)
-{
-    for (uint32_t i = 0; i < config->listener_count; i++)
-        if (config->listeners[i].serves == CONFIG_SERVES_AGENTS)
-            return true;
-    return false;
-}
-
 static int make_state(struct builder *b, struct broker_worker *bw, struct worker *w)
 {
     const struct config *config = b->broker->config;
@@ -125,8 +116,6 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
     slab_init(&bw->http2_clients, "http2 sessions", sizeof(struct http2_client),
               UINT32_MAX); /* the pool bounds them */
     slab_init(&bw->seg_nodes, "segments", sizeof(struct segq_node), 1u << 20);
-    if (serves_agents(config) && !(bw->agent_home = agent_home_new(bw, exchanges * b->broker->count)))
-        return build_fail(b, -ENOMEM, "agents");
     bw->by_sender = calloc(b->broker->count, sizeof(*bw->by_sender));
     bw->free_slots = calloc(exchanges, sizeof(*bw->free_slots));
     bw->mints = calloc(b->broker->route_count + 1u, sizeof(struct tls_mint *));
@@ -139,6 +128,10 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
     int rc = resolver_new(w, NULL, &bw->resolver);
     if (rc < 0)
         return build_fail(b, rc, "name resolution");
+    struct transport *agents = NULL;
+    rc = build_agents(b, bw, exchanges * b->broker->count, &agents);
+    if (rc < 0)
+        return rc;
     const struct config_pool *p = &config->pool;
     struct pool_options options = {
         .limits = {.endpoints_max = p->endpoints_max,
@@ -161,6 +154,7 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
         .resolver = bw->resolver,
         .address_allowed = broker_address_allowed,
         .policy = b->broker,
+        .agents = agents,
         .sharing = {http2_client_begin, http2_client_end,                             bw                          },
     };
     rc = pool_new(w, &options, &bw->pool);
@@ -325,7 +319,7 @@ static void free_state(struct broker_worker *bw)
     worker_disarm(bw->worker, &bw->drain_timer);
     pool_free(&bw->pool);
     resolver_free(&bw->resolver);
-    agent_home_free(&bw->agent_home);
+    free_agents(bw);
     for (unsigned i = 0; i < bw->listener_count; i++)
         if (bw->listeners[i].tls)
             tls_context_unref(&bw->listeners[i].tls);
