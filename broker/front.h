@@ -219,6 +219,8 @@ MUST_USE bool exchange_begin(struct front_conn *, const struct asker_ops *, void
  * the process is reached, nothing was begun, and the caller answers 503 with the text of ENDING_LIMIT. */
 
 enum counter exchange_gauge(enum exchange_form);
+bool exchange_is_http_connect(const struct exchange *);
+/* A CONNECT, and not a dial in Konnectivity's protocol. */
 enum caller_use exchange_use(enum exchange_form);
 /* Where it counts: among requests, or among tunnels, which upgrades are too. */
 

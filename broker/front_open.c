@@ -45,6 +45,11 @@ enum counter exchange_gauge(enum exchange_form form)
     return form == EXCHANGE_REQUEST ? COUNTER_requests_active : COUNTER_tunnels_active;
 }
 
+bool exchange_is_http_connect(const struct exchange *ex)
+{
+    return ex->form == EXCHANGE_CONNECT && strcmp(ex->access.protocol, "grpc") != 0;
+}
+
 enum caller_use exchange_use(enum exchange_form form)
 {
     return form == EXCHANGE_REQUEST ? CALLER_REQUEST : CALLER_TUNNEL;
@@ -208,6 +213,7 @@ static void send_open(struct exchange *ex, const struct head_view *view, const s
         return;
     struct exchange_open *open = (struct exchange_open *)b->mem;
     open->front = ex;
+    open->deliver = exchange_deliver;
     open->key = *key;
     open->form = ex->form;
     open->lease_ms = ex->form == EXCHANGE_CONNECT ? ex->bw->broker->config->timeouts.tunnel_answer_ms
@@ -248,6 +254,8 @@ bool exchange_begin(struct front_conn *c, const struct asker_ops *ops, void *ask
     ex->asker = asker;
     *ret_slot = ex;
     begin_record(&ex->access, ops->protocol, worker_of(ex)->now_ns, view);
+    if (exchange_is_http_connect(ex))
+        stats_gauge_add(&ex->bw->stats, STATS_HTTP_CONNECTIONS, 1);
     if (c->bridge) {
         begin_inside_bridge(ex, view);
         return true;

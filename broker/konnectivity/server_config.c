@@ -17,8 +17,10 @@ enum {
     KEEPALIVE_MIN_MS = 1000,  /* as Go has it */
     KEEPALIVE_MAX_MS = 10000, /* more would leave traffic with dead agents for longer than anybody waits */
     DRAIN_MAX_MS = 86400000,  /* a day */
-    TUNNEL_ANSWER_MS = 9000,  /* an agent gives up its dial after 5 s, kube-apiserver is told within 10 s */
-    VERBOSITY_INFO = 2,       /* from here on */
+    DIAL_MIN_MS = 100,        /* as agents.dialMs has them */
+    DIAL_MAX_MS = 120000,
+    TUNNEL_ANSWER_MS = 9000, /* an agent gives up its dial after 5 s, kube-apiserver is told within 10 s */
+    VERBOSITY_INFO = 2,      /* from here on */
     VERBOSITY_DEBUG = 5,
 };
 
@@ -145,7 +147,7 @@ static void print_agents(FILE *out, const struct server_flags *f)
             (long long)(f->keepalive_ns <= 0 ? KEEPALIVE_MAX_MS
                                              : ms_of(f->keepalive_ns, KEEPALIVE_MIN_MS, KEEPALIVE_MAX_MS)));
     if (f->backend_dial_ns > 0)
-        fprintf(out, "  dialMs: %lld\n", (long long)ms_of(f->backend_dial_ns, 1, INT64_MAX));
+        fprintf(out, "  dialMs: %lld\n", (long long)ms_of(f->backend_dial_ns, DIAL_MIN_MS, DIAL_MAX_MS));
     if (tokens) {
         fputs("  tokenReview:\n", out);
         text_field(out, "    audience: ", f->authentication_audience);
@@ -207,6 +209,9 @@ void server_config_print(const struct server_flags *f, FILE *out)
     print_tcp(out, f->admin_bind_address, f->admin_port);
     fputs("health: ", out);
     print_tcp(out, f->health_bind_address, f->health_port);
+    /* A destination that fails is not spared, and dials are many and slow where agents are: the proxy-server
+     * knows neither limit. */
+    fputs("pool: {handshakesInFlightMax: 10000, breaker: {failures: 1000}}\n", out);
     fprintf(out, "timeouts:\n  drainMs: %lld\n  tunnelAnswerMs: %d\n",
             (long long)ms_of(f->graceful_shutdown_ns, 0, DRAIN_MAX_MS), TUNNEL_ANSWER_MS);
     print_log(out, f);

@@ -5,6 +5,8 @@
 //	konnectivity stream ...    many connections on one stream, and what a client may do wrong
 //	konnectivity selector ...  kube-apiserver's egress selector with a configuration file, proxyProtocol GRPC
 //	konnectivity agents ...    what the proxy-server's own tests verify, with its agents, of whatever server is given
+//	konnectivity hostile ...   agents that lie, flood, die and stand still, beside one that works
+//	konnectivity stall ...     64 busy clients beside one that stops reading, on one agent
 //
 //	konnectivity proxy-server|proxy-agent ...   the module's own programs, with their own flags
 //
@@ -147,6 +149,8 @@ var commands = map[string]func(arguments []string) error{
 	"stream":       front(runStream),
 	"selector":     front(runSelector),
 	"agents":       behind(runAgents),
+	"hostile":      behind(runHostile),
+	"stall":        behind(runStall),
 	"proxy-server": runStockServer,
 	"proxy-agent":  runStockAgent,
 }

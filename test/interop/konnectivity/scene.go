@@ -24,6 +24,10 @@ type world struct {
 	destination         string
 	folder              string
 	only                string
+	all                 bool
+	rounds              int
+	window              time.Duration
+	json                bool
 	pki                 *pki
 	servers             int
 }
@@ -34,6 +38,10 @@ func (w *world) flags(set *flag.FlagSet) {
 	set.StringVar(&w.front, "front", frontSingle, "single, shared or connect")
 	set.BoolVar(&w.mtls, "mtls", false, "the front over TCP with mutual TLS, not over a Unix socket")
 	set.StringVar(&w.destination, "destination", "127.64.0.1", "address for the destinations")
+	set.IntVar(&w.rounds, "rounds", 3, "stall: rounds without and with the stalled one")
+	set.DurationVar(&w.window, "window", 2*time.Second, "stall: how long each is")
+	set.BoolVar(&w.json, "json", false, "stall: print figures, judge nothing")
+	set.BoolVar(&w.all, "all", false, "the proxy-server, too, is asked for what Hawser does beyond it")
 	set.StringVar(&w.only, "only", "", "only the cases whose names have this expression in them")
 }
 
@@ -52,9 +60,6 @@ func (w *world) prepare() error {
 	w.pki, err = makePKI(w.folder, clientName, "127.0.0.1")
 	return err
 }
-
-// theirs: this server is not Hawser, and is not asked for what Hawser promises beyond it.
-func (w *world) theirs() bool { return w.kind == kindStock }
 
 type scene struct {
 	*world
@@ -119,7 +124,7 @@ func (w *world) playAll(r *report, acts []act) error {
 		if !only.MatchString(a.name) || (a.fronts != "" && a.fronts != w.front) {
 			continue
 		}
-		if a.ours && w.theirs() {
+		if a.ours && w.kind == kindStock && !w.all {
 			fmt.Printf("left out: %s: the proxy-server does not\n", a.name)
 			continue
 		}

@@ -31,6 +31,7 @@ type asked struct {
 	id         string
 	count      int
 	agentPort  int    // 0: a free one
+	agents     string // more of agents, and
 	extra      string // more of the configuration: Hawser by configuration only
 }
 
@@ -144,10 +145,10 @@ listeners:
   - name: names
     match: {hosts: ['*.invalid'], schemes: [tunnel]}
     via: [agent]
-agents: {serverId: %s, serverCount: %d, strategies: [%s]}
+agents: {serverId: %s, serverCount: %d, strategies: [%s]%s}
 timeouts: {tunnelAnswerMs: 9000, tunnelSpeakFirstMs: 100} # an agent gives a dial 5 s; the machine may be busy
 pool: {breaker: {failures: 1000}}
-%s`, adminPort, front, a.agentPort, tls, a.id, a.count, strings.ReplaceAll(a.strategies, ",", ", "), a.extra)
+%s`, adminPort, front, a.agentPort, tls, a.id, a.count, strings.ReplaceAll(a.strategies, ",", ", "), a.agents, a.extra)
 }
 
 func (s *server) run(argv []string) error {
