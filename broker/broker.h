@@ -27,14 +27,15 @@ struct engine;
 struct engine_probe;
 struct front_listener;
 struct head_view;
+struct kube;
 struct mailboxes;
 struct net_peer;
 struct stream;
 struct worker;
 
 /* endpoint_key.rules: 0 for an address that the route itself was asked about, else the route's number,
- * from 1. */
-enum { BROKER_RULES_LITERAL = 0 };
+ * from 1. The API server is where the operator says it is. */
+enum { BROKER_RULES_LITERAL = 0, BROKER_RULES_OPERATOR = INT32_MAX };
 
 struct broker_options {
     struct config *config;    /* taken by broker_new(), also when it fails */
@@ -79,6 +80,7 @@ struct broker {
     struct mailboxes *mail;
     struct routes *routes;
     struct callers *callers;
+    struct kube *kube;                /* NULL: nothing is asked of the Kubernetes API */
     struct broker_route *route_table; /* same order as the configuration's */
     unsigned route_count;
     struct pool_profile *profiles;

@@ -28,7 +28,7 @@ struct broker_worker {
     struct resolver *resolver;
     uint32_t budget; /* bytes on their way in each direction of an exchange or tunnel */
     struct slab conns, http2_fronts, http2_streams, proxy_streams, proxy_tunnels, http2_clients, exchanges,
-        egresses, bridges, seg_nodes, agent_nears;
+        egresses, bridges, seg_nodes, agent_nears, token_asks;
     struct agents *agents;          /* NULL: no listener serves agents */
     struct tls_mint **mints;        /* [route]: of those that end TLS, else NULL */
     struct egress_table *by_sender; /* [worker number]: egress halves by the sender's slot */

@@ -212,6 +212,7 @@ static void send_open(struct exchange *ex, const struct head_view *view, const s
         return;
     struct exchange_open *open = (struct exchange_open *)b->mem;
     open->front = ex;
+    open->deliver = exchange_deliver;
     open->key = *key;
     open->form = ex->form;
     open->lease_ms = ex->form == EXCHANGE_CONNECT ? ex->bw->broker->config->timeouts.tunnel_answer_ms

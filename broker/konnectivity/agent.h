@@ -76,8 +76,8 @@ enum agent_message {
     AGENT_TAKEN,  /* seg: comes home */
     AGENT_END,    /* the destination's direction ended, after all its DATA */
     AGENT_CLOSED, /* value: enum ending, DONE after END; seg: one line of detail or none. The last word.
-                     Before OPENED: AGENT_LOST, LIMIT or, if it was silent, DEADLINE say that this agent can
-                     not; anything else is what it said of the destination */
+                     Before OPENED: AGENT_LOST, DEADLINE (it was silent), LIMIT, DESCRIPTORS and NO_SOURCE say
+                     that this agent can not; anything else is what it said of the destination */
 };
 
 struct agent_dial {

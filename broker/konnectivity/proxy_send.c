@@ -67,6 +67,7 @@ static void say_stranger(struct proxy_stream *p)
                                      .error = slice_of_text(p->strangers[last].error)});
 }
 
+/* What a connection that stands ended of meanwhile is for its CLOSE_RSP to tell. */
 static void say_control(struct proxy_tunnel *t)
 {
     bool answer = t->state == PROXY_REFUSED || t->state == PROXY_ANSWERED;
@@ -74,7 +75,7 @@ static void say_control(struct proxy_tunnel *t)
     begin_packet(t->stream, &(struct packet){.type = answer ? PACKET_DIAL_RSP : PACKET_CLOSE_RSP,
                                              .connect_id = t->state == PROXY_REFUSED ? 0 : t->id,
                                              .random = answer ? t->random : 0,
-                                             .error = slice_of_text(t->error)});
+                                             .error = slice_of_text(last ? t->error : "")});
     if (answer)
         proxy_tunnel_answered(t);
     if (last)

@@ -231,6 +231,16 @@ static void what_the_destination_did_stands(void **state)
     forget_order();
 }
 
+static struct agent_card *asked_first(void)
+{
+    dial();
+    agent_rig_settle();
+    struct agent_card *card = far_last()->card;
+    cancel(&d);
+    agent_rig_settle();
+    return card;
+}
+
 static void another_agent_is_asked_when_one_can_not(void **state)
 {
     (void)state;
@@ -249,7 +259,9 @@ static void another_agent_is_asked_when_one_can_not(void **state)
         agent_rig_settle();
         assert_string_equal(d.address, "10.0.0.1:443 via agent b");
         hang_up(&d);
-        agent_rig_advance_ms(6000); /* it is liked again */
+        assert_ptr_equal(asked_first(), cards[1]); /* whatever it carries */
+        agent_rig_advance_ms(5001);
+        assert_ptr_equal(asked_first(), cards[0]);
     }
     forget_order();
 }
