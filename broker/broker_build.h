@@ -10,6 +10,8 @@ struct broker;
 
 /* What a TLS server of ours speaks, in the order we like it. */
 #define SERVER_ALPN "h2,http/1.1"
+/* To agents. */
+#define AGENT_ALPN "h2"
 
 struct builder {
     struct broker *broker;
