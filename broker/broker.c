@@ -241,6 +241,10 @@ static int make_all_listeners(struct builder *b)
             .allow_tls12 = t->min_version == CONFIG_TLS_1_2,
             .suites = t->cipher_suites};
         rc = tls_context_new(&options, &contexts[i], b->detail, b->detail_size);
+        if (config_admits_anonymous_agents(config, &config->listeners[i]))
+            log_any_thread(LOG_WARN, "insecure_agents",
+                           "listener %s takes agents that prove nothing (agents.anonymous: true)",
+                           config->listeners[i].name);
     }
     for (unsigned w = 0; rc == 0 && w < b->broker->count; w++)
         rc = make_listeners(b, &b->broker->states[w], contexts);
@@ -390,6 +394,8 @@ void broker_free(struct broker **bp)
         explicit_bzero(b->route_table[i].authorization, sizeof(b->route_table[i].authorization));
     free(b->route_table);
     free(b->profiles);
+    free(b->paths);
+    free(b->wishes);
     free(b->workers);
     free(b->peers);
     free(b->states);

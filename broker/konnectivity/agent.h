@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/config/config.h"
 #include "io/ending.h"
 #include "io/mailbox.h"
 
@@ -64,6 +65,13 @@ struct agent_card {
     _Atomic uint32_t load;             /* near halves that chose it and have not heard CLOSED */
     struct agent_call *call;           /* home only; NULL once the stream is over */
     unsigned holders;                  /* home only: workers that know it */
+};
+
+/* Which agents may carry connections of a path, as pool_path.agents points to it: the ways to choose one, in
+ * order of priority. Immutable. */
+struct agent_wish {
+    enum config_strategy strategies[CONFIG_STRATEGIES];
+    uint32_t count;
 };
 
 enum agent_message {
