@@ -86,6 +86,7 @@ struct broker {
     struct pool_profile *profiles;
     unsigned profile_count;
     char engine_text[300];
+    char server_id[256]; /* to agents */
     _Atomic bool draining;
     _Atomic unsigned fronts_drained; /* workers without clients and exchanges */
     _Atomic unsigned drained;        /* workers with nothing left */
