@@ -91,8 +91,11 @@ struct broker {
     struct agent_wish *wishes;
     unsigned path_count;
     char engine_text[300];
+    char server_id[256]; /* to agents */
     _Atomic bool draining;
+    _Atomic uint64_t agent_serials;  /* streams of agents that came */
     _Atomic unsigned fronts_drained; /* workers without clients and exchanges */
+    _Atomic unsigned pools_drained;  /* and without connections to endpoints */
     _Atomic unsigned drained;        /* workers with nothing left */
 };
 
