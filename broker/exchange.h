@@ -26,7 +26,6 @@
 #include "pool/pool.h"
 
 struct broker_worker;
-struct exchange;
 struct head;
 
 enum { EXCHANGE_BUDGET = 256 * 1024 }; /* limits.bodyBufferBytes, unless configured: broker_worker.budget */
@@ -65,7 +64,8 @@ enum exchange_form {
 
 /* What OPEN carries; a packed head follows in the same buffer. */
 struct exchange_open {
-    struct exchange *front; /* opaque to egress */
+    void *front;                                    /* opaque to egress */
+    void (*deliver)(struct worker *, struct msg *); /* hears for it: exchange_deliver() or kube_deliver() */
     struct endpoint_key key;
     enum exchange_form form;
     uint32_t lease_ms, first_byte_ms; /* first_byte_ms 0: no limit */

@@ -150,6 +150,7 @@ static bool key_of(const struct broker *b, const struct broker_route *route, con
     memset(key, 0, sizeof(*key));
     struct slice host = view->authority.host;
     key->profile = profile;
+    key->path = route->path;
     if (host.len == 0 || host.len >= sizeof(key->host) || !key->profile)
         return false;
     for (uint32_t i = 0; i < host.len; i++)
@@ -212,6 +213,7 @@ static void send_open(struct exchange *ex, const struct head_view *view, const s
         return;
     struct exchange_open *open = (struct exchange_open *)b->mem;
     open->front = ex;
+    open->deliver = exchange_deliver;
     open->key = *key;
     open->form = ex->form;
     open->lease_ms = ex->form == EXCHANGE_CONNECT ? ex->bw->broker->config->timeouts.tunnel_answer_ms
