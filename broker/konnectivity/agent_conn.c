@@ -254,7 +254,7 @@ void agent_queue_drop(struct agent_queue *q, struct agent_home *home)
     q->at = 0;
 }
 
-static void count_closed(const struct agent_conn *c, enum ending reason)
+static void count_closed(const struct agent_conn *c)
 {
     struct konnectivity_stats *stats = &c->agent->home->bw->stats;
     if (c->opened_ns != 0) {
@@ -262,8 +262,6 @@ static void count_closed(const struct agent_conn *c, enum ending reason)
         stats_duration(stats, STATS_CONNECTION, worker_of(c)->now_ns - c->opened_ns);
     } else if (c->agent->state == AGENT_CALL_OVER) {
         stats_dial_failed(stats, STATS_DIAL_BACKEND_CLOSE);
-    } else if (reason == ENDING_CANCELLED) {
-        stats_dial_failed(stats, STATS_DIAL_FRONTEND_CLOSE);
     }
 }
 
@@ -272,7 +270,7 @@ static void say_closed(struct agent_conn *c, enum ending reason, struct slice de
 {
     if (!c->near)
         return;
-    count_closed(c, reason);
+    count_closed(c);
     agent_conn_post(c, AGENT_CLOSED, detail_seg(worker_of(c), detail), (uint32_t)reason);
     c->near = NULL;
     agent_send_orphan(c);

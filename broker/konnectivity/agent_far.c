@@ -113,13 +113,21 @@ static void on_fin(struct agent_conn *c)
         agent_conn_set_state(c, AGENT_CONN_FINISHING);
 }
 
+static void on_abort(struct agent_conn *c, enum ending reason)
+{
+    if (c->opened_ns == 0)
+        stats_dial_failed(stats_of(c->agent), reason == ENDING_DEADLINE ? STATS_DIAL_BACKEND_DIAL_TIMEOUT
+                                                                        : STATS_DIAL_FRONTEND_CLOSE);
+    agent_conn_leave(c, reason, SLICE(""));
+}
+
 static void on_message(struct agent_conn *c, const struct msg *msg)
 {
     switch ((enum agent_message)msg->kind) {
     case AGENT_DATA: on_data(c, msg->seg); return;
     case AGENT_CREDIT: agent_receive_granted(c, msg->value); return;
     case AGENT_FIN: on_fin(c); return;
-    case AGENT_ABORT: agent_conn_leave(c, (enum ending)msg->value, SLICE("")); return;
+    case AGENT_ABORT: on_abort(c, (enum ending)msg->value); return;
     case AGENT_DIAL:
     case AGENT_OPENED:
     case AGENT_TAKEN:
