@@ -17,6 +17,8 @@
 #include "broker/front_http2.h"
 #include "broker/http2_client.h"
 #include "broker/konnectivity/proxy.h"
+#include "broker/kube/kube.h"
+#include "broker/kube/token_review.h"
 #include "broker/route.h"
 #include "io/engine.h"
 #include "io/resolve.h"
@@ -116,6 +118,7 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
     slab_init(&bw->http2_clients, "http2 sessions", sizeof(struct http2_client),
               UINT32_MAX); /* the pool bounds them */
     slab_init(&bw->seg_nodes, "segments", sizeof(struct segq_node), 1u << 20);
+    token_asks_init(bw);
     bw->by_sender = calloc(b->broker->count, sizeof(*bw->by_sender));
     bw->free_slots = calloc(exchanges, sizeof(*bw->free_slots));
     bw->mints = calloc(b->broker->route_count + 1u, sizeof(struct tls_mint *));
@@ -305,6 +308,8 @@ int broker_new(const struct broker_options *o, struct broker **ret, char *ret_de
     if (rc == 0)
         rc = make_workers(&b, o);
     if (rc == 0)
+        rc = build_kube(&b);
+    if (rc == 0)
         rc = build_bridges(&b);
     if (rc == 0)
         rc = make_all_listeners(&b);
@@ -346,6 +351,7 @@ static void free_state(struct broker_worker *bw)
     slab_fini(&bw->bridges);
     slab_fini(&bw->http2_clients);
     slab_fini(&bw->seg_nodes);
+    slab_fini(&bw->token_asks);
 }
 
 /* Buffers on their way home when the workers stopped; and a client on its way to another worker, who is
@@ -374,6 +380,7 @@ void broker_free(struct broker **bp)
         bring_buffers_home(b);
     for (unsigned i = 0; b->states && i < b->count; i++)
         free_state(&b->states[i]);
+    kube_free(&b->kube); /* its profile is the pools' until here */
     for (unsigned i = 0; b->workers && i < b->count; i++)
         if (b->workers[i].engine)
             worker_fini(&b->workers[i]);

@@ -145,7 +145,7 @@ static void on_timer(struct timer *t)
             return;
         }
         stats_dial_failed(&c->agent->home->bw->stats, STATS_DIAL_BACKEND_DIAL_TIMEOUT);
-        agent_conn_leave(c, ENDING_CONNECT_TIMEOUT, SLICE("the agent did not answer the dial in time"));
+        agent_conn_leave(c, ENDING_DEADLINE, SLICE("the agent did not answer the dial in time"));
         return;
     case AGENT_CONN_FINISHING: agent_conn_set_state(c, AGENT_CONN_CLOSING); return;
     case AGENT_CONN_CLOSING:
