@@ -5,6 +5,7 @@
 . "$HAWSER_SOURCE/test/integration/hawser.sh"
 
 make_pki
+is_ready() { curl -fsS -m 2 "http://127.0.0.1:$ADMIN/healthz" >/dev/null 2>&1; } # without agents it never is, but it serves
 BACKEND=$(free_address 10255)
 AGENTS=$(free_port)
 start backend python3 "$PEERS/backend.py" "$BACKEND" 10255 "$WORK/ledger"
