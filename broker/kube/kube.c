@@ -117,7 +117,7 @@ static uint64_t backoff_ms(struct kube_request *r)
 static void begin(struct kube_request *r)
 {
     struct kube *k = r->kube;
-    bearer_look(&k->bearer, worker_of(k)->now_ns, false);
+    bearer_look(&k->bearer, worker_of(k), false);
     r->tries++;
     counter_add(worker_of(k), COUNTER_kube_requests, 1);
     if (kube_call_begin(k, r))
@@ -232,7 +232,7 @@ static uint64_t retry_ms(struct kube_request *r, const struct kube_call *c)
 {
     uint64_t ms = c->retry_after_ms ? c->retry_after_ms : KUBE_RETRY_AFTER_MS;
     if (c->ending == ENDING_DONE && c->status == 401)
-        ms = bearer_look(&r->kube->bearer, worker_of(r->kube)->now_ns, true) ? 1 : 0;
+        ms = bearer_look(&r->kube->bearer, worker_of(r->kube), true) ? 1 : 0;
     else if (c->ending == ENDING_DONE && c->status != 429 && c->status < 500)
         ms = 0;
     else if (c->ending == ENDING_BAD_RESPONSE)
@@ -388,6 +388,12 @@ void kube_drain(struct kube *k)
         token_reviews_drain(k->reviews);
     if (k->leases)
         leases_drain(k->leases);
+}
+
+void kube_abandon(struct kube *k)
+{
+    if (k->leases)
+        leases_abandon(k->leases);
 }
 
 bool kube_is_idle(const struct kube *k)

@@ -1,5 +1,5 @@
-/* test/integration/kube_asker.c — hawser-kube-asker: a broker whose workers ask about tokens, as agents' connections
- * make them do, so that a test can say which worker asks what and when.
+/* test/integration/kube_asker.c — hawser-kube-asker: a broker whose workers ask about tokens, as agents'
+ * connections make them do, so that a test can say which worker asks what and when.
  *
  *   hawser-kube-asker CONFIG
  *       builds the broker of that configuration, prints "ready" and takes commands, a line each:
