@@ -103,6 +103,7 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
     bw->budget = config->limits.body_buffer_bytes;
     w->app = bw;
     list_init(&bw->fronts);
+    list_init(&bw->agent_fronts);
     list_init(&bw->exchanges_open);
     drain_init(bw);
     slab_init(&bw->conns, "clients", sizeof(struct front_conn), FRONTS_MAX);
@@ -132,6 +133,10 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
     int rc = resolver_new(w, NULL, &bw->resolver);
     if (rc < 0)
         return build_fail(b, rc, "name resolution");
+    struct transport *agents = NULL;
+    rc = build_agents(b, bw, exchanges * b->broker->count, &agents);
+    if (rc < 0)
+        return rc;
     const struct config_pool *p = &config->pool;
     struct pool_options options = {
         .limits = {.endpoints_max = p->endpoints_max,
@@ -154,6 +159,7 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
         .resolver = bw->resolver,
         .address_allowed = broker_address_allowed,
         .policy = b->broker,
+        .agents = agents,
         .sharing = {http2_client_begin, http2_client_end,                             bw                          },
     };
     rc = pool_new(w, &options, &bw->pool);
@@ -225,14 +231,19 @@ static int make_all_listeners(struct builder *b)
         const struct config_listener_tls *t = config->listeners[i].tls;
         if (!t)
             continue;
-        struct tls_context_options options = {.role = TLS_SERVER,
-                                              .ca_file = t->client_ca_file,
-                                              .certificate_file = t->certificate_file,
-                                              .key_file = t->key_file,
-                                              .alpn = SERVER_ALPN,
-                                              .allow_tls12 = t->min_version == CONFIG_TLS_1_2,
-                                              .suites = t->cipher_suites};
+        struct tls_context_options options = {
+            .role = TLS_SERVER,
+            .ca_file = t->client_ca_file,
+            .certificate_file = t->certificate_file,
+            .key_file = t->key_file,
+            .alpn = config->listeners[i].serves == CONFIG_SERVES_AGENTS ? AGENT_ALPN : SERVER_ALPN,
+            .allow_tls12 = t->min_version == CONFIG_TLS_1_2,
+            .suites = t->cipher_suites};
         rc = tls_context_new(&options, &contexts[i], b->detail, b->detail_size);
+        if (config_admits_anonymous_agents(config, &config->listeners[i]))
+            log_any_thread(LOG_WARN, "insecure_agents",
+                           "listener %s takes agents that prove nothing (agents.anonymous: true)",
+                           config->listeners[i].name);
     }
     for (unsigned w = 0; rc == 0 && w < b->broker->count; w++)
         rc = make_listeners(b, &b->broker->states[w], contexts);
@@ -319,6 +330,7 @@ static void free_state(struct broker_worker *bw)
     worker_disarm(bw->worker, &bw->drain_timer);
     pool_free(&bw->pool);
     resolver_free(&bw->resolver);
+    free_agents(bw);
     for (unsigned i = 0; i < bw->listener_count; i++)
         if (bw->listeners[i].tls)
             tls_context_unref(&bw->listeners[i].tls);
@@ -385,6 +397,8 @@ void broker_free(struct broker **bp)
         explicit_bzero(b->route_table[i].authorization, sizeof(b->route_table[i].authorization));
     free(b->route_table);
     free(b->profiles);
+    free(b->paths);
+    free(b->wishes);
     free(b->workers);
     free(b->peers);
     free(b->states);

@@ -18,6 +18,7 @@
 #include "io/ending.h"
 #include "pool/pool.h"
 
+struct agent_wish;
 struct broker_worker;
 struct callers;
 struct config;
@@ -57,6 +58,7 @@ struct broker_route {
     const struct pool_profile *plain;   /* for http */
     const struct pool_profile *upgrade; /* for upgrades over https, as profile */
     const struct pool_profile *opaque;  /* for tunnels, and upgrades over http */
+    const struct pool_path *path;       /* NULL: directly */
     char authorization[2048];           /* "Bearer …" towards the destination, "" for none; a secret */
     uint32_t lease_ms, first_byte_ms;
 };
@@ -85,10 +87,16 @@ struct broker {
     unsigned route_count;
     struct pool_profile *profiles;
     unsigned profile_count;
+    struct pool_path *paths; /* of routes that do not go directly alone; equal ones are one */
+    struct agent_wish *wishes;
+    unsigned path_count;
     char engine_text[300];
     char server_id[256]; /* to agents */
     _Atomic bool draining;
+    _Atomic uint64_t agent_serials;  /* streams of agents that came */
+    _Atomic uint32_t agent_dials;    /* not answered by the agents they went to */
     _Atomic unsigned fronts_drained; /* workers without clients and exchanges */
+    _Atomic unsigned pools_drained;  /* and without connections to endpoints */
     _Atomic unsigned drained;        /* workers with nothing left */
 };
 

@@ -1,5 +1,6 @@
 /* broker/broker_routes.c — what stands behind the routes: identities towards destinations, one for each way
- * to use and verify a TLS profile; bearer tokens; and issuers, where TLS ends here. */
+ * to use and verify a TLS profile; paths, where connections do not go directly; bearer tokens; and issuers,
+ * where TLS ends here. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "broker/broker_build.h"
 #include "broker/broker_worker.h"
 #include "broker/config/config.h"
+#include "broker/konnectivity/agent.h"
 #include "broker/route.h"
 #include "io/log.h"
 #include "io/tls/tls.h"
@@ -88,6 +90,36 @@ static int read_token(struct builder *b, const char *file, char *ret, size_t siz
     return 0;
 }
 
+static void fill_path(const struct config_route *r, struct pool_path *path, struct agent_wish *wish)
+{
+    static const uint8_t ways[CONFIG_VIAS] = {
+        [CONFIG_VIA_DIRECT] = POOL_WAY_DIRECT, [CONFIG_VIA_AGENT] = POOL_WAY_AGENT};
+    _Static_assert((int)CONFIG_VIAS <= (int)POOL_WAYS_MAX, "every way has a place in a path");
+    *path = (struct pool_path){.way_count = (uint8_t)r->via_count, .agents = wish};
+    *wish = (struct agent_wish){.count = r->strategy_count};
+    for (uint32_t i = 0; i < r->via_count; i++)
+        path->ways[i] = ways[r->via[i]];
+    for (uint32_t i = 0; i < r->strategy_count; i++)
+        wish->strategies[i] = r->strategies[i];
+}
+
+/* Routes that go the same ways by the same agents share one path, and so connections. */
+static const struct pool_path *path_for(struct broker *broker, const struct config_route *r)
+{
+    struct pool_path *path = &broker->paths[broker->path_count];
+    struct agent_wish *wish = &broker->wishes[broker->path_count];
+    if (!config_route_goes_via(r, CONFIG_VIA_AGENT))
+        return NULL;
+    fill_path(r, path, wish);
+    for (unsigned i = 0; i < broker->path_count; i++)
+        if (memcmp(broker->paths[i].ways, path->ways, sizeof(path->ways)) == 0 &&
+            broker->paths[i].way_count == path->way_count &&
+            memcmp(&broker->wishes[i], wish, sizeof(*wish)) == 0)
+            return &broker->paths[i];
+    path->id = ++broker->path_count;
+    return path;
+}
+
 int build_routes(struct builder *b)
 {
     struct broker *broker = b->broker;
@@ -95,7 +127,9 @@ int build_routes(struct builder *b)
     broker->route_count = config->route_count;
     broker->route_table = calloc(config->route_count + 1u, sizeof(*broker->route_table));
     broker->profiles = calloc(config->tls_profile_count * 4u + PROFILES_OWN, sizeof(*broker->profiles));
-    if (!broker->route_table || !broker->profiles)
+    broker->paths = calloc(config->route_count + 1u, sizeof(*broker->paths));
+    broker->wishes = calloc(config->route_count + 1u, sizeof(*broker->wishes));
+    if (!broker->route_table || !broker->profiles || !broker->paths || !broker->wishes)
         return build_fail(b, -ENOMEM, "routes");
     broker->profiles[PROFILE_PLAIN] = (struct pool_profile){.id = PROFILE_PLAIN};
     broker->profiles[PROFILE_OPAQUE] = (struct pool_profile){.id = PROFILE_OPAQUE, .single_use = true};
@@ -106,7 +140,8 @@ int build_routes(struct builder *b)
         *route = (struct broker_route){.name = r->name,
                                        .config = r,
                                        .plain = &broker->profiles[PROFILE_PLAIN],
-                                       .opaque = &broker->profiles[PROFILE_OPAQUE]};
+                                       .opaque = &broker->profiles[PROFILE_OPAQUE],
+                                       .path = path_for(broker, r)};
         route->lease_ms = config->timeouts.resolve_ms + r->timeouts.connect_ms + r->timeouts.tls_ms +
                           r->timeouts.queue_ms;
         route->first_byte_ms = r->timeouts.first_byte_ms;

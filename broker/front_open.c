@@ -150,6 +150,7 @@ static bool key_of(const struct broker *b, const struct broker_route *route, con
     memset(key, 0, sizeof(*key));
     struct slice host = view->authority.host;
     key->profile = profile;
+    key->path = route->path;
     if (host.len == 0 || host.len >= sizeof(key->host) || !key->profile)
         return false;
     for (uint32_t i = 0; i < host.len; i++)
