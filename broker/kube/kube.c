@@ -16,7 +16,6 @@
 
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
-#include "broker/http/http1_scan.h"
 #include "broker/kube/credentials.h"
 #include "broker/kube/kube_call.h"
 #include "broker/kube/leases.h"
@@ -195,7 +194,7 @@ const char *kube_status_text(const char *body, size_t len, const char *field, ch
     const char *text = json_string_value(json_object_get(status, field));
     snprintf(ret, size, "%s", text ? text : "");
     for (char *at = ret; *at; at++)
-        if (http1_is_control(*at))
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
             *at = '?';
     json_decref(status);
     return ret;
