@@ -175,9 +175,6 @@ func drainsAlone(s *scene) {
 }
 
 func readiness(s *scene) {
-	if s.kind == kindHawser {
-		return // its own admin listener says something else; integration tests have it
-	}
 	lonely := s.agentTo(s.refusing(), "lonely", "")
 	srv := s.server(asked{})
 	s.must(!srv.ready(), "the server is ready without an agent")
