@@ -216,6 +216,8 @@ static void ask(struct dial *d, struct agent_seen *agent)
 static void ask_next(struct dial *d)
 {
     struct agent_seen *agent = choose(d);
+    if (!agent && d->agents.tried_count == 0)
+        stats_dial_failed(&d->by_agent->bw->stats, STATS_DIAL_NO_AGENT);
     if (agent)
         ask(d, agent);
     else
