@@ -16,8 +16,9 @@
 #include "broker/front_bridge.h"
 #include "broker/front_http2.h"
 #include "broker/http2_client.h"
-#include "broker/konnectivity/agent_call.h"
 #include "broker/konnectivity/proxy.h"
+#include "broker/kube/kube.h"
+#include "broker/kube/token_review.h"
 #include "broker/route.h"
 #include "io/engine.h"
 #include "io/resolve.h"
@@ -92,14 +93,6 @@ static int make_listeners(struct builder *b, struct broker_worker *bw, struct tl
     return 0;
 }
 
-static bool serves_agents(const struct config *config)
-{
-    for (uint32_t i = 0; i < config->listener_count; i++)
-        if (config->listeners[i].serves == CONFIG_SERVES_AGENTS)
-            return true;
-    return false;
-}
-
 static int make_state(struct builder *b, struct broker_worker *bw, struct worker *w)
 {
     const struct config *config = b->broker->config;
@@ -125,8 +118,7 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
     slab_init(&bw->http2_clients, "http2 sessions", sizeof(struct http2_client),
               UINT32_MAX); /* the pool bounds them */
     slab_init(&bw->seg_nodes, "segments", sizeof(struct segq_node), 1u << 20);
-    if (serves_agents(config) && !(bw->agent_home = agent_home_new(bw, exchanges * b->broker->count)))
-        return build_fail(b, -ENOMEM, "agents");
+    token_asks_init(bw);
     bw->by_sender = calloc(b->broker->count, sizeof(*bw->by_sender));
     bw->free_slots = calloc(exchanges, sizeof(*bw->free_slots));
     bw->mints = calloc(b->broker->route_count + 1u, sizeof(struct tls_mint *));
@@ -139,6 +131,10 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
     int rc = resolver_new(w, NULL, &bw->resolver);
     if (rc < 0)
         return build_fail(b, rc, "name resolution");
+    struct transport *agents = NULL;
+    rc = build_agents(b, bw, exchanges * b->broker->count, &agents);
+    if (rc < 0)
+        return rc;
     const struct config_pool *p = &config->pool;
     struct pool_options options = {
         .limits = {.endpoints_max = p->endpoints_max,
@@ -161,6 +157,7 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
         .resolver = bw->resolver,
         .address_allowed = broker_address_allowed,
         .policy = b->broker,
+        .agents = agents,
         .sharing = {http2_client_begin, http2_client_end,                             bw                          },
     };
     rc = pool_new(w, &options, &bw->pool);
@@ -311,6 +308,8 @@ int broker_new(const struct broker_options *o, struct broker **ret, char *ret_de
     if (rc == 0)
         rc = make_workers(&b, o);
     if (rc == 0)
+        rc = build_kube(&b);
+    if (rc == 0)
         rc = build_bridges(&b);
     if (rc == 0)
         rc = make_all_listeners(&b);
@@ -329,7 +328,7 @@ static void free_state(struct broker_worker *bw)
     worker_disarm(bw->worker, &bw->drain_timer);
     pool_free(&bw->pool);
     resolver_free(&bw->resolver);
-    agent_home_free(&bw->agent_home);
+    free_agents(bw);
     for (unsigned i = 0; i < bw->listener_count; i++)
         if (bw->listeners[i].tls)
             tls_context_unref(&bw->listeners[i].tls);
@@ -352,6 +351,7 @@ static void free_state(struct broker_worker *bw)
     slab_fini(&bw->bridges);
     slab_fini(&bw->http2_clients);
     slab_fini(&bw->seg_nodes);
+    slab_fini(&bw->token_asks);
 }
 
 /* Buffers on their way home when the workers stopped; and a client on its way to another worker, who is
@@ -380,6 +380,7 @@ void broker_free(struct broker **bp)
         bring_buffers_home(b);
     for (unsigned i = 0; b->states && i < b->count; i++)
         free_state(&b->states[i]);
+    kube_free(&b->kube); /* its profile is the pools' until here */
     for (unsigned i = 0; b->workers && i < b->count; i++)
         if (b->workers[i].engine)
             worker_fini(&b->workers[i]);

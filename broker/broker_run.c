@@ -13,6 +13,7 @@
 #include "broker/broker_worker.h"
 #include "broker/config/config.h"
 #include "broker/front.h"
+#include "broker/kube/kube.h"
 #include "io/engine.h"
 #include "io/tls/tls.h"
 #include "io/worker.h"
@@ -26,7 +27,14 @@ int broker_open(struct broker *b, char *ret_detail, size_t detail_size)
             return rc;
         }
     }
+    if (b->kube)
+        kube_open(b->kube);
     return 0;
+}
+
+static bool is_kubes_home(const struct broker_worker *bw)
+{
+    return bw->broker->kube && kube_home(bw->broker->kube) == bw->worker->number;
 }
 
 static void abort_all(struct broker_worker *bw)
@@ -53,6 +61,9 @@ void drain_init(struct broker_worker *bw)
 static void drain_begin(struct broker_worker *bw)
 {
     bw->draining = true;
+    if (is_kubes_home(
+            bw)) /* agents hear of it first: they shall look for another server while this one serves */
+        kube_drain(bw->broker->kube);
     front_listeners_stop(bw);
     list_each_safe(node, tmp, &bw->fronts) front_drain(list_entry(node, struct front_conn, node));
     worker_arm_ms(bw->worker, &bw->drain_timer, bw->broker->config->timeouts.drain_ms);
@@ -60,7 +71,8 @@ static void drain_begin(struct broker_worker *bw)
 
 static bool is_empty(struct broker_worker *bw)
 {
-    return list_empty(&bw->fronts) && list_empty(&bw->exchanges_open) && bw->egresses.used == 0;
+    return list_empty(&bw->fronts) && list_empty(&bw->exchanges_open) && bw->egresses.used == 0 &&
+           bw->token_asks.used == 0 && (!is_kubes_home(bw) || kube_is_idle(bw->broker->kube));
 }
 
 /* Only now: a GOAWAY makes an agent drop all that it carries. */

@@ -75,25 +75,23 @@ static void forget_unused(struct agents *a, struct agent_seen *seen)
     free(seen);
 }
 
-static void note_backends(struct agents *a)
+static void show_counts(struct agents *a)
 {
-    static const enum stats_strategy shown[AGENT_STRATEGIES] = {
-        [AGENT_DEFAULT] = STATS_DEFAULT,
-        [AGENT_DEST_HOST] = STATS_DEST_HOST,
-        [AGENT_DEFAULT_ROUTE] = STATS_DEFAULT_ROUTE,
-    };
-    for (unsigned i = 0; i < AGENT_STRATEGIES; i++)
-        stats_set_backends(&a->bw->stats, shown[i], a->index.keys[i].count);
+    struct konnectivity_stats *stats = &a->bw->stats;
+    const struct agents_keys *keys = a->index.keys;
+    stats_set_backends(stats, STATS_DEFAULT, keys[CONFIG_STRATEGY_DEFAULT].count);
+    stats_set_backends(stats, STATS_DEST_HOST, keys[CONFIG_STRATEGY_DEST_HOST].count);
+    stats_set_backends(stats, STATS_DEFAULT_ROUTE, keys[CONFIG_STRATEGY_DEFAULT_ROUTE].count);
 }
 
 static void deliver_known(struct worker *w, struct msg *msg)
 {
     struct agents *a = broker_worker_of(w)->agents;
     struct agent_card *card = msg->to;
-    if (agents_index_add(&a->index, card)) {
-        note_backends(a);
+    bool known = agents_index_add(&a->index, card) != NULL;
+    show_counts(a);
+    if (known)
         return;
-    }
     log_begin(w, LOG_WARN, "agent_unknown");
     log_str(w, "agent", card->id);
     log_str(w, "detail", "out of memory for it on this worker");
@@ -109,8 +107,8 @@ static void deliver_left(struct worker *w, struct msg *msg)
         return;
     }
     agents_index_remove(&a->index, seen);
-    note_backends(a);
     seen->withdrawn = true;
+    show_counts(a);
     a->leaving++;
     forget_unused(a, seen);
 }

@@ -216,7 +216,7 @@ static void on_input(struct http2_call *call, const uint8_t *data, uint32_t len)
         if (result == READ_BYTES)
             left -= packet.data.len;
         http2_consumed(h, left);
-        if (result == READ_BYTES && reader_is_between(&p->reader))
+        if (result == READ_BYTES && p->reader.state == READER_PREFIX) /* the last of them */
             stats_packet(&broker_worker_at(p)->stats, STATS_FROM_CLIENT, PACKET_DATA);
         if (result == READ_BYTES)
             on_data(p, &packet, h->input);

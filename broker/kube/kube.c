@@ -376,6 +376,12 @@ unsigned kube_home(const struct kube *k)
     return k->home->worker->number;
 }
 
+void kube_open(struct kube *k)
+{
+    if (k->leases)
+        leases_open(k->leases);
+}
+
 void kube_drain(struct kube *k)
 {
     if (k->reviews)

@@ -3,7 +3,6 @@
  *
  *   lease_own.c      ours: made, renewed, and deleted when the broker drains
  *   lease_others.c   all with the label: counted, and deleted when they are over
- *   lease_stats.c    what is counted of that
  *
  * An agent with --count-server-leases opens a connection for each that is valid; they are what the
  * proxy-server's own controller makes. On the API's home worker, but for the counts, which any thread may
@@ -17,7 +16,6 @@
 #include <jansson.h>
 
 #include "broker/kube/kube.h"
-#include "broker/kube/lease_stats.h"
 
 enum {
     LEASE_DURATION_S = 30, /* as the proxy-server has it, and the next three */
@@ -81,7 +79,7 @@ struct leases {
     bool draining;
     struct lease_own own;
     struct lease_others others;
-    struct lease_stats stats;
+    _Atomic int32_t valid; /* with the label, at the last list; -1: not known yet. Any thread may read it */
 };
 
 MUST_USE int leases_new(struct kube *, const struct lease_options *, struct leases **ret, char *ret_detail,
