@@ -65,8 +65,10 @@ enum exchange_form {
 
 /* What OPEN carries; a packed head follows in the same buffer. */
 struct exchange_open {
-    struct exchange *front; /* opaque to egress */
-    struct endpoint_key key;
+    struct exchange *front;  /* opaque to egress */
+    struct endpoint_key key; /* its profile is set where a connection is leased, from the next: the one it was
+                                judged by may be gone on another worker, or later */
+    uint32_t identity;       /* number of the profile, credentials.h */
     enum exchange_form form;
     uint32_t lease_ms, first_byte_ms; /* first_byte_ms 0: no limit */
     _Alignas(16) char head[];
