@@ -32,6 +32,8 @@ struct watch {
     enum set_state state;
     uint64_t due_ms;                /* settling, refused: it is read then */
     char said[CREDENTIAL_TEXT_MAX]; /* refused: why */
+    bool published;                 /* to be said when all workers have adopted it: */
+    struct credential_report report;
 };
 
 struct reload {
@@ -44,8 +46,10 @@ struct reload {
     uint64_t next_ms;
     sem_t wake;
     _Atomic bool asked;
-    _Atomic uint64_t done, failed; /* of sets */
-    _Atomic unsigned refused;      /* sets whose files are not those in force */
+    unsigned results[CREDENTIAL_MOVED + 1]; /* of the last look, by enum credential_result */
+    bool answer_due;                        /* that look was asked for: they are said */
+    _Atomic uint64_t done, failed;          /* of sets */
+    _Atomic unsigned refused;               /* sets whose files are not those in force */
 };
 
 /* -- publishing ---------------------------------------------------------------------------------------------
@@ -72,20 +76,6 @@ static void publish(struct reload *r, struct credentials *next)
             leave_identity(r, now->profiles[i]);
     r->before = now;
     atomic_store_explicit(&r->broker->credentials, next, memory_order_release);
-}
-
-/* Frees what nobody can refer to any more. False while some worker has yet to adopt the newest. */
-static bool clear_away(struct reload *r)
-{
-    if (r->before && atomic_load_explicit(&newest(r)->adopted, memory_order_acquire) == r->broker->count)
-        credentials_free(&r->before);
-    list_each_safe(node, tmp, &r->identities)
-    {
-        struct identity *i = list_entry(node, struct identity, node);
-        if (atomic_load_explicit(&i->users, memory_order_acquire) == 0)
-            identity_free(&i);
-    }
-    return r->before == NULL;
 }
 
 unsigned reload_identities_left(const struct reload *r)
@@ -129,14 +119,6 @@ static void say_refused(struct reload *r, struct watch *w, const struct credenti
     log_any_thread(LOG_ERROR, "reload_failed", "%s; what was in force stays", report->text);
 }
 
-static void say_loaded(struct reload *r, const struct credential_report *report)
-{
-    atomic_fetch_add_explicit(&r->done, 1, memory_order_relaxed);
-    log_any_thread(LOG_INFO, "reloaded", "%s", report->text);
-    if (report->doubt[0])
-        log_any_thread(LOG_WARN, "reloaded", "%s", report->doubt);
-}
-
 static void say_same(const struct reload *r, unsigned i)
 {
     if (r->watches[i].said[0])
@@ -151,7 +133,10 @@ static enum credential_result read_set(struct reload *r, unsigned i, struct cred
     struct credential_report report;
     enum credential_result result = credential_set_load(&r->sets[i], r->broker->config, next, &report);
     switch (result) {
-    case CREDENTIAL_LOADED: say_loaded(r, &report); break;
+    case CREDENTIAL_LOADED:
+        w->published = true;
+        w->report = report;
+        break;
     case CREDENTIAL_SAME: say_same(r, i); break;
     case CREDENTIAL_REFUSED:
         say_refused(r, w, &report, asked);
@@ -174,17 +159,47 @@ static bool is_due(struct reload *r, unsigned i, uint64_t now_ms, bool asked)
     return asked || (w->state != SET_IN_FORCE && now_ms >= w->due_ms);
 }
 
-static void say_asked(const unsigned results[])
+/* What was published is told when it is in force everywhere. */
+static void say_adopted(struct reload *r)
 {
-    log_any_thread(LOG_INFO, "reload", "asked: %u changed, %u refused, %u as they were",
-                   results[CREDENTIAL_LOADED], results[CREDENTIAL_REFUSED] + results[CREDENTIAL_MOVED],
-                   results[CREDENTIAL_SAME]);
+    for (unsigned i = 0; i < r->count; i++) {
+        struct watch *w = &r->watches[i];
+        if (!w->published)
+            continue;
+        w->published = false;
+        atomic_fetch_add_explicit(&r->done, 1, memory_order_relaxed);
+        log_any_thread(LOG_INFO, "reloaded", "%s", w->report.text);
+        if (w->report.doubt[0])
+            log_any_thread(LOG_WARN, "reloaded", "%s", w->report.doubt);
+    }
+    if (r->answer_due)
+        log_any_thread(LOG_INFO, "reload", "asked: %u changed, %u refused, %u as they were",
+                       r->results[CREDENTIAL_LOADED],
+                       r->results[CREDENTIAL_REFUSED] + r->results[CREDENTIAL_MOVED],
+                       r->results[CREDENTIAL_SAME]);
+    r->answer_due = false;
+}
+
+/* Frees what nobody can refer to any more. False while some worker has yet to adopt the newest. */
+static bool clear_away(struct reload *r)
+{
+    if (r->before && atomic_load_explicit(&newest(r)->adopted, memory_order_acquire) == r->broker->count)
+        credentials_free(&r->before);
+    if (!r->before)
+        say_adopted(r);
+    list_each_safe(node, tmp, &r->identities)
+    {
+        struct identity *i = list_entry(node, struct identity, node);
+        if (atomic_load_explicit(&i->users, memory_order_acquire) == 0)
+            identity_free(&i);
+    }
+    return r->before == NULL;
 }
 
 static bool look(struct reload *r, uint64_t now_ms, bool asked)
 {
-    unsigned results[CREDENTIAL_MOVED + 1] = {0};
     struct credentials *next = NULL;
+    memset(r->results, 0, sizeof(r->results));
     for (unsigned i = 0; i < r->count; i++) {
         if (!is_due(r, i, now_ms, asked))
             continue;
@@ -192,15 +207,14 @@ static bool look(struct reload *r, uint64_t now_ms, bool asked)
             next = credentials_copy(newest(r));
         if (!next)
             return false;
-        results[read_set(r, i, next, now_ms, asked)]++;
+        r->results[read_set(r, i, next, now_ms, asked)]++;
     }
-    if (results[CREDENTIAL_LOADED] > 0)
+    if (r->results[CREDENTIAL_LOADED] > 0)
         publish(r, next);
     else
         credentials_free(&next);
     count_refused(r);
-    if (asked)
-        say_asked(results);
+    r->answer_due |= asked;
     return true;
 }
 
@@ -228,6 +242,7 @@ uint64_t reload_look(struct reload *r, uint64_t now_ms, bool asked)
     }
     if (!look(r, now_ms, asked))
         log_any_thread(LOG_ERROR, "reload_failed", "out of memory; what was in force stays");
+    (void)clear_away(r);
     return due_next(r, now_ms);
 }
 
