@@ -1,4 +1,5 @@
-/* broker/admin.c — the admin pages: /livez, /readyz, /metrics, /statusz.
+/* broker/admin.c — the admin pages: /livez, /readyz, /metrics, /statusz; and the health listener's, which are
+ * those of Konnectivity's proxy-server: /healthz, /readyz, /ready, /metrics.
  *
  * Counters of all workers are read as they stand (single writer each). What only a worker itself may walk,
  * its endpoints, is asked for by message: each worker adds its part to the job and sends it on to the next,
@@ -16,11 +17,12 @@
 #include "broker/front.h"
 #include "broker/reload.h"
 #include "io/engine.h"
+#include "io/process.h"
 #include "io/tls/tls.h"
 #include "io/version.h"
 #include "io/worker.h"
 
-enum { STATUS_ENDPOINTS_MAX = 1000, METRICS_BYTES_MAX = 256 * 1024 };
+enum { STATUS_ENDPOINTS_MAX = 1000 };
 
 static uint64_t total(const struct broker *b, enum counter c)
 {
@@ -75,7 +77,29 @@ static void print_phase(FILE *out, const struct broker *b, unsigned phase, const
             name, (double)sum / 1e9, name, (unsigned long long)cumulated);
 }
 
-static void print_metrics(FILE *out, const struct broker *b)
+/* As every client library of Prometheus has them. */
+static void print_process(FILE *out)
+{
+    struct process_usage u;
+    process_usage(&u);
+    const struct {
+        const char *name, *type, *help;
+        double value;
+    } rows[] = {
+        {"cpu_seconds_total",     "counter", "Total user and system CPU time spent in seconds.",       u.cpu_seconds           },
+        {"max_fds",               "gauge",   "Maximum number of open file descriptors.",               (double)u.max_fds       },
+        {"open_fds",              "gauge",   "Number of open file descriptors.",                       (double)u.open_fds      },
+        {"resident_memory_bytes", "gauge",   "Resident memory size in bytes.",                         (double)u.resident_bytes},
+        {"start_time_seconds",    "gauge",   "Start time of the process since unix epoch in seconds.",
+         u.start_time                                                                                                          },
+        {"virtual_memory_bytes",  "gauge",   "Virtual memory size in bytes.",                          (double)u.virtual_bytes },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        fprintf(out, "# HELP process_%s %s\n# TYPE process_%s %s\nprocess_%s %.15g\n", rows[i].name,
+                rows[i].help, rows[i].name, rows[i].type, rows[i].name, rows[i].value);
+}
+
+static void print_metrics(FILE *out, const struct broker *b, const struct broker_worker *page)
 {
     static const char *const phases[PHASE_COUNT] = {
         [PHASE_queue] = "queue",           [PHASE_dial] = "dial",
@@ -104,6 +128,8 @@ static void print_metrics(FILE *out, const struct broker *b)
                  "hawser_phase_seconds histogram\n");
     for (unsigned p = 0; p < PHASE_COUNT; p++)
         print_phase(out, b, p, phases[p]);
+    stats_print(out, b, page);
+    print_process(out);
 }
 
 static void answer_metrics(struct front_conn *c)
@@ -115,7 +141,7 @@ static void answer_metrics(struct front_conn *c)
         front_http1_error(c, 503, "out of memory", false);
         return;
     }
-    print_metrics(out, c->bw->broker);
+    print_metrics(out, c->bw->broker, c->bw);
     fclose(out);
     front_http1_text(c, 200, "text/plain; version=0.0.4", text, len);
     free(text);
@@ -242,21 +268,97 @@ static bool path_is(struct slice path, const char *name)
     return path.len >= len && memcmp(path.data, name, len) == 0 && (path.len == len || path.data[len] == '?');
 }
 
+/* Which pages of which listener. */
+enum { ON_ADMIN = 1 << PAGES_ADMIN, ON_HEALTH = 1 << PAGES_HEALTH, ON_BOTH = ON_ADMIN | ON_HEALTH };
+
+/* Bodies are those of the proxy-server, on the listener that takes its place. */
+static void answer_live(struct front_conn *c)
+{
+    front_http1_text(c, 200, "text/plain", "ok\n", c->listener->pages == PAGES_HEALTH ? 2 : 3);
+}
+
+static const struct {
+    const char *name;
+    enum stats_strategy stats;
+} strategies[CONFIG_STRATEGIES] = {
+    [CONFIG_STRATEGY_DEFAULT] = {"default",      STATS_DEFAULT      },
+    [CONFIG_STRATEGY_DEST_HOST] = {"destHost",     STATS_DEST_HOST    },
+    [CONFIG_STRATEGY_DEFAULT_ROUTE] = {"defaultRoute", STATS_DEFAULT_ROUTE},
+};
+
+static bool serves_agents(const struct config *config)
+{
+    for (uint32_t i = 0; i < config->listener_count; i++)
+        if (config->listeners[i].serves == CONFIG_SERVES_AGENTS)
+            return true;
+    return false;
+}
+
+/* As the proxy-server: it is the first strategy that counts. */
+static bool has_agents(const struct broker_worker *bw)
+{
+    const struct config *config = bw->broker->config;
+    return !serves_agents(config) ||
+           stats_backends(&bw->stats, strategies[config->agents.strategies[0]].stats) > 0;
+}
+
+static void say_no_agents(struct front_conn *c)
+{
+    const struct config_agents *agents = &c->bw->broker->config->agents;
+    char text[160];
+    size_t n = (size_t)snprintf(text, sizeof(text), "no connection to any proxy agent");
+    for (uint32_t i = 0; i < agents->strategy_count; i++)
+        n += (size_t)snprintf(
+            text + n, sizeof(text) - n, "\n%s: %llu", strategies[agents->strategies[i]].name,
+            (unsigned long long)stats_backends(&c->bw->stats, strategies[agents->strategies[i]].stats));
+    front_http1_text(c, 500, "text/plain", text, n);
+}
+
+static void answer_ready(struct front_conn *c)
+{
+    if (c->bw->broker->draining)
+        front_http1_error(c, 503, "draining", false);
+    else if (!has_agents(c->bw))
+        say_no_agents(c);
+    else
+        answer_live(c);
+}
+
+static void answer_profiles(struct front_conn *c)
+{
+    front_http1_error(c, 501, "Go's profiles do not exist here; see /statusz", false);
+}
+
+static const struct {
+    const char *path, *below; /* below: what begins so, too */
+    unsigned on;
+    void (*answer)(struct front_conn *);
+} pages[] = {
+    {"/livez",       NULL,            ON_BOTH,   answer_live    },
+    {"/healthz",     NULL,            ON_BOTH,   answer_live    },
+    {"/readyz",      NULL,            ON_BOTH,   answer_ready   },
+    {"/ready",       NULL,            ON_HEALTH, answer_ready   },
+    {"/metrics",     NULL,            ON_BOTH,   answer_metrics },
+    {"/statusz",     NULL,            ON_ADMIN,  answer_statusz },
+    {"/debug/pprof", "/debug/pprof/", ON_ADMIN,  answer_profiles},
+};
+
 void admin_request(struct front_conn *c, const struct head_view *view)
 {
-    const struct broker *b = c->bw->broker;
-    if (view->method != HTTP_METHOD_GET && view->method != HTTP_METHOD_HEAD)
+    static const char *const expected[PAGES_COUNT] = {
+        [PAGES_ADMIN] = "expected /livez, /readyz, /metrics or /statusz",
+        [PAGES_HEALTH] = "expected /healthz, /readyz, /ready or /metrics"};
+    if (view->method != HTTP_METHOD_GET && view->method != HTTP_METHOD_HEAD) {
         front_http1_error(c, 405, "the admin pages are read-only; expected GET or HEAD", false);
-    else if (path_is(view->path, "/livez") || path_is(view->path, "/healthz"))
-        front_http1_text(c, 200, "text/plain", "ok\n", 3);
-    else if (path_is(view->path, "/readyz") && b->draining)
-        front_http1_error(c, 503, "draining", false);
-    else if (path_is(view->path, "/readyz"))
-        front_http1_text(c, 200, "text/plain", "ok\n", 3);
-    else if (path_is(view->path, "/metrics"))
-        answer_metrics(c);
-    else if (path_is(view->path, "/statusz"))
-        answer_statusz(c);
-    else
-        front_http1_error(c, 404, "expected /livez, /readyz, /metrics or /statusz", false);
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
+        bool below = pages[i].below && view->path.len >= strlen(pages[i].below) &&
+                     memcmp(view->path.data, pages[i].below, strlen(pages[i].below)) == 0;
+        if ((pages[i].on & 1u << c->listener->pages) && (below || path_is(view->path, pages[i].path))) {
+            pages[i].answer(c);
+            return;
+        }
+    }
+    front_http1_error(c, 404, expected[c->listener->pages], false);
 }

@@ -73,11 +73,15 @@ static struct buf_limits buffer_limits(const struct broker *b)
 static int make_listeners(struct builder *b, struct broker_worker *bw)
 {
     const struct config *config = b->broker->config;
-    bool admin = config->admin.port != 0;
-    bw->listener_count = config->listener_count + (admin ? 1u : 0u);
-    bw->listeners = calloc(bw->listener_count + 1u, sizeof(*bw->listeners));
+    const bool pages[PAGES_COUNT] = {
+        [PAGES_ADMIN] = config->admin.port != 0, [PAGES_HEALTH] = config->health.port != 0};
+    bw->listeners = calloc(config->listener_count + (unsigned)PAGES_COUNT, sizeof(*bw->listeners));
     if (!bw->listeners)
         return build_fail(b, -ENOMEM, "listeners");
+    bw->listener_count = config->listener_count;
+    for (unsigned i = 0; i < PAGES_COUNT; i++)
+        if (pages[i])
+            bw->listeners[bw->listener_count++].pages = (enum front_pages)i;
     for (unsigned i = 0; i < bw->listener_count; i++) {
         struct front_listener *l = &bw->listeners[i];
         l->bw = bw;

@@ -3,10 +3,12 @@
 #pragma once
 
 #include "broker/exchange.h"
+#include "broker/konnectivity/stats.h"
 #include "io/list.h"
 #include "io/slab.h"
 #include "io/worker.h"
 
+struct agents;
 struct broker;
 struct credentials;
 struct egress;
@@ -27,7 +29,8 @@ struct broker_worker {
     struct resolver *resolver;
     uint32_t budget; /* bytes on their way in each direction of an exchange or tunnel */
     struct slab conns, http2_fronts, http2_streams, proxy_streams, proxy_tunnels, http2_clients, exchanges,
-        egresses, bridges, seg_nodes;
+        egresses, bridges, seg_nodes, agent_nears;
+    struct agents *agents;                 /* NULL: no listener serves agents */
     const struct credentials *credentials; /* in force here; from one turn to the next it may be another */
     struct list identities_left;           /* replaced ones that the pool may still refer to */
     struct timer identities_timer;         /* the next look for that */
@@ -44,6 +47,7 @@ struct broker_worker {
     uint32_t http2_unwarned;  /* since, without a line */
     bool draining, fronts_drained, drained;
     struct timer drain_timer;
+    struct konnectivity_stats stats;
 };
 
 void drain_init(struct broker_worker *);

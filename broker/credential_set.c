@@ -70,7 +70,9 @@ static void describe_listener(struct credential_set *s, const struct config *c, 
     *s = (struct credential_set){.kind = CREDENTIAL_LISTENER,
                                  .index = i,
                                  .name = c->listeners[i].name,
-                                 .group_may_read = t->key_group_readable,
+                                 .readers = t->key_world_readable   ? TLS_FILE_WORLD
+                                            : t->key_group_readable ? TLS_FILE_GROUP
+                                                                    : TLS_FILE_OWNER,
                                  .use = TLS_FILE_SERVER};
     add(s, PART_CERTIFICATE, "certificateFile", t->certificate_file);
     add(s, PART_KEY, "keyFile", t->key_file);
@@ -83,7 +85,7 @@ static void describe_profile(struct credential_set *s, const struct config *c, u
     *s = (struct credential_set){.kind = CREDENTIAL_PROFILE,
                                  .index = i,
                                  .name = p->name,
-                                 .group_may_read = p->key_group_readable,
+                                 .readers = p->key_group_readable ? TLS_FILE_GROUP : TLS_FILE_OWNER,
                                  .use = TLS_FILE_CLIENT};
     add(s, PART_CERTIFICATE, "clientCertificateFile", p->client_certificate_file);
     add(s, PART_KEY, "clientKeyFile", p->client_key_file);
@@ -97,7 +99,7 @@ static void describe_bridge(struct credential_set *s, const struct config *c, ui
     *s = (struct credential_set){.kind = CREDENTIAL_BRIDGE,
                                  .index = i,
                                  .name = c->routes[i].name,
-                                 .group_may_read = b->key_group_readable,
+                                 .readers = b->key_group_readable ? TLS_FILE_GROUP : TLS_FILE_OWNER,
                                  .use = TLS_FILE_ISSUER};
     add(s, PART_CERTIFICATE, "issuerCertificateFile", b->issuer_certificate_file);
     add(s, PART_KEY, "issuerKeyFile", b->issuer_key_file);
@@ -172,11 +174,9 @@ static bool judge_file(struct reading *r, unsigned i)
     enum tls_file_verdict verdict = TLS_FILE_BAD;
     switch (f->part) {
     case PART_CERTIFICATE: verdict = tls_file_check_certificate(f->path, s->use, &finding); break;
-    case PART_KEY:
-        verdict = tls_file_check_key(f->path, s->files[i - 1].path, s->group_may_read, &finding);
-        break;
+    case PART_KEY: verdict = tls_file_check_key(f->path, s->files[i - 1].path, s->readers, &finding); break;
     case PART_CA: verdict = tls_file_check_ca(f->path, &finding); break;
-    case PART_TOKEN: verdict = tls_file_check_token(f->path, s->group_may_read, &finding); break;
+    case PART_TOKEN: verdict = tls_file_check_token(f->path, s->readers, &finding); break;
     }
     r->files[i].not_after_s = finding.not_after;
     if (verdict == TLS_FILE_BAD)
@@ -217,7 +217,8 @@ static int make_listener(struct reading *r, struct made *m)
                                           .certificate_file = t->certificate_file,
                                           .key_file = t->key_file,
                                           .alpn = SERVER_ALPN,
-                                          .allow_tls12 = t->min_version == CONFIG_TLS_1_2};
+                                          .allow_tls12 = t->min_version == CONFIG_TLS_1_2,
+                                          .suites = t->cipher_suites};
     int rc = tls_context_new(&options, &m->context, detail, sizeof(detail));
     return rc < 0 ? fail(r, rc, detail) : 0;
 }

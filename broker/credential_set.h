@@ -33,8 +33,8 @@ struct credential_set {
     enum credential_kind kind;
     uint32_t index; /* among the listeners, profiles or routes of the configuration */
     const char *name;
-    bool group_may_read;
-    enum tls_file_use use; /* of its certificate */
+    enum tls_file_readers readers; /* who may be able to read a key or a token */
+    enum tls_file_use use;         /* of its certificate */
     unsigned file_count;
     struct credential_file files[CREDENTIAL_FILES_MAX];
     bool loaded;

@@ -31,11 +31,15 @@ struct front_conn;
 struct front_http2;
 struct tls_context;
 
+/* What a listener without a configuration of its own answers. */
+enum front_pages { PAGES_ADMIN, PAGES_HEALTH, PAGES_COUNT };
+
 struct front_listener {
     struct listener listener;
     struct broker_worker *bw;
-    const struct config_listener *config; /* NULL: the admin listener */
-    struct tls_context *tls;              /* NULL: plain */
+    const struct config_listener *config; /* NULL: one of pages */
+    enum front_pages pages;
+    struct tls_context *tls; /* NULL: plain */
     bool listening;
 };
 
@@ -215,6 +219,8 @@ MUST_USE bool exchange_begin(struct front_conn *, const struct asker_ops *, void
  * the process is reached, nothing was begun, and the caller answers 503 with the text of ENDING_LIMIT. */
 
 enum counter exchange_gauge(enum exchange_form);
+bool exchange_is_http_connect(const struct exchange *);
+/* A CONNECT, and not a dial in Konnectivity's protocol. */
 enum caller_use exchange_use(enum exchange_form);
 /* Where it counts: among requests, or among tunnels, which upgrades are too. */
 

@@ -71,6 +71,8 @@ static void settle(struct exchange *ex)
         caller_leave(ex->bw->broker->callers, w->number, ex->caller, exchange_use(ex->form));
     exchange_count_ending(w, ex->ending);
     gauge_sub(w, exchange_gauge(ex->form), 1);
+    if (exchange_is_http_connect(ex))
+        stats_gauge_sub(&ex->bw->stats, STATS_HTTP_CONNECTIONS, 1);
     if (ex->progress != EXCHANGE_TUNNEL)
         phase_observe(w, PHASE_total, w->now_ns - ex->access.started_ns);
     if (c->bw->broker->access_log)

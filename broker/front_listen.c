@@ -95,6 +95,12 @@ static void on_accepted(struct listener *listener, int handle, const struct net_
         send_away(l, to, handle, peer);
 }
 
+static const char *name_of(const struct front_listener *l)
+{
+    static const char *const pages[PAGES_COUNT] = {[PAGES_ADMIN] = "admin", [PAGES_HEALTH] = "health"};
+    return l->config ? l->config->name : pages[l->pages];
+}
+
 static const char *refusal(const struct front_listener *l, const struct net_peer *peer)
 {
     const struct broker *b = l->bw->broker;
@@ -128,7 +134,7 @@ void front_adopt(struct broker_worker *bw, struct front_listener *l, int handle,
     counter_add(w, COUNTER_front_refused, 1);
     char text[NET_TEXT_MAX];
     log_begin(w, LOG_WARN, "client_refused");
-    log_str(w, "listener", l->config ? l->config->name : "admin");
+    log_str(w, "listener", name_of(l));
     log_str(w, "peer", net_address_text(&peer->address, text));
     if (peer->has_credentials) {
         log_u64(w, "uid", peer->uid);
@@ -144,17 +150,25 @@ static bool listens_here(const struct front_listener *l)
     return everywhere || l->bw->worker->number == 0;
 }
 
+static bool tcp_options(const char *address, uint32_t port, struct listen_options *o)
+{
+    o->both_kinds = strcmp(address, "*") == 0;
+    if (o->both_kinds)
+        address = "::";
+    return net_address_parse(address, strlen(address), (uint16_t)port, &o->address);
+}
+
 static bool options_of(const struct front_listener *l, struct listen_options *o)
 {
     const struct broker *b = l->bw->broker;
     *o = (struct listen_options){.backlog = BACKLOG, .unix_owner = (uid_t)-1, .unix_group = (gid_t)-1};
-    if (!l->config)
-        return net_address_parse(b->config->admin.address, strlen(b->config->admin.address),
-                                 (uint16_t)b->config->admin.port, &o->address);
+    if (!l->config) {
+        const struct config_admin *pages = l->pages == PAGES_ADMIN ? &b->config->admin : &b->config->health;
+        return tcp_options(pages->address, pages->port, o);
+    }
     if (l->config->tcp) {
         o->share_port = true;
-        return net_address_parse(l->config->tcp->address, strlen(l->config->tcp->address),
-                                 (uint16_t)l->config->tcp->port, &o->address);
+        return tcp_options(l->config->tcp->address, l->config->tcp->port, o);
     }
     o->unix_mode = (mode_t)l->config->socket->mode_bits;
     if (l->config->socket->owner_uid != CONFIG_ID_UNSET)
@@ -178,14 +192,13 @@ int front_listeners_start(struct broker_worker *bw)
         int rc = options_of(l, &options) ? w->engine->ops->listen(w->engine, &l->listener, &options)
                                          : -EINVAL;
         if (rc < 0) {
-            log_any_thread(LOG_ERROR, "listen_failed", "listener %s at %s: %s",
-                           l->config ? l->config->name : "admin", net_address_text(&options.address, text),
-                           strerror(-rc));
+            log_any_thread(LOG_ERROR, "listen_failed", "listener %s at %s: %s", name_of(l),
+                           net_address_text(&options.address, text), strerror(-rc));
             return rc;
         }
         l->listening = true;
         if (w->number == 0)
-            log_any_thread(LOG_INFO, "listening", "%s at %s%s", l->config ? l->config->name : "admin",
+            log_any_thread(LOG_INFO, "listening", "%s at %s%s", name_of(l),
                            net_address_text(&options.address, text), l->tls ? ", mutual TLS" : "");
         if (w->number == 0 && l->config && l->config->insecure)
             log_any_thread(LOG_WARN, "insecure_listener", "%s takes TCP clients without TLS (insecure: true)",

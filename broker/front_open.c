@@ -46,6 +46,11 @@ enum counter exchange_gauge(enum exchange_form form)
     return form == EXCHANGE_REQUEST ? COUNTER_requests_active : COUNTER_tunnels_active;
 }
 
+bool exchange_is_http_connect(const struct exchange *ex)
+{
+    return ex->form == EXCHANGE_CONNECT && strcmp(ex->access.protocol, "grpc") != 0;
+}
+
 enum caller_use exchange_use(enum exchange_form form)
 {
     return form == EXCHANGE_REQUEST ? CALLER_REQUEST : CALLER_TUNNEL;
@@ -257,6 +262,8 @@ bool exchange_begin(struct front_conn *c, const struct asker_ops *ops, void *ask
     ex->asker = asker;
     *ret_slot = ex;
     begin_record(&ex->access, ops->protocol, worker_of(ex)->now_ns, view);
+    if (exchange_is_http_connect(ex))
+        stats_gauge_add(&ex->bw->stats, STATS_HTTP_CONNECTIONS, 1);
     if (c->bridge) {
         begin_inside_bridge(ex, view);
         return true;

@@ -35,7 +35,10 @@ void broker_standing(struct broker_worker *bw, const struct config_listener *lis
     struct broker *b = bw->broker;
     struct client client = client_of(peer, tls);
     struct caller_key key = caller_key_of(b, listener, &client);
-    routes_open_to(b->routes, listener->name, &client, &ret_standing->routes);
+    if (listener->serves == CONFIG_SERVES_REQUESTS)
+        routes_open_to(b->routes, listener->name, &client, &ret_standing->routes);
+    else
+        ret_standing->routes = (struct route_set){0}; /* an agent may ask for nothing */
     ret_standing->caller = caller_of(b->callers, bw->worker->number, &key);
 }
 
@@ -107,12 +110,15 @@ static bool match_name(const char *name, void *arg)
 
 bool broker_client_has_name(const struct stream *tls, char **names, uint32_t count)
 {
+    for (uint32_t i = 0; i < count; i++)
+        if (strcmp(names[i], "*") == 0)
+            return true; /* whatever it is called, also if it has no name at all */
     return tls_peer_has_name(tls, match_name, &(struct names){names, count});
 }
 
 bool broker_client_allowed(const struct config_listener *config, const struct stream *tls)
 {
-    if (!config->tls || config->tls->allowed_name_count == 0)
-        return true; /* any certificate of the listener's client CA */
+    if (!config->tls || !config->tls->client_ca_file)
+        return true; /* an agent, who shows a token later or proves nothing */
     return broker_client_has_name(tls, config->tls->allowed_names, config->tls->allowed_name_count);
 }

@@ -1,15 +1,18 @@
-/* broker/main.c — the hawser program: serve, check, dump, egress-config, version, help. Exit codes: 0 good, 1
- * failed while running, 2 bad usage or configuration. */
+/* broker/main.c — the hawser program: serve, check, dump, egress-config, konnectivity-server, version, help.
+ * Exit codes: 0 good, 1 failed while running, 2 bad usage or configuration, which konnectivity-server has no
+ * code for. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker/broker.h"
 #include "broker/config/config.h"
+#include "broker/konnectivity/server_flags.h"
 #include "broker/selector.h"
 #include "io/engine.h"
 #include "io/limits.h"
@@ -39,16 +42,19 @@ static void on_hangup(int sig)
 
 static int usage(FILE *out, int code)
 {
-    fputs("usage: hawser serve --config FILE    run the broker\n"
-          "       hawser check --config FILE    check the configuration and every file it names; opens "
-          "nothing\n"
-          "       hawser dump --config FILE     print the configuration in force, defaults included\n"
-          "       hawser egress-config --config FILE [OPTION...]\n"
-          "                                     print what kube-apiserver must be given to use the broker\n"
-          "       hawser help [config|egress-config]\n"
-          "                                     this text, every setting, or the options\n"
-          "       hawser version                version, engine, libraries\n",
-          out);
+    fputs(
+        "usage: hawser serve --config FILE    run the broker\n"
+        "       hawser check --config FILE    check the configuration and every file it names; opens "
+        "nothing\n"
+        "       hawser dump --config FILE     print the configuration in force, defaults included\n"
+        "       hawser egress-config --config FILE [OPTION...]\n"
+        "                                     print what kube-apiserver must be given to use the broker\n"
+        "       hawser konnectivity-server [FLAG...]\n"
+        "                                     take the place of Konnectivity's proxy-server, with its flags\n"
+        "       hawser help [config|egress-config|konnectivity-server]\n"
+        "                                     this text, every setting, or the options\n"
+        "       hawser version                version, engine, libraries\n",
+        out);
     return code;
 }
 
@@ -115,15 +121,12 @@ static void raise_limits(void)
         log_any_thread(LOG_INFO, "limits", "open files: %llu", (unsigned long long)limits.descriptors);
 }
 
-static int serve(const char *file)
+/* Takes the configuration. */
+static int serve_config(struct config *config)
 {
     const struct sigaction ignore = {.sa_handler = SIG_IGN}, drain = {.sa_handler = on_signal},
                            hangup = {.sa_handler = on_hangup};
-    struct config *config;
-    int code = load(file, &config);
-    if (code != EXIT_GOOD)
-        return code;
-    code = open_log(config);
+    int code = open_log(config);
     if (code != EXIT_GOOD) {
         config_free(&config);
         return code;
@@ -158,6 +161,13 @@ static int serve(const char *file)
     resolve_global_fini();
     tls_global_fini();
     return rc < 0 ? EXIT_FAILED : EXIT_GOOD;
+}
+
+static int serve(const char *file)
+{
+    struct config *config;
+    int code = load(file, &config);
+    return code == EXIT_GOOD ? serve_config(config) : code;
 }
 
 static int check(const char *file)
@@ -271,6 +281,67 @@ static int egress_config(int argc, char **argv)
     return code;
 }
 
+/* -- konnectivity-server ------------------------------------------------------------------------------------
+ */
+
+static int load_flags(const struct server_flags *flags, struct config **ret)
+{
+    struct config_error error;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    if (!out)
+        return EXIT_FAILED;
+    server_config_print(flags, out);
+    fclose(out);
+    int rc = config_load_buffer("flags", text, len, CONFIG_DEFAULT, ret, &error);
+    free(text);
+    if (rc == CONFIG_OK)
+        return EXIT_GOOD;
+    fprintf(stderr, "proxy-server: %s (in what --print-config prints)\n",
+            rc == CONFIG_INVALID ? error.text : strerror(-rc));
+    return EXIT_FAILED;
+}
+
+static void add_notes(struct config *config, const struct server_flags *flags)
+{
+    for (unsigned i = 0; i < flags->note_count && config->warning_count < CONFIG_WARNINGS_MAX; i++) {
+        char *note = strdup(flags->notes[i]);
+        if (note)
+            config->warnings[config->warning_count++] = note;
+    }
+}
+
+static int konnectivity_server(int argc, char **argv)
+{
+    struct server_flags flags;
+    struct config *config;
+    char error[SERVER_ERROR_MAX];
+    bool parsed = server_flags_parse(&flags, argc, argv, error);
+    if (parsed && flags.help) {
+        server_flags_help(stdout);
+        return EXIT_GOOD;
+    }
+    if (!parsed || !server_flags_check(&flags, error)) {
+        fprintf(stderr, "proxy-server: %s\n", error);
+        return EXIT_FAILED;
+    }
+    if (flags.print_config) {
+        server_config_print(&flags, stdout);
+        return EXIT_GOOD;
+    }
+    if (load_flags(&flags, &config) != EXIT_GOOD)
+        return EXIT_FAILED;
+    add_notes(config, &flags);
+    return serve_config(config) == EXIT_GOOD ? EXIT_GOOD : EXIT_FAILED;
+}
+
+static bool is_proxy_server(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return strcmp(slash ? slash + 1 : path, "proxy-server") == 0;
+}
+
 static int version(void)
 {
     struct engine_probe probe;
@@ -299,6 +370,10 @@ int main(int argc, char **argv)
         {"dump",  dump }
     };
     const char *command = argc > 1 ? argv[1] : "";
+    if (argc > 0 && is_proxy_server(argv[0]))
+        return konnectivity_server(argc - 1, argv + 1);
+    if (strcmp(command, "konnectivity-server") == 0)
+        return konnectivity_server(argc - 2, argv + 2);
     if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0)
         return version();
     if (strcmp(command, "help") == 0 || strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0) {
@@ -308,6 +383,10 @@ int main(int argc, char **argv)
         }
         if (argc > 2 && strcmp(argv[2], "egress-config") == 0)
             return help_egress_config();
+        if (argc > 2 && strcmp(argv[2], "konnectivity-server") == 0) {
+            server_flags_help(stdout);
+            return EXIT_GOOD;
+        }
         return usage(stdout, EXIT_GOOD);
     }
     if (strcmp(command, "egress-config") == 0)

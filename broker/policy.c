@@ -117,6 +117,8 @@ bool policy_address_allowed(const struct route *route, const char *host, const s
 
 bool policy_client_name_matches(const char *pattern, const char *name)
 {
+    if (strcmp(pattern, "*") == 0)
+        return true;
     if (pattern[0] != '*')
         return name[0] != '\0' && strcasecmp(pattern, name) == 0;
     const char *dot = strchr(name, '.');
@@ -142,6 +144,8 @@ bool policy_may_meet(const struct config_listener *l, const struct client_patter
 
 bool policy_peer_allowed(const struct config_unix *socket, uint32_t uid, uint32_t gid, uint32_t own_uid)
 {
+    if (socket->any_peer)
+        return true;
     if (socket->allowed_uid_count == 0 && socket->allowed_gid_count == 0)
         return uid == 0 || uid == own_uid;
     for (uint32_t i = 0; i < socket->allowed_uid_count; i++)

@@ -41,7 +41,7 @@ static bool fail(struct selector *s, const char *format, ...)
 
 static bool is_usable(const struct config_listener *l)
 {
-    return l->socket || l->tls;
+    return l->serves == CONFIG_SERVES_REQUESTS && (l->socket || l->tls);
 }
 
 static bool is_for_listener(const struct config_match *m, const struct config_listener *l)
@@ -95,6 +95,8 @@ static bool choose_listener(struct selector *s, const struct config *config, con
     if (name && !s->listener)
         return fail(s, "--listener: found %s, expected the name of one of listeners",
                     config_quote(name, quoted));
+    if (name && s->listener->serves == CONFIG_SERVES_AGENTS)
+        return fail(s, "listener %s: found one that serves agents, expected one for kube-apiserver", name);
     if (!is_usable(s->listener))
         return name
                    ? fail(
@@ -135,14 +137,16 @@ static bool check_host(struct selector *s, const char *option, const char *text)
 static bool check_tcp(struct selector *s)
 {
     struct ip ip;
-    if (!check_host(s, "--host", s->host) ||
-        (s->server_name && !check_host(s, "--server-name", s->server_name)))
-        return false;
-    if (ip_parse(s->host, &ip) && policy_address_kind(&ip) == ADDRESS_UNSPECIFIED)
+    bool any = strcmp(s->host, "*") == 0;
+    any |= ip_parse(s->host, &ip) && policy_address_kind(&ip) == ADDRESS_UNSPECIFIED;
+    if (any)
         return fail(s,
                     "listener %s: found address %s, expected --host with the name or address that "
                     "kube-apiserver shall use",
                     s->listener->name, s->host);
+    if (!check_host(s, "--host", s->host) ||
+        (s->server_name && !check_host(s, "--server-name", s->server_name)))
+        return false;
     return check_path(s, "--ca-file", s->ca_file) && check_path(s, "--client-cert", s->client_file) &&
            check_path(s, "--client-key", s->key_file);
 }

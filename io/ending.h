@@ -43,6 +43,7 @@
     X(DEADLINE, deadline, 504, BACKEND, "no answer from the destination in time")                            \
     X(SLOW_READER, slow_reader, 0, CLIENT, "the client read too slowly")                                     \
     X(DRAINING, draining, 503, HAWSER, "the broker is shutting down")                                        \
+    X(NO_AGENT, no_agent, 503, HAWSER, "no agent is connected that could carry the connection")              \
     X(AGENT_LOST, agent_lost, 502, BACKEND, "the agent that carried the connection is gone")                 \
     X(HOST_KEY_MISMATCH, host_key_mismatch, 502, BACKEND, "SSH host key is not the expected one")            \
     X(AGED, aged, 0, HAWSER, "reached its maximum age")                                                      \

@@ -31,6 +31,8 @@ struct listen_options {
     uid_t unix_owner; /* (uid_t)-1: leave as created */
     gid_t unix_group; /* (gid_t)-1: leave as created */
     bool share_port;  /* TCP: SO_REUSEPORT, one listening socket per worker */
+    bool both_kinds;  /* TCP, of IPv6's unspecified address: IPv4 clients too, and they alone where the
+                         machine has no IPv6 */
 };
 
 /* Embedded by the owner. `accepted` gets a handle: adopt it on this worker or send the number to another

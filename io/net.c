@@ -85,6 +85,16 @@ void net_address_set_port(struct net_address *a, uint16_t port)
         a->in6.sin6_port = htons(port);
 }
 
+void net_address_unmap(struct net_address *a)
+{
+    if (a->sa.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr))
+        return;
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = a->in6.sin6_port};
+    memcpy(&in.sin_addr, a->in6.sin6_addr.s6_addr + 12, sizeof(in.sin_addr));
+    a->in = in;
+    a->len = sizeof(in);
+}
+
 bool net_address_equal(const struct net_address *a, const struct net_address *b)
 {
     if (a->sa.sa_family != b->sa.sa_family)

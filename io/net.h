@@ -41,5 +41,7 @@ const char *net_address_host(const struct net_address *, char text[NET_TEXT_MAX]
 /* The address without port and brackets. */
 uint16_t net_address_port(const struct net_address *);
 void net_address_set_port(struct net_address *, uint16_t port);
+void net_address_unmap(struct net_address *);
+/* An IPv4 address in IPv6's clothes, as sockets for both show them, becomes what it is. */
 bool net_address_equal(const struct net_address *, const struct net_address *);
 /* Family, address and port. */

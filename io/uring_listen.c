@@ -49,6 +49,7 @@ static void describe_peer(const struct uring_listener *l, int fd, struct net_pee
     peer->address.len = sizeof(peer->address.in6);
     if (getpeername(fd, &peer->address.sa, &peer->address.len) < 0)
         peer->address.sa.sa_family = l->address.sa.sa_family; /* already gone: the first read will tell */
+    net_address_unmap(&peer->address);
 }
 
 static void listener_settle(struct uring_listener *l)
@@ -129,13 +130,13 @@ static int open_listener(const struct listen_options *o, const struct socket_opt
     int fd = socket(o->address.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    int one = 1;
+    int one = 1, v6_only = !o->both_kinds;
     if (!is_unix)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (!is_unix && o->share_port)
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
     if (o->address.sa.sa_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof(v6_only));
     if (!is_unix)
         uring_listener_options(fd, sockets);
     bool ok = bind(fd, &o->address.sa, o->address.len) == 0;
@@ -154,6 +155,18 @@ static int open_listener(const struct listen_options *o, const struct socket_opt
     return fd;
 }
 
+static int open_some_listener(const struct listen_options *o, const struct socket_options *sockets)
+{
+    int fd = open_listener(o, sockets);
+    if (!o->both_kinds || (fd != -EAFNOSUPPORT && fd != -EADDRNOTAVAIL))
+        return fd;
+    struct listen_options v4 = *o;
+    bool parsed = net_address_parse("0.0.0.0", 7, net_address_port(&o->address), &v4.address);
+    ASSERT(parsed);
+    v4.both_kinds = false;
+    return open_listener(&v4, sockets);
+}
+
 int uring_listen(struct engine *e, struct listener *listener, const struct listen_options *options)
 {
     struct uring *u = container_of(e, struct uring, engine);
@@ -166,7 +179,7 @@ int uring_listen(struct engine *e, struct listener *listener, const struct liste
     l->listener = listener;
     l->address = options->address;
     list_init(&l->paused);
-    l->fd = open_listener(options, &e->sockets);
+    l->fd = open_some_listener(options, &e->sockets);
     if (l->fd < 0) {
         int rc = l->fd;
         uring_slot_give(u, &l->object);

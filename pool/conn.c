@@ -310,11 +310,11 @@ static void ending_set(struct conn *c, enum ending reason)
 
 static void dial_cancel(struct conn *c, enum ending reason)
 {
-    struct pool *pool = pool_of(c);
+    struct transport *transport = dial_transport(c->endpoint);
     if (c->dial)
-        pool->transport->ops->cancel(pool->transport, &c->dial);
+        transport->ops->cancel(transport, &c->dial);
     if (c->probe)
-        health_probe_undecided(&c->endpoint->health, pool->worker);
+        health_probe_undecided(&c->endpoint->health, worker_of(c));
     c->probe = false;
     ending_set(c, reason);
     conn_set_state(c, CONN_DEAD);

@@ -91,6 +91,8 @@ uint32_t demand_spares(const struct endpoint *e)
     const struct pool_limits *limits = &pool->options.limits;
     if (!endpoint_is_single_use(e) || e->key.profile->tls || e->speaks_first || e->served_ns == 0)
         return 0;
+    if (e->key.path && e->key.path->ways[0] == POOL_WAY_AGENT) /* its agent would carry them for nobody */
+        return 0;
     if (pool->draining || e->retired || e->health.breaker != BREAKER_CLOSED)
         return 0;
     bool recent = pool->worker->now_ns - e->served_ns < limits->idle_ms * 1000000ull;

@@ -262,10 +262,35 @@ static void on_answered(void *owner, const struct dial_answer *answer)
     ready(c);
 }
 
+struct transport *dial_transport(const struct endpoint *e)
+{
+    return e->key.path ? e->pool->by_path : e->pool->direct;
+}
+
+/* A name gets the time to resolve and to try a second address, should the first be silent. Along a path the
+ * far side of each way resolves and connects with patience of its own: all the time there is. */
+static uint64_t budget_ms(const struct endpoint *e)
+{
+    const struct pool_limits *limits = &e->pool->options.limits;
+    uint64_t address_ms = e->literal.len ? limits->connect_ms
+                                         : limits->resolve_ms + 2ull * limits->connect_ms;
+    bool whole = limits->dial_ms > 0 && (e->key.path || address_ms > limits->dial_ms);
+    return whole ? limits->dial_ms : address_ms;
+}
+
+/* The dial is for the one who came last: the others have theirs. */
+static uint64_t wanted_until(const struct endpoint *e, uint64_t deadline_ns)
+{
+    if (list_empty(&e->waiters))
+        return deadline_ns;
+    uint64_t wanted_ns = list_entry(e->waiters.prev, struct lease, node)->deadline_ns;
+    return wanted_ns < deadline_ns ? wanted_ns : deadline_ns;
+}
+
 void dial_begin(struct endpoint *e)
 {
     struct pool *pool = e->pool;
-    const struct pool_limits *limits = &pool->options.limits;
+    struct transport *transport = dial_transport(e);
     struct conn *c = conn_new(e);
     if (!c) {
         pool_on_dial_failed(e, ENDING_LIMIT, "out of memory for connections", false);
@@ -273,17 +298,16 @@ void dial_begin(struct endpoint *e)
     }
     counter_add(pool->worker, COUNTER_dials, 1);
     c->probe = health_dial_started(&e->health, pool->worker);
-    /* A name gets the time to resolve and to try a second address, should the first be silent. */
-    uint64_t budget_ms = e->literal.len ? limits->connect_ms : limits->resolve_ms + 2ull * limits->connect_ms;
-    if (limits->dial_ms > 0 && budget_ms > limits->dial_ms)
-        budget_ms = limits->dial_ms;
+    uint64_t deadline_ns = c->started_ns + budget_ms(e) * 1000000u;
     struct dial_request request = {.host = e->key.host,
                                    .port = e->key.port,
                                    .rules = e->key.rules,
-                                   .deadline_ns = c->started_ns + budget_ms * 1000000u,
+                                   .path = e->key.path,
+                                   .deadline_ns = deadline_ns,
+                                   .wanted_ns = wanted_until(e, deadline_ns),
                                    .answered = on_answered,
                                    .owner = c};
-    c->dial = pool->transport->ops->dial(pool->transport, &request);
+    c->dial = transport->ops->dial(transport, &request);
     if (c->dial)
         return;
     dial_failed(c, ENDING_LIMIT, "out of memory for dials");

@@ -26,18 +26,25 @@ uint64_t endpoint_key_hash(const struct endpoint_key *k)
     h = hash_bytes(h, k->host, strlen(k->host));
     h = hash_bytes(h, k->node_name, strlen(k->node_name));
     h = hash_bytes(h, &k->rules, sizeof(k->rules));
+    if (k->path)
+        h = hash_bytes(h, &k->path->id, sizeof(k->path->id));
     h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9u;
     h = (h ^ (h >> 27)) * 0x94d049bb133111ebu;
     return h ^ (h >> 31);
+}
+
+static uint32_t path_id(const struct endpoint_key *k)
+{
+    return k->path ? k->path->id : 0;
 }
 
 /* A profile id and generation stand for everything in the profile: roots, client certificate, verify mode,
  * ALPN. */
 bool endpoint_key_equal(const struct endpoint_key *a, const struct endpoint_key *b)
 {
-    return a->port == b->port && a->rules == b->rules && a->profile->id == b->profile->id &&
-           a->profile->generation == b->profile->generation && strcmp(a->host, b->host) == 0 &&
-           strcmp(a->node_name, b->node_name) == 0;
+    return a->port == b->port && a->rules == b->rules && path_id(a) == path_id(b) &&
+           a->profile->id == b->profile->id && a->profile->generation == b->profile->generation &&
+           strcmp(a->host, b->host) == 0 && strcmp(a->node_name, b->node_name) == 0;
 }
 
 int endpoint_table_init(struct endpoint_table *t, uint32_t endpoints_max)

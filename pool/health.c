@@ -22,7 +22,8 @@ _Static_assert(ARRAY_SIZE(breakers) == BREAKER_STATES, "a row per state");
 
 /* What speaks against an endpoint. While dialling: that it could not be reached, or did not prove itself, in
  * time. While leased: only that the way to it is gone. A slow answer, a broken one or a reset in the middle
- * of one is a fact about one request. What is our own doing (limits, cancelling, draining) never counts. */
+ * of one is a fact about one request. What is our own doing (limits, cancelling, draining) never counts, and
+ * neither does what became of an agent on the way: another one may do, or the same one once it is back. */
 static const struct {
     bool dialling, leased;
 } failures[ENDING_COUNT] = {
@@ -41,7 +42,6 @@ static const struct {
     [ENDING_PEER_RESET] = {true, false},
     [ENDING_PEER_LOST] = {true, false}, /* or a middlebox on the way forgot an idle connection */
     [ENDING_TRUNCATED] = {true, false},
-    [ENDING_AGENT_LOST] = {true, true },
     [ENDING_HOST_KEY_MISMATCH] = {true, false},
 };
 

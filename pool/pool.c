@@ -343,13 +343,27 @@ static uint32_t product(uint64_t a, uint64_t b)
     return a * b < UINT32_MAX ? (uint32_t)(a * b) : UINT32_MAX;
 }
 
+static int make_transports(struct pool *pool)
+{
+    const struct pool_options *options = &pool->options;
+    int rc = transport_direct_new(pool->worker, options, &pool->direct);
+    if (rc < 0)
+        return rc;
+    struct transport *const ways[POOL_WAYS] = {
+        [POOL_WAY_DIRECT] = pool->direct, [POOL_WAY_AGENT] = options->agents};
+    rc = transport_path_new(pool->worker, options->limits.dials_in_flight_max, ways, &pool->by_path);
+    if (rc < 0)
+        pool->direct->ops->free(&pool->direct);
+    return rc;
+}
+
 int pool_new(struct worker *w, const struct pool_options *options, struct pool **ret)
 {
     const struct pool_limits *limits = &options->limits;
     ASSERT(w->pool == NULL); /* tickets find their pool by the worker */
     struct pool *pool = calloc(1, sizeof(*pool));
     if (!pool)
-        return -ENOMEM;
+        goto no_pool;
     pool->worker = w;
     pool->options = *options;
     list_init(&pool->dead);
@@ -366,7 +380,7 @@ int pool_new(struct worker *w, const struct pool_options *options, struct pool *
     pool->by_stream = calloc(pool->by_stream_mask + 1u, sizeof(*pool->by_stream));
     if (!pool->by_stream)
         goto no_streams;
-    if (transport_direct_new(w, options, &pool->transport) != 0)
+    if (make_transports(pool) != 0)
         goto no_transport;
     w->pool = pool;
     *ret = pool;
@@ -378,6 +392,9 @@ no_streams:
     endpoint_table_fini(pool);
 no_table:
     free(pool);
+no_pool:
+    if (options->agents)
+        options->agents->ops->free(&(struct transport *){options->agents});
     return -ENOMEM;
 }
 
@@ -415,8 +432,9 @@ void pool_drain(struct pool *pool)
 
 bool pool_is_empty(const struct pool *pool)
 {
-    return pool->conns.used == 0 && pool->leases_pending == 0 &&
-           pool->transport->ops->is_idle(pool->transport);
+    const struct transport *agents = pool->options.agents;
+    return pool->conns.used == 0 && pool->leases_pending == 0 && pool->by_path->ops->is_idle(pool->by_path) &&
+           pool->direct->ops->is_idle(pool->direct) && (!agents || agents->ops->is_idle(agents));
 }
 
 void pool_free(struct pool **pool)
@@ -426,7 +444,10 @@ void pool_free(struct pool **pool)
     *pool = NULL;
     p->worker->pool = NULL;
     task_cancel(&p->settle);
-    p->transport->ops->free(&p->transport);
+    p->by_path->ops->free(&p->by_path);
+    p->direct->ops->free(&p->direct);
+    if (p->options.agents)
+        p->options.agents->ops->free(&p->options.agents);
     endpoint_table_fini(p);
     ticket_store_fini(&p->tickets);
     slab_fini(&p->conns);

@@ -20,9 +20,10 @@ struct pool;
 struct resolver;
 struct tls_context;
 struct tls_info;
+struct transport;
 struct worker;
 
-enum { POOL_NAME_MAX = 254, POOL_DETAIL_MAX = 160 };
+enum { POOL_NAME_MAX = 254, POOL_DETAIL_MAX = 160, POOL_WAYS_MAX = 4 };
 
 /* A TLS identity towards endpoints: one per profile and trust generation. Immutable, shared, outlives its
  * users. */
@@ -39,10 +40,26 @@ struct pool_profile {
     char server_name[POOL_NAME_MAX]; /* expected instead of the dialled name; "" when unused */
 };
 
+enum pool_way {
+    POOL_WAY_DIRECT,
+    POOL_WAY_AGENT,
+    POOL_WAYS,
+};
+
+/* The ways that a connection may take to an endpoint, in the order in which they are tried. Immutable,
+ * shared, outlives its users. Paths that differ have different ids; what differs in `agents` does, too. */
+struct pool_path {
+    uint32_t id; /* from 1 */
+    uint8_t way_count;
+    uint8_t ways[POOL_WAYS_MAX]; /* enum pool_way, each once */
+    const void *agents; /* which agents may carry it: for pool_options.agents, which knows the type */
+};
+
 /* Identity of an endpoint. Zero it before filling: it is compared field by field. */
 struct endpoint_key {
     const struct pool_profile *profile;
-    char host[POOL_NAME_MAX]; /* IP literal or lower-case DNS name */
+    const struct pool_path *path; /* NULL: directly */
+    char host[POOL_NAME_MAX];     /* IP literal or lower-case DNS name */
     uint16_t port;
     char node_name[POOL_NAME_MAX]; /* expected system:node:<name>; "" when not asked */
     uint32_t rules; /* which addresses the name may lead to: a number for address_allowed(); part of the
@@ -59,7 +76,7 @@ struct pool_limits {
                              idle_ms; 0 to 2 */
     uint32_t wait_ms, idle_ms, age_max_ms, age_jitter_percent;
     uint32_t resolve_ms, connect_ms, tls_ms;
-    uint32_t dial_ms; /* all three together; 0: no limit of its own */
+    uint32_t dial_ms; /* all three together, and what a path with ways may take; 0: no limit of its own */
     uint32_t breaker_failures, backoff_min_ms, backoff_max_ms;
 };
 
@@ -83,6 +100,8 @@ struct pool_options {
     /* Asked for every address before it is dialled, resolved or literal; NULL: all are allowed. */
     void *policy;
     struct pool_sharing sharing;
+    struct transport *agents; /* of POOL_WAY_AGENT; taken by pool_new(), also when it fails. NULL: there are
+                                 none, and that way is answered with NO_AGENT */
 };
 
 enum lease_how {

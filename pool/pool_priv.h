@@ -19,7 +19,7 @@ struct pool_generation {
 struct pool {
     struct worker *worker;
     struct pool_options options;
-    struct transport *transport;
+    struct transport *direct, *by_path;
     bool draining;
     struct endpoint_table endpoints;
     struct ticket_store tickets;
@@ -41,6 +41,8 @@ struct pool {
 };
 
 /* dial.c */
+struct transport *dial_transport(const struct endpoint *);
+/* Who dials for it. */
 void dial_begin(struct endpoint *);
 /* A connection for this endpoint; ends in pool_on_dialled() or pool_on_dial_failed(), as an event. */
 void dial_failed(struct conn *, enum ending, const char *detail);

@@ -1,7 +1,7 @@
 /* pool/transport.h — how a stream to an endpoint comes about. Owner worker only.
  *
- * A transport turns host and port into an open stream: directly (transport_direct.c), later through an agent
- * or an SSH channel. It knows nothing of pools, TLS or HTTP.
+ * A transport turns host and port into an open stream: directly (transport_direct.c), through an agent, or by
+ * whichever of several ways a path names (transport_path.c). It knows nothing of pools, TLS or HTTP.
  */
 #pragma once
 
@@ -11,9 +11,9 @@
 #include "io/attributes.h"
 #include "io/ending.h"
 #include "io/net.h"
+#include "pool/pool.h"
 
 struct dial;
-struct pool_options;
 struct stream;
 struct transport;
 struct worker;
@@ -34,8 +34,10 @@ struct dial_answer {
 struct dial_request {
     const char *host; /* IP literal or name; lent until the dial is answered or cancelled */
     uint16_t port;
-    uint32_t rules; /* of the endpoint, for the policy */
+    uint32_t rules;               /* of the endpoint, for the policy */
+    const struct pool_path *path; /* of the endpoint; NULL: directly */
     uint64_t deadline_ns;
+    uint64_t wanted_ns; /* until when somebody waits for it, as far as is known; at most deadline_ns */
     void (*answered)(void *owner, const struct dial_answer *);
     void *owner;
 };
@@ -57,3 +59,11 @@ struct transport {
 
 MUST_USE int transport_direct_new(struct worker *, const struct pool_options *, struct transport **ret);
 /* 0 or -ENOMEM. */
+
+/* transport_path.c: the ways of a path, one after the other */
+MUST_USE int transport_path_new(struct worker *, uint32_t dials_max, struct transport *const ways[POOL_WAYS],
+                                struct transport **ret);
+/* 0 or -ENOMEM. Dials of requests that have a path. The transports of the ways are the caller's and outlive
+ * it; NULL: there is none of that way. */
+bool path_falls_through(enum ending);
+/* Whether a dial that ended so may be tried by the next way: the way failed, and not the destination. */

@@ -30,6 +30,14 @@ enum config_scheme { /* bits of a set */
                      CONFIG_SCHEME_HTTPS = 2,
                      CONFIG_SCHEME_TUNNEL = 4, /* CONNECT */
 };
+enum config_serves { CONFIG_SERVES_REQUESTS, CONFIG_SERVES_AGENTS };
+enum config_via { CONFIG_VIA_DIRECT, CONFIG_VIA_AGENT, CONFIG_VIAS };
+enum config_strategy {
+    CONFIG_STRATEGY_DEFAULT,
+    CONFIG_STRATEGY_DEST_HOST,
+    CONFIG_STRATEGY_DEFAULT_ROUTE,
+    CONFIG_STRATEGIES,
+};
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 enum config_alpn { CONFIG_ALPN_HTTP1, CONFIG_ALPN_H2, CONFIG_ALPN_NONE };
 enum config_log_format { CONFIG_LOG_KEYVALUE, CONFIG_LOG_JSON };
@@ -43,27 +51,32 @@ struct config_unix {
     uint32_t allowed_uid_count, allowed_gid_count;
     uint32_t mode_bits;
     uint32_t owner_uid, group_gid; /* resolved, or CONFIG_ID_UNSET */
+    bool any_peer;                 /* whoever the mode lets connect */
 };
 
 struct config_tcp {
-    char *address; /* IP literal */
+    char *address; /* IP literal, or "*" */
     uint32_t port;
 };
 
+/* Clients with requests always prove themselves by a certificate; agents may do so otherwise. */
 struct config_listener_tls {
-    char *certificate_file, *key_file, *client_ca_file;
-    bool key_group_readable;
-    char **allowed_names;
+    char *certificate_file, *key_file;
+    char *client_ca_file; /* NULL: none is asked for */
+    bool key_group_readable, key_world_readable;
+    char **allowed_names; /* with client_ca_file; "*": any certificate of it */
     uint32_t allowed_name_count;
     enum config_tls_version min_version;
+    uint32_t cipher_suites; /* set of enum tls_suite */
 };
 
-/* Exactly one of `socket` and `tcp` is set; tcp has tls unless insecure. */
+/* Exactly one of `socket` and `tcp` is set; tcp has tls unless insecure; agents come by tcp with tls. */
 struct config_listener {
     char *name;
     struct config_unix *socket; /* "unix" in the file; the compiler keeps that word */
     struct config_tcp *tcp;
     struct config_listener_tls *tls;
+    enum config_serves serves;
     bool insecure; /* loopback TCP without TLS: log it */
 };
 
@@ -115,6 +128,10 @@ struct config_route {
     struct config_node_name *node_names;
     uint32_t node_name_count;
     char *node_name_file;
+    enum config_via *via; /* each once; filled in when absent */
+    uint32_t via_count;
+    enum config_strategy *strategies; /* each once; filled in when via has an agent, else none */
+    uint32_t strategy_count;
     struct config_bridge *bridge; /* NULL: tunnels are opaque */
     struct config_route_timeouts timeouts;
     const struct config_tls_profile *profile; /* tls_profile resolved; NULL when none is named */
@@ -153,9 +170,36 @@ struct config_http2 {
     uint32_t streams_max, ping_ms, ping_timeout_ms;
 };
 
+struct config_token_review {
+    char *audience, *namespace, *service_account;
+};
+
+struct config_leases {
+    char *namespace, *label;
+};
+
+/* Konnectivity's agents. */
+struct config_agents {
+    char *server_id; /* NULL: a random one is made at start */
+    uint32_t server_count;
+    enum config_strategy *strategies; /* each once; filled in when absent */
+    uint32_t strategy_count;
+    uint32_t dial_ms, pending_dials_max, connection_bytes_max, patience_ms;
+    uint32_t keepalive_ms, keepalive_timeout_ms;
+    struct config_token_review *token_review; /* NULL: no token is asked for */
+    struct config_leases *leases;             /* NULL: none is kept */
+    bool anonymous;                           /* agents that prove nothing are let in: log it */
+};
+
+struct config_kubernetes {
+    char *kubeconfig_file; /* NULL: as a Pod */
+    uint32_t qps, burst;
+};
+
+/* Of the admin listener, and of the one for health and metrics alone. */
 struct config_admin {
     char *address;
-    uint32_t port; /* 0: no admin listener */
+    uint32_t port; /* 0: no such listener */
 };
 
 struct config_log {
@@ -179,7 +223,9 @@ struct config {
     struct config_limits limits;
     struct config_timeouts timeouts;
     struct config_http2 http2;
-    struct config_admin admin;
+    struct config_agents agents;
+    struct config_kubernetes kubernetes;
+    struct config_admin admin, health;
     struct config_log log;
 
     char *file; /* name it was loaded under */
@@ -212,6 +258,9 @@ void config_free(struct config **);
 
 const struct config_tls_profile *config_profile(const struct config *, const char *name);
 /* NULL when there is none of that name. */
+bool config_route_goes_via(const struct config_route *, enum config_via);
+bool config_admits_anonymous_agents(const struct config *, const struct config_listener *);
+/* It serves agents, and they prove nothing. */
 const char *config_alpn_text(enum config_alpn);
 /* What to offer in ALPN; NULL for nothing. */
 

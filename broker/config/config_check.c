@@ -84,25 +84,40 @@ static bool listener_kind(struct config_check *check, const struct config_listen
     return true;
 }
 
+/* '*' is both kinds of every address; what is not said is IPv6's. */
+static struct ip bind_ip(const char *address)
+{
+    struct ip ip = {.bytes = {0}};
+    ASSERT(strcmp(address, "*") == 0 || ip_parse(address, &ip));
+    return ip;
+}
+
 static bool check_listener(struct config_check *check, struct config_listener *l, uint32_t index)
 {
     char path[CONFIG_PATH_MAX];
     snprintf(path, sizeof(path), "listeners[%u]", index);
-    if (!listener_kind(check, l, path))
+    if (!listener_kind(check, l, path) || !config_check_proof(check, l, index))
         return false;
     if (l->socket) {
         l->socket->mode_bits = (uint32_t)strtoul(l->socket->mode, NULL, 8);
         l->socket->owner_uid = l->socket->group_gid = CONFIG_ID_UNSET;
+        if (l->socket->any_peer && l->socket->allowed_uid_count + l->socket->allowed_gid_count > 0) {
+            snprintf(path, sizeof(path), "listeners[%u].unix.anyPeer", index);
+            return config_check_fail(check, path,
+                                     "found true beside allowedUids or allowedGids, expected one of them");
+        }
         if (l->socket->mode_bits & 0007) {
             snprintf(path, sizeof(path), "listeners[%u].unix.mode", index);
-            config_check_warn(check, path,
-                              "found \"%s\": everybody may connect, only allowedUids and allowedGids hold",
-                              l->socket->mode);
+            config_check_warn(
+                check, path,
+                l->socket->any_peer
+                    ? "found \"%s\": every process of this machine may use the listener"
+                    : "found \"%s\": everybody may connect, only allowedUids and allowedGids hold",
+                l->socket->mode);
         }
     }
     if (l->insecure) {
-        struct ip ip;
-        ASSERT(ip_parse(l->tcp->address, &ip));
+        struct ip ip = bind_ip(l->tcp->address);
         snprintf(path, sizeof(path), "listeners[%u].insecure", index);
         if (l->tls)
             return config_check_fail(check, path, "found insecure and tls, expected one of them");
@@ -117,12 +132,10 @@ static bool check_listener(struct config_check *check, struct config_listener *l
 
 static bool same_tcp(const char *a, uint32_t a_port, const char *b, uint32_t b_port)
 {
-    struct ip x, y;
+    struct ip x = bind_ip(a), y = bind_ip(b);
     static const struct ip any6, any4 = {
                                      .bytes = {[10] = 0xff, [11] = 0xff}
     };
-    ASSERT(ip_parse(a, &x));
-    ASSERT(ip_parse(b, &y));
     if (a_port != b_port)
         return false;
     bool any = memcmp(&x, &any6, sizeof(x)) == 0 || memcmp(&y, &any6, sizeof(y)) == 0;
@@ -225,24 +238,31 @@ static bool check_numbers(struct config_check *check)
     return true;
 }
 
-static bool check_admin(struct config_check *check)
+/* Of admin or health. */
+static bool check_pages(struct config_check *check, const char *name, const struct config_admin *pages)
 {
     const struct config *c = check->config;
+    char path[CONFIG_PATH_MAX];
     struct ip ip;
-    if (c->admin.port == 0)
+    if (pages->port == 0)
         return true;
+    snprintf(path, sizeof(path), "%s.port", name);
     for (uint32_t i = 0; i < c->listener_count; i++) {
         const struct config_tcp *tcp = c->listeners[i].tcp;
-        if (tcp && same_tcp(c->admin.address, c->admin.port, tcp->address, tcp->port))
-            return config_check_fail(check, "admin.port",
+        if (tcp && same_tcp(pages->address, pages->port, tcp->address, tcp->port))
+            return config_check_fail(check, path,
                                      "found %u on %s, which listeners[%u] has too, expected another port",
-                                     c->admin.port, c->admin.address, i);
+                                     pages->port, pages->address, i);
     }
-    ASSERT(ip_parse(c->admin.address, &ip));
-    if (policy_address_kind(&ip) != ADDRESS_LOOPBACK)
-        config_check_warn(check, "admin.address",
-                          "found %s: whoever reaches it sees health, metrics and endpoints",
-                          c->admin.address);
+    if (pages != &c->admin && c->admin.port != 0 &&
+        same_tcp(pages->address, pages->port, c->admin.address, c->admin.port))
+        return config_check_fail(check, path, "found %u on %s, which admin has too, expected another port",
+                                 pages->port, pages->address);
+    ip = bind_ip(pages->address);
+    snprintf(path, sizeof(path), "%s.address", name);
+    if (pages == &c->admin && policy_address_kind(&ip) != ADDRESS_LOOPBACK)
+        config_check_warn(check, path, "found %s: whoever reaches it sees health, metrics and endpoints",
+                          pages->address);
     return true;
 }
 
@@ -252,6 +272,8 @@ bool config_check(struct config_check *check)
         uint32_t cpus = host_cpus();
         check->config->workers = cpus < CONFIG_WORKERS_MAX ? cpus : CONFIG_WORKERS_MAX;
     }
-    return check_listeners(check) && check_profiles(check) && config_check_routes(check) &&
-           check_numbers(check) && check_admin(check) && !check->report->no_memory;
+    return check_listeners(check) && check_profiles(check) && config_check_agents(check) &&
+           config_check_routes(check) && check_numbers(check) &&
+           check_pages(check, "admin", &check->config->admin) &&
+           check_pages(check, "health", &check->config->health) && !check->report->no_memory;
 }

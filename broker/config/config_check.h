@@ -6,6 +6,8 @@
 #include "broker/config/config_tree.h"
 
 struct config;
+struct config_listener;
+struct config_route;
 
 struct config_check {
     struct config_report *report;
@@ -18,6 +20,12 @@ bool config_check(struct config_check *);
 /* Resolves references and inherited values in the configuration on the way; opens no socket. */
 bool config_check_routes(struct config_check *);
 /* The part of it about routes: after listeners and profiles. */
+bool config_check_proof(struct config_check *, const struct config_listener *, uint32_t index);
+/* How those who come in by this listener prove who they are. */
+bool config_check_agents(struct config_check *);
+/* Agents, and the Kubernetes API: before routes. */
+bool config_check_ways(struct config_check *, struct config_route *, uint32_t index);
+/* The ways of a route, and how its agents are chosen. */
 bool config_check_files(struct config_check *);
 /* Certificates, keys, tokens, node names; users and groups. */
 

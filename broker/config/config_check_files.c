@@ -1,13 +1,14 @@
 /* broker/config/config_check_files.c — files that settings name. See config_check.h.
  *
- * In the order of the file format: listeners, profiles, routes. Nothing is kept of what is read but node
- * names; keys and tokens are wiped by whoever read them. */
+ * In the order of the file format: listeners, profiles, routes, kubernetes. Nothing is kept of what is read
+ * but node names; keys and tokens are wiped by whoever read them. */
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "broker/config/config.h"
 #include "broker/config/config_check.h"
 #include "broker/config/config_nodes.h"
+#include "io/file.h"
 #include "io/host.h"
 #include "io/tls/tls_files.h"
 
@@ -56,10 +57,15 @@ static bool check_certificate(struct config_check *check, struct place place, co
 }
 
 static bool check_key(struct config_check *check, struct place place, const char *path,
-                      const char *certificate, bool group)
+                      const char *certificate, enum tls_file_readers readers)
 {
     struct tls_file_finding finding;
-    return judge(check, place, tls_file_check_key(path, certificate, group, &finding), &finding);
+    return judge(check, place, tls_file_check_key(path, certificate, readers, &finding), &finding);
+}
+
+static enum tls_file_readers readers_of(bool group, bool world)
+{
+    return world ? TLS_FILE_WORLD : group ? TLS_FILE_GROUP : TLS_FILE_OWNER;
 }
 
 static bool check_owner(struct config_check *check, struct config_unix *s, uint32_t i)
@@ -83,8 +89,9 @@ static bool check_listener(struct config_check *check, struct config_listener *l
     return check_certificate(check, at("listeners[%u].tls.certificateFile", i), tls->certificate_file,
                              TLS_FILE_SERVER) &&
            check_key(check, at("listeners[%u].tls.keyFile", i), tls->key_file, tls->certificate_file,
-                     tls->key_group_readable) &&
-           check_ca(check, at("listeners[%u].tls.clientCaFile", i), tls->client_ca_file);
+                     readers_of(tls->key_group_readable, tls->key_world_readable)) &&
+           (!tls->client_ca_file ||
+            check_ca(check, at("listeners[%u].tls.clientCaFile", i), tls->client_ca_file));
 }
 
 static bool check_profile(struct config_check *check, const struct config_tls_profile *p, uint32_t i)
@@ -96,11 +103,13 @@ static bool check_profile(struct config_check *check, const struct config_tls_pr
         (!check_certificate(check, at("tlsProfiles[%u].clientCertificateFile", i), p->client_certificate_file,
                             TLS_FILE_CLIENT) ||
          !check_key(check, at("tlsProfiles[%u].clientKeyFile", i), p->client_key_file,
-                    p->client_certificate_file, p->key_group_readable)))
+                    p->client_certificate_file, readers_of(p->key_group_readable, false))))
         return false;
     return !p->bearer_token_file ||
-           judge(check, at("tlsProfiles[%u].bearerTokenFile", i),
-                 tls_file_check_token(p->bearer_token_file, p->key_group_readable, &finding), &finding);
+           judge(
+               check, at("tlsProfiles[%u].bearerTokenFile", i),
+               tls_file_check_token(p->bearer_token_file, readers_of(p->key_group_readable, false), &finding),
+               &finding);
 }
 
 static bool check_bridge(struct config_check *check, const struct config_bridge *b, uint32_t i)
@@ -108,13 +117,29 @@ static bool check_bridge(struct config_check *check, const struct config_bridge 
     return check_certificate(check, at("routes[%u].bridge.issuerCertificateFile", i),
                              b->issuer_certificate_file, TLS_FILE_ISSUER) &&
            check_key(check, at("routes[%u].bridge.issuerKeyFile", i), b->issuer_key_file,
-                     b->issuer_certificate_file, b->key_group_readable) &&
+                     b->issuer_certificate_file, readers_of(b->key_group_readable, false)) &&
            check_ca(check, at("routes[%u].bridge.clientCaFile", i), b->client_ca_file);
+}
+
+/* That it is there; what it says is for whoever reaches the API with it. */
+static bool check_kubeconfig(struct config_check *check, const char *path)
+{
+    struct file file;
+    int rc = file_read(path, CONFIG_FILE_BYTES_MAX, &file);
+    if (rc < 0)
+        return config_check_fail(check, "kubernetes.kubeconfigFile",
+                                 "found \"%s\" (%s), expected a kubeconfig", path, file_error_text(rc));
+    if (file.mode & 0004)
+        config_check_warn(check, "kubernetes.kubeconfigFile",
+                          "found \"%s\" readable for everybody, expected 0600: it may hold a key", path);
+    file_fini(&file);
+    return true;
 }
 
 bool config_check_files(struct config_check *check)
 {
     struct config *c = check->config;
+    const char *kubeconfig = c->kubernetes.kubeconfig_file;
     for (uint32_t i = 0; i < c->listener_count; i++)
         if (!check_listener(check, &c->listeners[i], i))
             return false;
@@ -126,5 +151,7 @@ bool config_check_files(struct config_check *check)
         if ((bridge && !check_bridge(check, bridge, i)) || !config_nodes_read(check, i))
             return false;
     }
+    if (kubeconfig && !check_kubeconfig(check, kubeconfig))
+        return false;
     return !check->report->no_memory;
 }

@@ -63,17 +63,20 @@ static bool check_listeners(struct config_check *check, const struct config_rout
         while (k < check->config->listener_count &&
                strcmp(check->config->listeners[k].name, r->match.listeners[i]) != 0)
             k++;
-        if (k < check->config->listener_count)
+        bool exists = k < check->config->listener_count;
+        if (exists && check->config->listeners[k].serves == CONFIG_SERVES_REQUESTS)
             continue;
         snprintf(path, sizeof(path), "routes[%u].match.listeners[%u]", index, i);
-        return config_check_fail(check, path, "found \"%s\", expected the name of one of listeners",
-                                 r->match.listeners[i]);
+        return config_check_fail(check, path, "found \"%s\"%s, expected the name of one of listeners",
+                                 r->match.listeners[i], exists ? ", which serves agents" : "");
     }
     return true;
 }
 
 static bool takes_listener(const struct config_match *m, const struct config_listener *l)
 {
+    if (l->serves == CONFIG_SERVES_AGENTS)
+        return false;
     for (uint32_t i = 0; i < m->listener_count; i++)
         if (strcmp(m->listeners[i], l->name) == 0)
             return true;
@@ -113,7 +116,7 @@ bool config_check_routes(struct config_check *check)
     for (uint32_t i = 0; i < c->route_count; i++) {
         struct config_route *r = &c->routes[i];
         if (!check_bridge(check, r, i) || !check_profile(check, r, i) || !check_listeners(check, r, i) ||
-            !config_nodes_check(check, i))
+            !config_check_ways(check, r, i) || !config_nodes_check(check, i))
             return false;
         check_clients(check, r, i);
         inherit(&r->timeouts.connect_ms, c->timeouts.connect_ms);

@@ -9,7 +9,7 @@
 static const char head[] =
     "# Configuration\n"
     "\n"
-    "<!-- Printed from the table in broker/config/config_table.c. Do not edit: change the table, then run\n"
+    "<!-- Printed from the table in broker/config/config_table*.c. Do not edit: change the table, then run\n"
     "     HAWSER_UPDATE_DOCS=1 ctest --test-dir build-asan -R test_config -->\n"
     "\n"
     "`hawser serve --config FILE` reads one YAML document of at most 1 MiB. It is read strictly: an unknown "
@@ -31,6 +31,16 @@ static const char head[] =
     "not), or\n"
     "by the address itself in `hosts`. The same holds for the addresses that names resolve to.\n";
 
+/* A '|' would end the cell; '*' and '<' would be taken for markup. */
+static void print_cell(const char *text, FILE *out)
+{
+    for (; *text; text++) {
+        if (strchr("|*<", *text))
+            fputc('\\', out);
+        fputc(*text, out);
+    }
+}
+
 static void print_words(const struct config_word *words, FILE *out)
 {
     for (const struct config_word *w = words; w->text; w++)
@@ -45,7 +55,7 @@ static void print_type(const struct config_row *row, FILE *out)
                 row->unit ? row->unit : "");
         return;
     case CONFIG_BOOL: fputs("`true`, `false`", out); return;
-    case CONFIG_STRING: fputs(config_form_text(row->form), out); return;
+    case CONFIG_STRING: print_cell(config_form_text(row->form), out); return;
     case CONFIG_ENUM: print_words(row->words, out); return;
     case CONFIG_SET:
         fputs("list of ", out);
@@ -54,11 +64,17 @@ static void print_type(const struct config_row *row, FILE *out)
     case CONFIG_MAPPING:
     case CONFIG_OPTIONAL: fputs("mapping", out); return;
     case CONFIG_SEQUENCE:
-        fprintf(out, "list of %" PRIu64 " to %" PRIu64 "%s%s", row->min, row->max,
+        if (row->entry == CONFIG_ENUM) {
+            fputs("list, in order, of ", out);
+            print_words(row->words, out);
+            return;
+        }
+        fprintf(out, "list of %" PRIu64 " to %" PRIu64 "%s", row->min, row->max,
                 row->entry == CONFIG_STRING ? ": "
                 : row->entry == CONFIG_UINT ? " numbers"
-                                            : " mappings",
-                row->entry == CONFIG_STRING ? config_form_text(row->form) : "");
+                                            : " mappings");
+        if (row->entry == CONFIG_STRING)
+            print_cell(config_form_text(row->form), out);
         return;
     }
 }
@@ -77,16 +93,6 @@ static void print_default(const struct config_row *row, FILE *out)
         fprintf(out, "`%s`", config_word_text(row->words, (uint32_t)row->value));
     else
         fputs("—", out);
-}
-
-/* A '|' would end the cell; '*' and '<' would be taken for markup. */
-static void print_cell(const char *text, FILE *out)
-{
-    for (; *text; text++) {
-        if (strchr("|*<", *text))
-            fputc('\\', out);
-        fputc(*text, out);
-    }
 }
 
 static void print_table(const struct config_row *rows, FILE *out)

@@ -61,8 +61,8 @@ static bool is_node_name(const char *text)
            text[len - 1] != '-' && text[len - 1] != '.';
 }
 
-/* A common name may hold anything printable; a '*' only where host names have it. */
-static bool is_client_name(const char *text)
+/* A common name may hold anything printable; a '*' only where host names have it, or for every name. */
+static bool is_certificate_name(const char *text)
 {
     size_t len = strlen(text);
     if (len == 0 || len > 253)
@@ -72,6 +72,29 @@ static bool is_client_name(const char *text)
     if (!strchr(text, '*'))
         return true;
     return text[0] == '*' && text[1] == '.' && host_name_is_valid(text + 2);
+}
+
+static bool is_visible(const char *text)
+{
+    size_t len = strlen(text);
+    for (size_t i = 0; i < len; i++)
+        if (text[i] <= 0x20 || text[i] >= 0x7f)
+            return false;
+    return len > 0 && len <= 253;
+}
+
+/* Kubernetes' qualified name, '=' and a value that may be empty. */
+static bool is_selector(const char *text)
+{
+    size_t key = strcspn(text, "=");
+    return is_visible(text) && key > 0 && text[key] == '=' && strlen(text + key + 1) <= 63 &&
+           strspn(text, LOWER UPPER DIGITS "-_./") == key &&
+           (text[key + 1] == '\0' || only(text + key + 1, LOWER UPPER DIGITS "-_."));
+}
+
+static bool is_client_name(const char *text)
+{
+    return strcmp(text, "*") == 0 || is_certificate_name(text);
 }
 
 bool config_form_matches(enum config_form form, const char *text)
@@ -88,15 +111,19 @@ bool config_form_matches(enum config_form form, const char *text)
     case FORM_SOCKET_PATH: return is_socket_path(text);
     case FORM_MODE: return is_mode(text);
     case FORM_ACCOUNT: return is_account(text);
-    case FORM_ADDRESS: return ip_parse(text, &ip);
+    case FORM_ADDRESS: return strcmp(text, "*") == 0 || ip_parse(text, &ip);
     case FORM_CIDR: return cidr_parse(text, &cidr);
     case FORM_PORTS: return port_range_parse(text, &range);
     case FORM_HOST_PATTERN: return host_pattern_parse(text, &pattern);
     case FORM_HOST: return ip_parse(text, &ip) || host_name_is_valid(text);
-    case FORM_NODE_NAME: return is_node_name(text);
+    case FORM_NODE_NAME:
+    case FORM_KUBE_NAME: return is_node_name(text);
     case FORM_CLIENT_NAME: return is_client_name(text);
     case FORM_CLIENT:
-        return client_pattern_parse(text, &client) && (client.kind != CLIENT_BY_NAME || is_client_name(text));
+        return client_pattern_parse(text, &client) &&
+               (client.kind != CLIENT_BY_NAME || is_certificate_name(text));
+    case FORM_SELECTOR: return is_selector(text);
+    case FORM_VISIBLE: return is_visible(text);
     case FORM_LOG_FILE: return strcmp(text, "stderr") == 0 || (text[0] == '/' && is_file(text));
     }
     ASSERT(false && "a form of the table");

@@ -106,6 +106,20 @@ const struct config_tls_profile *config_profile(const struct config *config, con
     return NULL;
 }
 
+bool config_route_goes_via(const struct config_route *route, enum config_via way)
+{
+    for (uint32_t i = 0; i < route->via_count; i++)
+        if (route->via[i] == way)
+            return true;
+    return false;
+}
+
+bool config_admits_anonymous_agents(const struct config *config, const struct config_listener *listener)
+{
+    return listener->serves == CONFIG_SERVES_AGENTS && !listener->tls->client_ca_file &&
+           !config->agents.token_review;
+}
+
 const char *config_alpn_text(enum config_alpn alpn)
 {
     switch (alpn) {

@@ -59,6 +59,8 @@ static void print_sequence(const struct config_row *row, const char *data, unsig
         fputs("- ", out);
         if (row->entry == CONFIG_STRING)
             config_print_text(*(char *const *)(const void *)entry, out);
+        else if (row->entry == CONFIG_ENUM)
+            config_print_text(config_word_text(row->words, *(const uint32_t *)(const void *)entry), out);
         else if (row->entry == CONFIG_UINT)
             fprintf(out, "%" PRIu32, *(const uint32_t *)(const void *)entry);
         else
@@ -149,14 +151,28 @@ void config_dump(const struct config *config, FILE *out)
     print_rows(config_rows, (const char *)config, 0, false, out);
 }
 
-static void summarise_listener(const struct config_listener *l, FILE *out)
+static const char *listener_proof(const struct config *config, const struct config_listener *l)
+{
+    bool agents = l->serves == CONFIG_SERVES_AGENTS, tokens = config->agents.token_review;
+    if (!l->tls)
+        return ", INSECURE: no TLS";
+    if (!agents)
+        return ", mutual TLS";
+    if (config_admits_anonymous_agents(config, l))
+        return ", agents, INSECURE: any agent is let in";
+    if (!l->tls->client_ca_file)
+        return ", agents, TLS and tokens";
+    return tokens ? ", agents, mutual TLS and tokens" : ", agents, mutual TLS";
+}
+
+static void summarise_listener(const struct config *config, const struct config_listener *l, FILE *out)
 {
     fprintf(out, "  listener %s: ", l->name);
     if (l->socket)
         fprintf(out, "unix %s mode %s\n", l->socket->path, l->socket->mode);
     else
         fprintf(out, strchr(l->tcp->address, ':') ? "tcp [%s]:%" PRIu32 "%s\n" : "tcp %s:%" PRIu32 "%s\n",
-                l->tcp->address, l->tcp->port, l->tls ? ", mutual TLS" : ", INSECURE: no TLS");
+                l->tcp->address, l->tcp->port, listener_proof(config, l));
 }
 
 static void summarise_profile(const struct config_tls_profile *p, FILE *out)
@@ -188,6 +204,11 @@ static void summarise_route(const struct config_route *r, FILE *out)
         fprintf(out, ", for %" PRIu32 " client pattern(s)", m->client_count);
     if (r->profile)
         fprintf(out, ", profile %s", r->profile->name);
+    if (config_route_goes_via(r, CONFIG_VIA_AGENT))
+        fputs(r->via_count == 1               ? ", through an agent"
+              : r->via[0] == CONFIG_VIA_AGENT ? ", through an agent or else directly"
+                                              : ", directly or else through an agent",
+              out);
     if (r->bridge)
         fprintf(out, ", BRIDGE: TLS in tunnels ends here, issuer %s", r->bridge->issuer_certificate_file);
     if (r->node_name_count + r->file_node_name_count > 0)
@@ -203,13 +224,15 @@ void config_print_summary(const struct config *config, FILE *out)
             config->file, config->workers, config->listener_count, config->tls_profile_count,
             config->route_count);
     for (uint32_t i = 0; i < config->listener_count; i++)
-        summarise_listener(&config->listeners[i], out);
+        summarise_listener(config, &config->listeners[i], out);
     for (uint32_t i = 0; i < config->tls_profile_count; i++)
         summarise_profile(&config->tls_profiles[i], out);
     for (uint32_t i = 0; i < config->route_count; i++)
         summarise_route(&config->routes[i], out);
     if (config->admin.port != 0)
         fprintf(out, "  admin: %s port %" PRIu32 "\n", config->admin.address, config->admin.port);
+    if (config->health.port != 0)
+        fprintf(out, "  health: %s port %" PRIu32 "\n", config->health.address, config->health.port);
     for (uint32_t i = 0; i < config->warning_count; i++)
         fprintf(out, "warning: %s\n", config->warnings[i]);
 }

@@ -38,6 +38,15 @@ static void count_rows(const struct config_row *rows, struct schema *s)
 
 static const cyaml_schema_field_t *build_fields(struct schema *s, const struct config_row *rows);
 
+static void build_words(struct schema *s, const struct config_row *row, cyaml_schema_value_t *value)
+{
+    cyaml_strval_t *first = &s->words[s->word_count];
+    for (const struct config_word *w = row->words; w->text; w++)
+        s->words[s->word_count++] = (cyaml_strval_t){.str = w->text, .val = w->value};
+    value->enumeration.strings = first;
+    value->enumeration.count = (uint32_t)(&s->words[s->word_count] - first);
+}
+
 static const cyaml_schema_value_t *build_entry(struct schema *s, const struct config_row *row)
 {
     cyaml_schema_value_t *value = &s->values[s->value_count++];
@@ -49,21 +58,16 @@ static const cyaml_schema_value_t *build_entry(struct schema *s, const struct co
         value->string.max = CYAML_UNLIMITED;
     } else if (row->entry == CONFIG_UINT) {
         value->type = CYAML_UINT;
+    } else if (row->entry == CONFIG_ENUM) {
+        value->type = CYAML_ENUM;
+        value->flags = CYAML_FLAG_STRICT;
+        build_words(s, row, value);
     } else {
         ASSERT(row->entry == CONFIG_MAPPING);
         value->type = CYAML_MAPPING;
         value->mapping.fields = build_fields(s, row->rows);
     }
     return value;
-}
-
-static void build_words(struct schema *s, const struct config_row *row, cyaml_schema_value_t *value)
-{
-    cyaml_strval_t *first = &s->words[s->word_count];
-    for (const struct config_word *w = row->words; w->text; w++)
-        s->words[s->word_count++] = (cyaml_strval_t){.str = w->text, .val = w->value};
-    value->enumeration.strings = first;
-    value->enumeration.count = (uint32_t)(&s->words[s->word_count] - first);
 }
 
 static void build_field(struct schema *s, const struct config_row *row, cyaml_schema_field_t *field)

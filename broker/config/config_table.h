@@ -29,7 +29,7 @@ struct config_word {
 struct config_row {
     const char *name;
     enum config_type type;
-    enum config_type entry; /* of a sequence: UINT, STRING or MAPPING */
+    enum config_type entry; /* of a sequence: UINT, STRING, ENUM or MAPPING */
     enum config_form form;  /* of a string, or of a sequence's strings */
     uint32_t offset, size;  /* of the member in its struct; size: of the value, struct or entry pointed to */
     uint32_t count_offset;

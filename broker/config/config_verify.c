@@ -162,6 +162,7 @@ static bool verify_entry(struct verify *v, const struct config_row *row, const s
     if (row->type == CONFIG_SET)
         return verify_word(v, row, node);
     switch (row->entry) {
+    case CONFIG_ENUM: return verify_word(v, row, node);
     case CONFIG_STRING: return verify_string(v, row->form, node);
     case CONFIG_MAPPING: return verify_mapping(v, row->rows, node);
     case CONFIG_UINT: {
@@ -169,13 +170,23 @@ static bool verify_entry(struct verify *v, const struct config_row *row, const s
         return verify_uint(v, &id, node);
     }
     case CONFIG_BOOL:
-    case CONFIG_ENUM:
     case CONFIG_SET:
     case CONFIG_OPTIONAL:
     case CONFIG_SEQUENCE: break;
     }
     ASSERT(false && "an entry type of the table");
     return false;
+}
+
+/* Where words stand in an order, one of them has one place. */
+static bool verify_once(struct verify *v, const struct config_node *list, const struct config_node *node)
+{
+    uint32_t i = 0;
+    for (const struct config_node *n = list->first; n != node; n = n->next, i++)
+        if (strcmp(n->text, node->text) == 0)
+            return config_fail(v->report, node->line, node->column, v->path,
+                               "found %s a second time, expected it once (first as [%u])", node->text, i);
+    return true;
 }
 
 static bool verify_sequence(struct verify *v, const struct config_row *row, const struct config_node *node)
@@ -191,7 +202,7 @@ static bool verify_sequence(struct verify *v, const struct config_row *row, cons
     uint32_t i = 0;
     for (const struct config_node *n = node->first; n; n = n->next, i++) {
         snprintf(v->path + base, sizeof(v->path) - base, "[%u]", i);
-        if (!verify_entry(v, row, n))
+        if (!verify_entry(v, row, n) || (row->entry == CONFIG_ENUM && !verify_once(v, node, n)))
             return false;
     }
     v->path[base] = '\0';

@@ -35,6 +35,7 @@ const char *proxy_status_error(enum ending ending)
     case ENDING_NOT_ALLOWED:
     case ENDING_NO_ROUTE: return "http_request_denied";
     case ENDING_BREAKER_OPEN:
+    case ENDING_NO_AGENT:
     case ENDING_DRAINING: return "destination_unavailable";
     case ENDING_STALE_CONNECTION:
     case ENDING_PEER_RESET:

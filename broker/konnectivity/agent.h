@@ -5,7 +5,8 @@
  * on the worker that dialled, which is a stream like any other (agent_near.h). They exchange messages, also
  * when both live on one worker.
  *
- *   near to home       DIAL, DATA, CREDIT, FIN, ABORT       to: the card; extra[0]: the dial's id
+ *   near to home       DIAL, DATA, CREDIT, FIN, ABORT       to: the card; extra[0]: the dial's id, extra[1]:
+ *                                                           number of the worker that dialled
  *   home to near       OPENED, DATA, TAKEN, END, CLOSED     to: struct agent_near
  *
  * A dial begins with DIAL and ends with CLOSED, the far half's last word: the far half is gone then, whatever
@@ -34,8 +35,22 @@ enum {
     AGENT_ADDRESS_MAX = 320, /* host:port, as DIAL_REQ has it */
 };
 
-/* Who an agent's stream is, as all workers see it: immutable but for what is atomic. Made by its home, known
- * to the workers from agents_announce() until each has said that it has forgotten it. */
+enum agent_strategy {
+    AGENT_DEFAULT,       /* any agent */
+    AGENT_DEST_HOST,     /* one that has said the destination's host, letter by letter */
+    AGENT_DEFAULT_ROUTE, /* one that has said default-route */
+    AGENT_STRATEGIES,
+};
+
+/* By which agents a route goes: pool_path.agents. Immutable. */
+struct agent_wish {
+    uint8_t count;
+    uint8_t strategies[AGENT_STRATEGIES]; /* enum agent_strategy, the one liked best first */
+};
+
+/* Who an agent's stream is, as all workers see it: immutable but for what is atomic. Made by its home
+ * (agent_card_new()), known to the workers from agents_announce() until each has said that it has forgotten
+ * it. */
 struct agent_card {
     unsigned home;
     uint64_t serial; /* of the streams of the process, in order of arrival */
@@ -60,11 +75,14 @@ enum agent_message {
     AGENT_OPENED, /* DIAL_RSP said so */
     AGENT_TAKEN,  /* seg: comes home */
     AGENT_END,    /* the destination's direction ended, after all its DATA */
-    AGENT_CLOSED, /* value: enum ending, DONE after END; seg: one line of detail or none. The last word */
+    AGENT_CLOSED, /* value: enum ending, DONE after END; seg: one line of detail or none. The last word.
+                     Before OPENED: AGENT_LOST, LIMIT or, if it was silent, DEADLINE say that this agent can
+                     not; anything else is what it said of the destination */
 };
 
 struct agent_dial {
     struct agent_near *near; /* opaque to the home */
+    unsigned worker;         /* that dialled: what the home says goes there */
     uint64_t deadline_ns;    /* monotonic: CLOSED comes by then, if OPENED does not */
     uint32_t credit;         /* as AGENT_CREDIT */
     char address[AGENT_ADDRESS_MAX];
@@ -76,6 +94,10 @@ void agent_near_deliver(struct worker *, struct msg *);
 /* Message function of the worker that dialled. */
 
 /* agents.c: which agents there are, in the eyes of each worker */
+struct agent_card *agent_card_new(uint32_t host_count);
+/* Zeroed, with room for so many hosts; NULL: out of memory. Until it was announced agent_card_free() is the
+ * caller's to call. */
+void agent_card_free(struct agent_card **);
 void agents_announce(struct broker_worker *home, struct agent_card *);
 /* Takes the card; its home keeps the pointer until agents_withdraw(). Every worker, the home included, may
  * choose it as soon as it hears of it. */

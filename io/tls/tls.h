@@ -31,6 +31,21 @@ enum {
 
 enum tls_role { TLS_CLIENT, TLS_SERVER };
 
+/* Row: symbol, the library's name, IANA's. The suites of TLS 1.2; those of TLS 1.3 are not chosen. */
+#define TLS_SUITES(X)                                                                                        \
+    X(ECDSA_128, "ECDHE-ECDSA-AES128-GCM-SHA256", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256")                 \
+    X(RSA_128, "ECDHE-RSA-AES128-GCM-SHA256", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256")                       \
+    X(ECDSA_256, "ECDHE-ECDSA-AES256-GCM-SHA384", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384")                 \
+    X(RSA_256, "ECDHE-RSA-AES256-GCM-SHA384", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384")
+
+enum tls_suite { /* bits of a set */
+                 TLS_SUITE_ECDSA_128 = 1,
+                 TLS_SUITE_RSA_128 = 2,
+                 TLS_SUITE_ECDSA_256 = 4,
+                 TLS_SUITE_RSA_256 = 8,
+                 TLS_SUITES_ALL = 15,
+};
+
 /* Certificates and the key of the first as DER. Only lent. That they belong together is the caller's promise:
  * to find out would cost several times what the context does; a handshake fails otherwise. */
 struct tls_own_identity {
@@ -51,6 +66,7 @@ struct tls_context_options {
      * refuses one that offers nothing of these. */
     const char *alpn;
     bool allow_tls12;
+    uint32_t suites; /* set of enum tls_suite; 0: all */
     bool insecure;   /* client: accept any certificate. The caller logs and counts it. */
     bool resumption; /* client: take and offer tickets. A server issues none. */
 };

@@ -9,6 +9,7 @@
 #include <wolfssl/ssl.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,9 +18,25 @@
 #include "io/tls/tls_record.h"
 #include "io/tls/tls_roots.h"
 
-static const char suites[] = "TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384:"
-                             "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-                             "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
+enum { SUITES_TEXT_MAX = 256 };
+
+static const char *suites_text(uint32_t suites, char text[SUITES_TEXT_MAX])
+{
+    static const struct {
+        uint32_t bit;
+        const char *name;
+    } rows[] = {
+#define X(symbol, name, iana) {TLS_SUITE_##symbol, ":" name},
+        TLS_SUITES(X)
+#undef X
+    };
+    size_t n = (size_t)snprintf(text, SUITES_TEXT_MAX, "TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384");
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        if (suites == 0 || (suites & rows[i].bit))
+            n += (size_t)snprintf(text + n, SUITES_TEXT_MAX - n, "%s", rows[i].name);
+    ASSERT(n < SUITES_TEXT_MAX);
+    return text;
+}
 
 int tls_global_init(void)
 {
@@ -131,10 +148,11 @@ static bool set_protocol(struct tls_context *c, const struct tls_context_options
 {
     static const int wanted[] = {WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1};
     int groups[ARRAY_SIZE(wanted)];
+    char suites[SUITES_TEXT_MAX];
     WOLFSSL_CTX *w = c->wolfssl;
     memcpy(groups, wanted, sizeof(groups));
     if (wolfSSL_CTX_SetDevId(w, TLS_CRYPTO_DEVICE) != WOLFSSL_SUCCESS || /* before keys: they take it over */
-        wolfSSL_CTX_set_cipher_list(w, suites) != WOLFSSL_SUCCESS ||
+        wolfSSL_CTX_set_cipher_list(w, suites_text(o->suites, suites)) != WOLFSSL_SUCCESS ||
         wolfSSL_CTX_set_groups(w, groups, ARRAY_SIZE(groups)) != WOLFSSL_SUCCESS ||
         wolfSSL_CTX_SetMinVersion(w, o->allow_tls12 ? WOLFSSL_TLSV1_2 : WOLFSSL_TLSV1_3) != WOLFSSL_SUCCESS ||
         wolfSSL_CTX_SetMinRsaKey_Sz(w, TLS_RSA_BITS_MIN) != WOLFSSL_SUCCESS)

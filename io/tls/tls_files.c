@@ -140,13 +140,14 @@ enum tls_file_verdict tls_file_check_certificate(const char *path, enum tls_file
     return verdict;
 }
 
-static enum tls_file_verdict judge_mode(const char *path, const struct file *file, bool group_may_read,
-                                        struct tls_file_finding *finding)
+static enum tls_file_verdict judge_mode(const char *path, const struct file *file,
+                                        enum tls_file_readers readers, struct tls_file_finding *finding)
 {
     expect(finding, "0600 or 0640");
     if (file->mode & 0007)
-        return judge(finding, TLS_FILE_BAD, "mode %04o on \"%.200s\" (open to everybody)", file->mode, path);
-    if ((file->mode & 0070) && !group_may_read) {
+        return judge(finding, readers == TLS_FILE_WORLD ? TLS_FILE_DOUBTFUL : TLS_FILE_BAD,
+                     "mode %04o on \"%.200s\" (open to everybody)", file->mode, path);
+    if ((file->mode & 0070) && readers == TLS_FILE_OWNER) {
         expect(finding, "0600, or keyGroupReadable: true");
         return judge(finding, TLS_FILE_DOUBTFUL, "mode %04o on \"%.200s\" (open to its group)", file->mode,
                      path);
@@ -174,8 +175,8 @@ static bool key_belongs(EVP_PKEY *key, const char *certificate_path)
     return same;
 }
 
-enum tls_file_verdict tls_file_check_key(const char *path, const char *certificate_path, bool group_may_read,
-                                         struct tls_file_finding *ret_finding)
+enum tls_file_verdict tls_file_check_key(const char *path, const char *certificate_path,
+                                         enum tls_file_readers readers, struct tls_file_finding *ret_finding)
 {
     struct file file = {0};
     struct tls_file_finding *finding = ret_finding;
@@ -184,7 +185,7 @@ enum tls_file_verdict tls_file_check_key(const char *path, const char *certifica
     enum tls_file_verdict verdict = read_file(path, PEM_BYTES_MAX, &file, finding);
     if (verdict != TLS_FILE_GOOD)
         return verdict;
-    verdict = judge_mode(path, &file, group_may_read, finding);
+    verdict = judge_mode(path, &file, readers, finding);
     EVP_PKEY *key = verdict == TLS_FILE_BAD ? NULL : private_key(&file);
     if (verdict != TLS_FILE_BAD && !key) {
         bool locked = strstr(file.bytes, "ENCRYPTED") != NULL;
@@ -267,7 +268,7 @@ static bool is_token(const struct file *file)
     return len > 0 && strspn(file->bytes, allowed) == len;
 }
 
-enum tls_file_verdict tls_file_check_token(const char *path, bool group_may_read,
+enum tls_file_verdict tls_file_check_token(const char *path, enum tls_file_readers readers,
                                            struct tls_file_finding *ret_finding)
 {
     struct file file = {0};
@@ -277,7 +278,7 @@ enum tls_file_verdict tls_file_check_token(const char *path, bool group_may_read
     enum tls_file_verdict verdict = read_file(path, TOKEN_BYTES_MAX, &file, finding);
     if (verdict != TLS_FILE_GOOD)
         return verdict;
-    verdict = judge_mode(path, &file, group_may_read, finding);
+    verdict = judge_mode(path, &file, readers, finding);
     if (verdict != TLS_FILE_BAD && !is_token(&file)) {
         expect(finding, "one line of letters, digits and -._~+/=");
         verdict = judge(finding, TLS_FILE_BAD, "\"%.200s\" (no bearer token in it)", path);

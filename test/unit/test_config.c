@@ -17,6 +17,8 @@
 #define HEAD     "apiVersion: hawser.dev/v1alpha1\nkind: BrokerConfiguration\n"
 #define LISTENER "listeners: [{name: a, unix: {path: /run/a}}]\n"
 #define PROFILE  "tlsProfiles: [{name: k, caFile: /ca}]\n"
+#define AGENTS   "{name: g, serves: agents, tcp: {address: 10.0.0.1, port: 8091}, "
+#define PAIR     "certificateFile: /c, keyFile: /k"
 #define TCP      "{name: t, tcp: {address: 127.0.0.1, port: 80}, "
 
 static struct config *load(const char *document)
@@ -26,6 +28,17 @@ static struct config *load(const char *document)
     if (config_load_buffer("f", document, strlen(document), CONFIG_SKIP_FILES, &config, &error) != CONFIG_OK)
         fail_msg("%s", error.text);
     return config;
+}
+
+static char *print(void (*printer)(const struct config *, FILE *), const struct config *c)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    assert_non_null(out);
+    printer(c, out);
+    assert_int_equal(fclose(out), 0);
+    return text;
 }
 
 static void what_is_absent_has_its_default(void **state)
@@ -69,6 +82,26 @@ static void what_is_absent_has_its_default(void **state)
     assert_int_equal(c->http2.ping_ms, 30000);
     assert_int_equal(c->http2.ping_timeout_ms, 15000);
     assert_null(c->log.audit_file);
+    assert_int_equal(c->listeners[0].serves, CONFIG_SERVES_REQUESTS);
+    assert_int_equal(c->routes[0].via_count, 1);
+    assert_int_equal(c->routes[0].via[0], CONFIG_VIA_DIRECT);
+    assert_int_equal(c->routes[0].strategy_count, 0);
+    assert_null(c->agents.server_id);
+    assert_int_equal(c->agents.server_count, 1);
+    assert_int_equal(c->agents.strategy_count, 1);
+    assert_int_equal(c->agents.strategies[0], CONFIG_STRATEGY_DEFAULT);
+    assert_int_equal(c->agents.dial_ms, 30000);
+    assert_int_equal(c->agents.pending_dials_max, 10000);
+    assert_int_equal(c->agents.connection_bytes_max, 16 << 20);
+    assert_int_equal(c->agents.patience_ms, 10000);
+    assert_int_equal(c->agents.keepalive_ms, 10000);
+    assert_int_equal(c->agents.keepalive_timeout_ms, 5000);
+    assert_null(c->agents.token_review);
+    assert_null(c->agents.leases);
+    assert_false(c->agents.anonymous);
+    assert_null(c->kubernetes.kubeconfig_file);
+    assert_int_equal(c->kubernetes.qps, 20);
+    assert_int_equal(c->kubernetes.burst, 40);
     assert_int_equal(c->warning_count, 0);
     config_free(&c);
     assert_null(c);
@@ -113,6 +146,83 @@ static void a_tunnel_needs_no_profile_and_a_bridge_has_one(void **state)
     assert_string_equal(config_alpn_text(c->tls_profiles[0].alpn), "h2,http/1.1");
     assert_int_equal(c->warning_count, 0);
     config_free(&c);
+}
+
+static void routes_through_agents_keep_the_order_of_ways_and_strategies(void **state)
+{
+    struct config *c = load(
+        HEAD "listeners: [{name: a, unix: {path: /a}}, " AGENTS "tls: {" PAIR
+             ", clientCaFile: /a, allowedNames: [agent]}}]\n"
+             "agents: {serverId: \"[::1]:8091\", strategies: [destHost, default], leases: {label: a.b/c=d},\n"
+             "         tokenReview: {audience: system:konnectivity-server, namespace: kube-system, "
+             "serviceAccount: konnectivity-agent}}\n"
+             "kubernetes: {kubeconfigFile: /kubeconfig, qps: 1, burst: 2}\n"
+             "routes:\n- {name: r, match: {schemes: [tunnel]}, via: [agent, direct]}\n"
+             "- {name: s, match: {schemes: [http]}, via: [direct, agent], strategies: [defaultRoute]}\n"
+             "- {name: t, match: {schemes: [http]}}\n");
+    (void)state;
+    assert_int_equal(c->listeners[1].serves, CONFIG_SERVES_AGENTS);
+    assert_string_equal(c->agents.server_id, "[::1]:8091");
+    assert_string_equal(c->agents.leases->namespace, "kube-system");
+    assert_string_equal(c->agents.leases->label, "a.b/c=d");
+    assert_string_equal(c->agents.token_review->audience, "system:konnectivity-server");
+    assert_string_equal(c->agents.token_review->service_account, "konnectivity-agent");
+    assert_string_equal(c->kubernetes.kubeconfig_file, "/kubeconfig");
+    const struct config_route *r = c->routes;
+    assert_int_equal(r[0].via_count, 2);
+    assert_int_equal(r[0].via[0], CONFIG_VIA_AGENT);
+    assert_int_equal(r[0].via[1], CONFIG_VIA_DIRECT);
+    assert_int_equal(r[0].strategy_count, 2); /* those of agents */
+    assert_int_equal(r[0].strategies[0], CONFIG_STRATEGY_DEST_HOST);
+    assert_int_equal(r[0].strategies[1], CONFIG_STRATEGY_DEFAULT);
+    assert_int_equal(r[1].via[0], CONFIG_VIA_DIRECT);
+    assert_int_equal(r[1].strategy_count, 1);
+    assert_int_equal(r[1].strategies[0], CONFIG_STRATEGY_DEFAULT_ROUTE);
+    assert_false(config_route_goes_via(&r[2], CONFIG_VIA_AGENT));
+    assert_int_equal(c->warning_count, 0);
+    char *first = print(config_dump, c);
+    struct config *again = load(first);
+    char *second = print(config_dump, again);
+    assert_string_equal(first, second);
+    assert_non_null(strstr(first, "via:\n      - \"agent\"\n      - \"direct\"\n"));
+    free(first);
+    free(second);
+    config_free(&again);
+    config_free(&c);
+}
+
+static void the_summary_says_how_agents_prove_themselves(void **state)
+{
+#define REVIEW "agents: {tokenReview: {audience: a, namespace: b, serviceAccount: c}}\n"
+    static const struct {
+        const char *tls, *agents, *line, *warning;
+    } cases[] = {
+        {", clientCaFile: /a, allowedNames: [x]",     "",                            "agents, mutual TLS\n",                    NULL},
+        {", clientCaFile: /a, allowedNames: [\"*\"]", REVIEW,                        "agents, mutual TLS and tokens\n",         NULL},
+        {"",                                          REVIEW,                        "agents, TLS and tokens\n",                NULL},
+        {"",                                          "agents: {anonymous: true}\n", "agents, INSECURE: any agent is let in\n",
+         "f:4:21: agents.anonymous: found true: whoever reaches listener \"g\" may carry connections"                               },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char document[1024], line[256];
+        snprintf(document, sizeof(document),
+                 HEAD "listeners: [" AGENTS "tls: {" PAIR
+                      "%s}}]\n%sroutes: [{name: r, match: {schemes: [http]}, via: [agent, direct]}]\n",
+                 cases[i].tls, cases[i].agents);
+        struct config *c = load(document);
+        char *text = print(config_print_summary, c);
+        snprintf(line, sizeof(line), "listener g: tcp 10.0.0.1:8091, %s", cases[i].line);
+        if (!strstr(text, line))
+            fail_msg("not in the summary: %s", line);
+        assert_non_null(strstr(text, "to anywhere, through an agent or else directly\n"));
+        assert_int_equal(c->warning_count, cases[i].warning ? 1 : 0);
+        if (cases[i].warning)
+            assert_string_equal(c->warnings[0], cases[i].warning);
+        free(text);
+        config_free(&c);
+    }
+#undef REVIEW
 }
 
 /* Not wrong, but it does nothing. */
@@ -180,17 +290,6 @@ static void doubtful_settings_are_warned_about(void **state)
         assert_string_equal(c->warnings[i], warnings[i]);
     assert_int_equal(c->warning_count, sizeof(warnings) / sizeof(warnings[0]));
     config_free(&c);
-}
-
-static char *print(void (*printer)(const struct config *, FILE *), const struct config *c)
-{
-    char *text = NULL;
-    size_t len;
-    FILE *out = open_memstream(&text, &len);
-    assert_non_null(out);
-    printer(c, out);
-    assert_int_equal(fclose(out), 0);
-    return text;
 }
 
 static struct config *load_example(void)
@@ -336,6 +435,8 @@ int main(void)
         cmocka_unit_test(what_is_absent_has_its_default),
         cmocka_unit_test(routes_inherit_deadlines_they_do_not_set),
         cmocka_unit_test(a_tunnel_needs_no_profile_and_a_bridge_has_one),
+        cmocka_unit_test(routes_through_agents_keep_the_order_of_ways_and_strategies),
+        cmocka_unit_test(the_summary_says_how_agents_prove_themselves),
         cmocka_unit_test(clients_whom_no_listener_lets_in_are_warned_about),
         cmocka_unit_test(json_is_yaml),
         cmocka_unit_test(doubtful_settings_are_warned_about),

@@ -17,6 +17,8 @@
 #define PROFILE  "tlsProfiles: [{name: k, caFile: /ca}]\n"
 #define TCP      "{name: t, tcp: {address: 127.0.0.1, port: 80}, "
 #define REST     LISTENER ROUTE
+#define AGENTS   "{name: g, serves: agents, tcp: {address: 10.0.0.1, port: 8091}, "
+#define PAIR     "certificateFile: /c, keyFile: /k"
 #define BRIDGE   "bridge: {issuerCertificateFile: /c, issuerKeyFile: /k, clientCaFile: /a, allowedNames: [x]}"
 
 /* Brackets instead of braces: clang-format would align the columns of unequal texts. */
@@ -116,7 +118,9 @@ static void what_the_table_does_not_allow_is_told_in_one_line(void **state)
         BAD(HEAD REST "\"a\\nb\": 1\n",
             "f:5:1: a\\x0ab: found unknown field \"a\\x0ab\", expected apiVersion, kind, workers, reloadMs, "
             "engine, "
-            "listeners, tlsProfiles, routes, pool, limits, timeouts, http2, admin or log"),
+            "listeners, tlsProfiles, routes, pool, limits, timeouts, http2, agents, kubernetes, admin, "
+            "health or "
+            "log"),
         BAD(HEAD REST "workers: two\n",
             "f:5:10: workers: found text \"two\", expected a number from 0 to 64 (threads)"),
         BAD(HEAD REST "workers: \"2\"\n",
@@ -167,7 +171,8 @@ static void what_the_table_does_not_allow_is_told_in_one_line(void **state)
         BAD(HEAD REST "log: {file: hawser.log}\n",
             "f:5:13: log.file: found text \"hawser.log\", expected stderr or an absolute path"),
         BAD(HEAD REST "admin: {address: localhost}\n",
-            "f:5:18: admin.address: found text \"localhost\", expected an IPv4 or IPv6 address"),
+            "f:5:18: admin.address: found text \"localhost\", expected an IPv4 or IPv6 address, or '*' for "
+            "all of both"),
         BAD(HEAD "listeners: []\n" ROUTE, "f:3:12: listeners: found a list of 0, expected 1 to 64 entries"),
         BAD(HEAD "listeners: {name: a}\n" ROUTE, "f:3:12: listeners: found a mapping, expected a list"),
         BAD(HEAD "listeners: [a]\n" ROUTE, "f:3:13: listeners[0]: found text \"a\", expected a mapping"),
@@ -269,6 +274,74 @@ static void what_the_table_does_not_allow_is_told_in_one_line(void **state)
             "f:5:21: http2.streamsMax: found number 1001, expected a number from 1 to 1000 (streams)"),
         BAD(HEAD REST "log: {auditFile: audit.log}\n",
             "f:5:18: log.auditFile: found text \"audit.log\", expected stderr or an absolute path"),
+        BAD(HEAD "listeners: [{name: a, serves: all}]\n" ROUTE,
+            "f:3:31: listeners[0].serves: found text \"all\", expected requests or agents"),
+        BAD(HEAD LISTENER "routes: [{name: r, via: agent}]\n",
+            "f:4:25: routes[0].via: found text \"agent\", expected a list"),
+        BAD(HEAD LISTENER "routes: [{name: r, via: []}]\n",
+            "f:4:25: routes[0].via: found a list of 0, expected 1 to 2 entries"),
+        BAD(HEAD LISTENER "routes: [{name: r, via: [direct, ssh]}]\n",
+            "f:4:34: routes[0].via[1]: found text \"ssh\", expected direct or agent"),
+        BAD(HEAD LISTENER "routes: [{name: r, via: [agent, agent]}]\n",
+            "f:4:33: routes[0].via[1]: found agent a second time, expected it once (first as [0])"),
+        BAD(HEAD LISTENER "routes: [{name: r, via: [agent, direct, agent]}]\n",
+            "f:4:25: routes[0].via: found a list of 3, expected 1 to 2 entries"),
+        BAD(HEAD LISTENER "routes: [{name: r, via: [[agent]]}]\n",
+            "f:4:26: routes[0].via[0]: found a list, expected direct or agent"),
+        BAD(HEAD LISTENER "routes: [{name: r, strategies: [destHost, random]}]\n",
+            "f:4:43: routes[0].strategies[1]: found text \"random\", expected default, destHost or "
+            "defaultRoute"),
+        BAD(HEAD REST "agents: {strategies: [default, destHost, default]}\n",
+            "f:5:42: agents.strategies[2]: found default a second time, expected it once (first as [0])"),
+        BAD(HEAD REST "agents: {serverId: \"\"}\n",
+            "f:5:20: agents.serverId: found text \"\", expected 1 to 253 printable ASCII characters without "
+            "blanks"),
+        BAD(HEAD REST "agents: {serverId: \"a b\"}\n",
+            "f:5:20: agents.serverId: found text \"a b\", expected 1 to 253 printable ASCII characters "
+            "without blanks"),
+        BAD(HEAD REST "agents: {serverId: \"\xc3\xa4\"}\n",
+            "f:5:20: agents.serverId: found text \"\xc3\xa4\", expected 1 to 253 printable ASCII characters "
+            "without blanks"),
+        BAD(HEAD REST "agents: {serverCount: 0}\n",
+            "f:5:23: agents.serverCount: found number 0, expected a number from 1 to 1000 (servers)"),
+        BAD(HEAD REST "agents: {dialMs: 0}\n",
+            "f:5:18: agents.dialMs: found number 0, expected a number from 100 to 120000 (ms)"),
+        BAD(HEAD REST "agents: {pendingDialsMax: 0}\n",
+            "f:5:27: agents.pendingDialsMax: found number 0, expected a number from 1 to 1000000 (dials)"),
+        BAD(HEAD REST "agents: {patienceMs: 99}\n",
+            "f:5:22: agents.patienceMs: found number 99, expected a number from 100 to 600000 (ms)"),
+        BAD(HEAD REST "agents: {keepaliveMs: 0}\n",
+            "f:5:23: agents.keepaliveMs: found number 0, expected a number from 1000 to 3600000 (ms)"),
+        BAD(HEAD REST "agents: {keepaliveTimeoutMs: 0}\n",
+            "f:5:30: agents.keepaliveTimeoutMs: found number 0, expected a number from 100 to 600000 (ms)"),
+        BAD(HEAD REST "agents: {anonymous: 1}\n",
+            "f:5:21: agents.anonymous: found number 1, expected true or false"),
+        BAD(HEAD REST "agents: {tokenReview: {audience: a, namespace: b}}\n",
+            "f:5:23: agents.tokenReview.serviceAccount: found nothing, expected a name of lower-case "
+            "letters, "
+            "digits, '-' and '.'"),
+        BAD(HEAD REST "agents: {tokenReview: {namespace: b, serviceAccount: c}}\n",
+            "f:5:23: agents.tokenReview.audience: found nothing, expected 1 to 253 printable ASCII "
+            "characters "
+            "without blanks"),
+        BAD(HEAD REST "agents: {tokenReview: {audience: a, namespace: \"a:b\", serviceAccount: c}}\n",
+            "f:5:48: agents.tokenReview.namespace: found text \"a:b\", expected a name of lower-case "
+            "letters, "
+            "digits and '-'"),
+        BAD(HEAD REST "agents: {tokenReview: {audience: a, namespace: a, serviceAccount: \"b:c\"}}\n",
+            "f:5:67: agents.tokenReview.serviceAccount: found text \"b:c\", expected a name of lower-case "
+            "letters, digits, '-' and '.'"),
+        BAD(HEAD REST "agents: {leases: {label: konnectivity}}\n",
+            "f:5:26: agents.leases.label: found text \"konnectivity\", expected a label and its value such "
+            "as "
+            "k8s-app=konnectivity-server"),
+        BAD(HEAD REST "agents: {leases: {label: \"a=b,c\"}}\n",
+            "f:5:26: agents.leases.label: found text \"a=b,c\", expected a label and its value such as "
+            "k8s-app=konnectivity-server"),
+        BAD(HEAD REST "kubernetes: {qps: 0}\n",
+            "f:5:19: kubernetes.qps: found number 0, expected a number from 1 to 10000 (a second)"),
+        BAD(HEAD REST "kubernetes: {burst: 10001}\n",
+            "f:5:21: kubernetes.burst: found number 10001, expected a number from 1 to 10000 (requests)"),
         BAD(HEAD LISTENER "routes: [{name: r, action: deny}]\n",
             "f:4:28: routes[0].action: found text \"deny\", expected allow or refuse"),
         BAD(HEAD LISTENER "routes: [{name: r, nodeNames: {10.0.0.1: a}}]\n",
@@ -326,6 +399,16 @@ static void what_settings_owe_each_other_is_told_in_one_line(void **state)
             "another port"),
         BAD(HEAD "listeners: [" TCP "insecure: true}]\nadmin: {port: 80}\n" ROUTE,
             "f:4:15: admin.port: found 80 on 127.0.0.1, which listeners[0] has too, expected another port"),
+        BAD(HEAD "listeners: [" TCP "insecure: true}]\nhealth: {port: 80, address: \"*\"}\n" ROUTE,
+            "f:4:16: health.port: found 80 on *, which listeners[0] has too, expected another port"),
+        BAD(HEAD REST "health: {port: 8134}\n",
+            "f:5:16: health.port: found 8134 on 127.0.0.1, which admin has too, expected another port"),
+        BAD(HEAD "listeners: [{name: t, tcp: {address: \"*\", port: 80}, insecure: true}]\n" ROUTE,
+            "f:3:64: listeners[0].insecure: found true for *, expected a loopback address or tls"),
+        BAD(HEAD "listeners: [{name: a, unix: {path: /a, anyPeer: true, allowedGids: [1]}}]\n" ROUTE,
+            "f:3:49: listeners[0].unix.anyPeer: found true beside allowedUids or allowedGids, expected one "
+            "of "
+            "them"),
         BAD(HEAD REST "tlsProfiles: [{name: k}, {name: k}]\n",
             "f:5:33: tlsProfiles[1].name: found \"k\", which tlsProfiles[0] has too, expected another name"),
         BAD(HEAD REST "tlsProfiles: [{name: k, clientKeyFile: /k}]\n",
@@ -366,6 +449,51 @@ static void what_settings_owe_each_other_is_told_in_one_line(void **state)
         BAD(HEAD LISTENER PROFILE "routes: [{name: r, tlsProfile: k, nodeNames: [{address: A, name: x}, "
                                   "{address: a., name: y}]}]\n",
             "f:5:80: routes[0].nodeNames[1].address: found a second node for \"a\", expected one"),
+        BAD(HEAD "listeners: [{name: t, tcp: {address: 10.0.0.1, port: 80}, tls: {" PAIR
+                 ", allowedNames: [x]}}]\n" ROUTE,
+            "f:3:64: listeners[0].tls.clientCaFile: found nothing, expected a file name"),
+        BAD(HEAD "listeners: [{name: t, tcp: {address: 10.0.0.1, port: 80}, tls: {" PAIR
+                 ", clientCaFile: /a}}]\n" ROUTE,
+            "f:3:64: listeners[0].tls.allowedNames: found nothing, expected a list"),
+        BAD(HEAD "listeners: [{name: t, tcp: {address: 10.0.0.1, port: 80}, tls: {" PAIR
+                 "}}]\nagents: {anonymous: true}\n" ROUTE,
+            "f:3:64: listeners[0].tls.clientCaFile: found nothing, expected a file name"),
+        BAD(HEAD "listeners: [{name: a, serves: agents, unix: {path: /a}}]\n" ROUTE,
+            "f:3:31: listeners[0].serves: found agents on a Unix socket, expected requests (agents need tcp "
+            "with tls)"),
+        BAD(HEAD "listeners: [" TCP "insecure: true, serves: agents}]\n" ROUTE,
+            "f:3:84: listeners[0].serves: found agents without tls, expected requests (agents need tcp with "
+            "tls)"),
+        BAD(HEAD "listeners: [" AGENTS "tls: {" PAIR "}}]\n" ROUTE,
+            "f:3:82: listeners[0].tls.clientCaFile: found nothing, expected a file name, or "
+            "agents.tokenReview "
+            "(or agents.anonymous: true)"),
+        BAD(HEAD "listeners: [" AGENTS "tls: {" PAIR
+                 ", allowedNames: [x]}}]\nagents: {tokenReview: {audience: a, namespace: b, serviceAccount: "
+                 "c}}\n" ROUTE,
+            "f:3:82: listeners[0].tls.clientCaFile: found nothing, expected a file name beside allowedNames"),
+        BAD(HEAD "listeners: [" AGENTS "tls: {" PAIR ", clientCaFile: /a}}]\n" ROUTE,
+            "f:3:82: listeners[0].tls.allowedNames: found nothing, expected a list beside clientCaFile (such "
+            "as "
+            "[\"*\"])"),
+        BAD(HEAD REST
+            "agents: {anonymous: true, tokenReview: {audience: a, namespace: b, serviceAccount: c}}\n",
+            "f:5:21: agents.anonymous: found true beside tokenReview, expected one of them"),
+        BAD(HEAD REST "agents: {connectionBytesMax: 65536}\n",
+            "f:5:30: agents.connectionBytesMax: found 65536, expected at least limits.bodyBufferBytes, "
+            "262144"),
+        BAD(HEAD LISTENER "routes: [{name: r, match: {schemes: [http]}, via: [agent]}]\n",
+            "f:4:51: routes[0].via: found agent, expected a listener with serves: agents for it"),
+        BAD(HEAD LISTENER "routes: [{name: r, match: {schemes: [http]}, via: [direct, agent]}]\n",
+            "f:4:51: routes[0].via: found agent, expected a listener with serves: agents for it"),
+        BAD(HEAD LISTENER "routes: [{name: r, match: {schemes: [http]}, strategies: [default]}]\n",
+            "f:4:58: routes[0].strategies: found them without agent in via, expected both"),
+        BAD(HEAD "listeners: [" AGENTS "tls: {" PAIR
+                 ", clientCaFile: /a, allowedNames: [x]}}]\nroutes: [{name: r, match: {schemes: [http], "
+                 "listeners: [g]}}]\n",
+            "f:4:57: routes[0].match.listeners[0]: found \"g\", which serves agents, expected the name of "
+            "one "
+            "of listeners"),
         BAD(HEAD REST "pool: {breaker: {backoffMinMs: 1000, backoffMaxMs: 999}}\n",
             "f:5:52: pool.breaker.backoffMaxMs: found 999, expected at least backoffMinMs, 1000"),
         BAD(HEAD REST "pool: {ageMaxMs: 1000}\n",

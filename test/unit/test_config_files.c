@@ -211,6 +211,18 @@ struct pair {
 #define PROFILE(fields)                                                                                      \
     HEAD ROUTE "listeners: [{name: u, unix: {path: /u}}]\ntlsProfiles:\n- name: k\n" fields
 
+static void a_key_open_to_everybody_is_taken_where_that_is_asked_for(void **state)
+{
+    struct config_error error;
+    struct config *c = load(TLS("@/server.crt", "@/open.key\n    keyWorldReadable: true", "@/ca.crt"),
+                            &error);
+    (void)state;
+    assert_non_null(c);
+    assert_int_equal(c->warning_count, 1);
+    assert_non_null(strstr(c->warnings[0], "(open to everybody)"));
+    config_free(&c);
+}
+
 static void listener_certificates_are_judged(void **state)
 {
     static const struct pair cases[] = {
@@ -441,6 +453,37 @@ static void a_bad_node_file_names_its_line(void **state)
                        "with lines ADDRESS NAME");
 }
 
+static void a_kubeconfig_must_be_there_and_should_be_private(void **state)
+{
+#define KUBECONFIG(file)                                                                                     \
+    HEAD ROUTE "listeners: [{name: u, unix: {path: /u}}]\nkubernetes: {kubeconfigFile: " file "}\n"
+    static const struct pair cases[] = {
+        PAIR(KUBECONFIG("@/none"),
+             "f:5:30: kubernetes.kubeconfigFile: found \"@/none\" (no such file), expected a kubeconfig"),
+        PAIR(KUBECONFIG("@/directory"),
+             "f:5:30: kubernetes.kubeconfigFile: found \"@/directory\" (a directory), expected a kubeconfig"),
+        PAIR(
+            KUBECONFIG("@/open.kubeconfig"),
+            "f:5:30: kubernetes.kubeconfigFile: found \"@/open.kubeconfig\" readable for everybody, expected "
+            "0600: it may hold a key"),
+        PAIR(KUBECONFIG("@/kubeconfig"), "good"),
+    };
+    (void)state;
+    put("kubeconfig", "apiVersion: v1\n", 0600);
+    put("open.kubeconfig", "apiVersion: v1\n", 0644);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        expect_line(cases[i].given, cases[i].line);
+}
+
+static void agents_may_come_without_a_client_ca(void **state)
+{
+    (void)state;
+    expect_line(HEAD ROUTE "agents: {anonymous: true}\nlisteners:\n- name: t\n  serves: agents\n"
+                           "  tcp: {address: 127.0.0.1, port: 80}\n"
+                           "  tls: {certificateFile: @/server.crt, keyFile: @/server.key}\n",
+                "f:4:21: agents.anonymous: found true: whoever reaches listener \"t\" may carry connections");
+}
+
 static void the_configuration_file_itself_may_be_missing_or_large(void **state)
 {
     struct config *c = NULL;
@@ -472,6 +515,7 @@ static void the_first_end_of_a_certificate_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_key_open_to_everybody_is_taken_where_that_is_asked_for),
         cmocka_unit_test(listener_certificates_are_judged),
         cmocka_unit_test(bridge_files_are_judged),
         cmocka_unit_test(profile_files_are_judged),
@@ -479,6 +523,8 @@ int main(void)
         cmocka_unit_test(a_bundle_with_one_expired_authority_is_doubtful),
         cmocka_unit_test(node_names_are_read_line_by_line),
         cmocka_unit_test(a_bad_node_file_names_its_line),
+        cmocka_unit_test(a_kubeconfig_must_be_there_and_should_be_private),
+        cmocka_unit_test(agents_may_come_without_a_client_ca),
         cmocka_unit_test(the_configuration_file_itself_may_be_missing_or_large),
         cmocka_unit_test(the_first_end_of_a_certificate_is_told),
     };

@@ -45,6 +45,8 @@ static void any_of_the_allowed_names_suffices(void **state)
     assert_true(policy_client_allowed(names, 2, "x.b"));
     assert_false(policy_client_allowed(names, 2, "b"));
     assert_false(policy_client_allowed(names, 0, "a"));
+    char any[] = "*", *all[] = {any};
+    assert_true(policy_client_allowed(all, 1, "whatever they call it"));
 }
 
 static void peers_are_root_and_self_unless_listed(void **state)
@@ -60,6 +62,7 @@ static void peers_are_root_and_self_unless_listed(void **state)
     assert_true(policy_peer_allowed(&socket, 5, 9, 1000));
     assert_false(policy_peer_allowed(&socket, 0, 0, 1000));
     assert_false(policy_peer_allowed(&socket, 1000, 7, 1000));
+    assert_true(policy_peer_allowed(&(struct config_unix){.any_peer = true}, 1001, 7, 1000));
     socket.allowed_gids = gids;
     socket.allowed_gid_count = 1;
     assert_true(policy_peer_allowed(&socket, 1000, 7, 1000));

@@ -19,6 +19,9 @@
 #define TLS(name, address)                                                                                   \
     "- {name: " name ", tcp: {address: \"" address "\", port: 8132}, tls: {certificateFile: /c, keyFile: "   \
     "/k, clientCaFile: /a, allowedNames: [kube-apiserver, \"*.cp\"]}}\n"
+#define AGENTS                                                                                               \
+    "- {name: g, serves: agents, tcp: {address: 10.0.0.1, port: 8091}, tls: {certificateFile: /c, keyFile: " \
+    "/k, clientCaFile: /a, allowedNames: [agent]}}\n"
 #define ROUTES(match) "routes: [{name: r, match: {schemes: [http, tunnel]" match "}}]\n"
 
 static char *print(const char *document, const struct selector_options *options, char detail[400])
@@ -63,14 +66,15 @@ static void the_listener_is_one_that_kube_apiserver_can_use(void **state)
     static const struct {
         const char *document, *listener, *found; /* in what is printed */
     } cases[] = {
-        {HEAD TLS("t",                           "10.0.0.1") UNIX ROUTES(""),           NULL,                                                 "listener u."},
-        {HEAD TLS("t",                                      "10.0.0.1") UNIX ROUTES(""),                                                                "t",                                                    "url: \"https://10.0.0.1:8132\"\n"},
-        {HEAD LOOSE TLS("t",    "10.0.0.1") ROUTES(""),                                         NULL,                         "listener t."},
-        {HEAD UNIX TLS("t",                                  "fd00::1") ROUTES(", listeners: [t]"),                  NULL,                                              "url: \"https://[fd00::1]:8132\"\n"},
+        {HEAD TLS("t",                           "10.0.0.1") UNIX ROUTES(""),           NULL,                                                                    "listener u."},
+        {HEAD TLS("t",                                      "10.0.0.1") UNIX ROUTES(""),                                                                "t",                                                                       "url: \"https://10.0.0.1:8132\"\n"},
+        {HEAD AGENTS UNIX ROUTES(""),    NULL,                                         "listener u."               },
+        {HEAD LOOSE TLS("t",                         "10.0.0.1") ROUTES(""),                      NULL,                                                             "listener t."},
+        {HEAD UNIX TLS("t",                                  "fd00::1") ROUTES(", listeners: [t]"),                                     NULL,                                                "url: \"https://[fd00::1]:8132\"\n"},
         {HEAD UNIX TLS("t","10.0.0.1") ROUTES(", clients: [kube-apiserver]"),NULL,"listener t."},
-        {HEAD UNIX TLS("t",                      "10.0.0.1") ROUTES(", clients: [\"uid:0\", other]"),                                           NULL,                                                                                                            "listener u."},
+        {HEAD UNIX TLS("t",                      "10.0.0.1") ROUTES(", clients: [\"uid:0\", other]"),                                           NULL,                                                                                                                                                  "listener u."},
         {HEAD "- {name: u, unix: {path: /r/s, allowedUids: [7], allowedGids: [8, 9]}}\n" ROUTES(""),                                      NULL,
-         "must run as one of them: uid 7 gid 8 gid 9\n"                                      },
+         "must run as one of them: uid 7 gid 8 gid 9\n"                                                         },
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -98,6 +102,12 @@ static void what_is_missing_is_told_in_one_line(void **state)
          "listener loose: found TCP without TLS, expected unix, or tcp with tls: kube-apiserver does not "
          "start "
          "with a plain http:// URL"                                                                                       },
+        {HEAD AGENTS LOOSE ROUTES(""),
+         {0},
+         "listeners: found none that kube-apiserver can use, expected unix, or tcp with tls"                              },
+        {HEAD AGENTS UNIX ROUTES(""),
+         {.listener = "g"},
+         "listener g: found one that serves agents, expected one for kube-apiserver"                                      },
         {HEAD UNIX ROUTES(""),
          {.listener = "x"},
          "--listener: found \"x\", expected the name of one of listeners"                                                 },

@@ -1,9 +1,13 @@
-// konnectivity is Konnectivity's own client against Hawser in the place of its server: the library kube-apiserver dials
-// with, its egress selector, and the protocol by hand where the library would not misbehave.
+// konnectivity is Konnectivity's own client, and its agent, against Hawser in the place of its server: the library
+// kube-apiserver dials with, its egress selector, the agents' library, and the protocol by hand where these would not misbehave.
 //
 //	konnectivity tunnels ...   the library's single-use tunnels: echo, crowds, large transfers, errors, ends
 //	konnectivity stream ...    many connections on one stream, and what a client may do wrong
 //	konnectivity selector ...  kube-apiserver's egress selector with a configuration file, proxyProtocol GRPC
+//	konnectivity agents ...    what the proxy-server's own tests verify, with its agents, of whatever server is given
+//	konnectivity hostile ...   agents that lie, flood, die and stand still, beside one that works
+//
+//	konnectivity proxy-server|proxy-agent ...   the module's own programs, with their own flags
 //
 // The destinations are its own, on an address that the broker's routes allow.
 package main
@@ -15,8 +19,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,7 +108,7 @@ func (r *report) within(limit time.Duration, what string, check func(context.Con
 	}
 	if err != nil {
 		r.failed++
-		fmt.Printf("FAIL: %s: %v\n", what, err)
+		fmt.Printf("FAIL: %s: %.800s\n", what, strings.ReplaceAll(err.Error(), "\n", " | "))
 		return
 	}
 	fmt.Printf("ok: %s (%v)\n", what, time.Since(begun).Round(time.Millisecond))
@@ -126,20 +133,56 @@ func holds(err error, words string) error {
 }
 
 func main() {
-	run := map[string]func(*way) error{"tunnels": runTunnels, "stream": runStream, "selector": runSelector}
-	if len(os.Args) < 2 || run[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: konnectivity tunnels|stream|selector [-help]")
+	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
+		fmt.Fprintln(os.Stderr, "usage: konnectivity", strings.Join(slices.Sorted(maps.Keys(commands)), "|"), "[-help]")
 		os.Exit(2)
 	}
-	log := flag.NewFlagSet("klog", flag.ContinueOnError)
-	klog.InitFlags(log)
-	log.Set("logtostderr", "true")
-	var w way
-	set := flag.NewFlagSet(os.Args[1], flag.ExitOnError)
-	w.flags(set)
-	set.Parse(os.Args[2:])
-	if err := run[os.Args[1]](&w); err != nil {
+	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
 		fmt.Fprintln(os.Stderr, "konnectivity:", err)
 		os.Exit(1)
+	}
+}
+
+var commands = map[string]func(arguments []string) error{
+	"tunnels":      front(runTunnels),
+	"stream":       front(runStream),
+	"selector":     front(runSelector),
+	"agents":       behind(runAgents),
+	"hostile":      behind(runHostile),
+	"proxy-server": runStockServer,
+	"proxy-agent":  runStockAgent,
+}
+
+// front is a command against a broker that runs already.
+func front(run func(*way) error) func([]string) error {
+	return func(arguments []string) error {
+		log := flag.NewFlagSet("klog", flag.ContinueOnError)
+		klog.InitFlags(log)
+		log.Set("logtostderr", "true")
+		var w way
+		set := flag.NewFlagSet("konnectivity", flag.ExitOnError)
+		w.flags(set)
+		set.Parse(arguments)
+		return run(&w)
+	}
+}
+
+// behind is a command that starts its servers itself, and leaves nothing behind if all went well.
+func behind(run func(*world) error) func([]string) error {
+	return func(arguments []string) error {
+		log := flag.NewFlagSet("klog", flag.ContinueOnError)
+		klog.InitFlags(log) // the libraries log every dial that fails, which is what is asked of them here
+		log.Set("logtostderr", "false")
+		log.Set("stderrthreshold", "FATAL")
+		klog.SetOutput(io.Discard)
+		var w world
+		set := flag.NewFlagSet("konnectivity", flag.ExitOnError)
+		w.flags(set)
+		set.Parse(arguments)
+		err := run(&w)
+		if err == nil {
+			os.RemoveAll(w.folder)
+		}
+		return err
 	}
 }

@@ -50,10 +50,14 @@ func (w *way) open(ctx context.Context, options ...grpc.CallOption) (*calls, err
 	if err != nil {
 		return nil, err
 	}
+	return newCalls(stream, connection), nil
+}
+
+func newCalls(stream client.ProxyService_ProxyClient, connection *grpc.ClientConn) *calls {
 	s := &calls{ProxyService_ProxyClient: stream, connection: connection, dials: map[int64]chan *client.DialResponse{},
 		conns: map[int64]*conn{}, strangers: make(chan *client.CloseResponse, 1000), over: make(chan struct{})}
 	go s.serve()
-	return s, nil
+	return s
 }
 
 func (s *calls) send(p *client.Packet) error {
@@ -465,4 +469,3 @@ func unknown(ctx context.Context, w *way, method string) error {
 	}
 	return nil
 }
-
