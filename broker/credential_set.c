@@ -153,7 +153,6 @@ static bool read_file(struct reading *r, unsigned i)
     const struct credential_file *f = &r->set->files[i];
     struct file file;
     char found[400];
-    r->files[i].mark = file_mark_of(f->path);
     int rc = file_read(f->path, FILE_BYTES_MAX, &file);
     if (rc < 0) {
         snprintf(found, sizeof(found), "\"%.200s\" (%s)", f->path, file_error_text(rc));
@@ -302,12 +301,13 @@ static int make_bearer(struct reading *r, const char *path, struct made *m)
     if (rc < 0)
         return fail(r, rc, file_error_text(rc));
     size_t len = strcspn(file.bytes, "\r\n"); /* one line, as was judged */
-    if (len < sizeof(m->bearer.authorization) - sizeof("Bearer ")) {
+    size_t len_max = sizeof(m->bearer.authorization) - sizeof("Bearer ");
+    if (len <= len_max) {
         snprintf(m->bearer.authorization, sizeof(m->bearer.authorization), "Bearer %.*s", (int)len,
                  file.bytes);
     } else {
         snprintf(found, sizeof(found), "%.200s: found a token of %zu bytes, expected at most %zu", path, len,
-                 sizeof(m->bearer.authorization) - sizeof("Bearer ") - 1);
+                 len_max);
         rc = fail(r, -EINVAL, found);
     }
     file_fini(&file);
@@ -425,6 +425,8 @@ enum credential_result credential_set_load(struct credential_set *s, const struc
     struct made made = {0};
     bool ok = true, changed = !s->loaded;
     report->text[0] = report->doubt[0] = '\0';
+    for (unsigned i = 0; i < s->file_count; i++)
+        r.files[i].mark = file_mark_of(s->files[i].path);
     for (unsigned i = 0; ok && i < s->file_count; i++) {
         ok = read_file(&r, i);
         changed |= r.files[i].changed;
