@@ -161,6 +161,14 @@ struct status_job {
     uint64_t endpoints_seen;
 };
 
+static json_t *ways_of(const struct pool_path *path)
+{
+    json_t *ways = json_array();
+    for (unsigned i = 0; i < path->way_count; i++)
+        json_array_append_new(ways, json_string(pool_way_name(path->ways[i])));
+    return ways;
+}
+
 static bool add_endpoint(const struct endpoint_status *s, void *arg)
 {
     struct status_job *job = arg;
@@ -175,6 +183,8 @@ static bool add_endpoint(const struct endpoint_status *s, void *arg)
                           (int)s->tickets, "breakerOpen", (int)s->breaker_open, "tlsFull",
                           (json_int_t)s->full, "tlsResumed", (json_int_t)s->resumed, "tlsFailed",
                           (json_int_t)s->failed, "requests", (json_int_t)s->requests);
+    if (o && s->key->path)
+        json_object_set_new(o, "via", ways_of(s->key->path));
     if (o && s->last_failure != ENDING_DONE) {
         json_object_set_new(o, "lastFailure", json_string(ending_name(s->last_failure)));
         json_object_set_new(o, "lastDetail", json_string(s->last_detail));

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "broker/broker_build.h"
@@ -17,6 +18,8 @@
 #include "broker/front_http2.h"
 #include "broker/http2_client.h"
 #include "broker/konnectivity/proxy.h"
+#include "broker/kube/kube.h"
+#include "broker/kube/token_review.h"
 #include "broker/reload.h"
 #include "broker/route.h"
 #include "io/engine.h"
@@ -101,6 +104,7 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
     bw->budget = config->limits.body_buffer_bytes;
     w->app = bw;
     list_init(&bw->fronts);
+    list_init(&bw->agent_fronts);
     list_init(&bw->exchanges_open);
     drain_init(bw);
     credentials_begin(bw, b->broker->credentials);
@@ -117,6 +121,7 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
     slab_init(&bw->http2_clients, "http2 sessions", sizeof(struct http2_client),
               UINT32_MAX); /* the pool bounds them */
     slab_init(&bw->seg_nodes, "segments", sizeof(struct segq_node), 1u << 20);
+    token_asks_init(bw);
     bw->by_sender = calloc(b->broker->count, sizeof(*bw->by_sender));
     bw->free_slots = calloc(exchanges, sizeof(*bw->free_slots));
     bw->mints = calloc(b->broker->route_count + 1u, sizeof(struct tls_mint *));
@@ -129,6 +134,10 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
     int rc = resolver_new(w, NULL, &bw->resolver);
     if (rc < 0)
         return build_fail(b, rc, "name resolution");
+    struct transport *agents = NULL;
+    rc = build_agents(b, bw, exchanges * b->broker->count, &agents);
+    if (rc < 0)
+        return rc;
     const struct config_pool *p = &config->pool;
     struct pool_options options = {
         .limits = {.endpoints_max = p->endpoints_max,
@@ -151,6 +160,7 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
         .resolver = bw->resolver,
         .address_allowed = broker_address_allowed,
         .policy = b->broker,
+        .agents = agents,
         .sharing = {http2_client_begin, http2_client_end,                             bw                          },
     };
     rc = pool_new(w, &options, &bw->pool);
@@ -215,10 +225,35 @@ static int make_workers(struct builder *b, const struct broker_options *o)
 
 static int make_all_listeners(struct builder *b)
 {
+    const struct config *config = b->broker->config;
     int rc = 0;
+    for (unsigned i = 0; i < config->listener_count; i++)
+        if (config_admits_anonymous_agents(config, &config->listeners[i]))
+            log_any_thread(LOG_WARN, "insecure_agents",
+                           "listener %s takes agents that prove nothing (agents.anonymous: true)",
+                           config->listeners[i].name);
     for (unsigned w = 0; rc == 0 && w < b->broker->count; w++)
         rc = make_listeners(b, &b->broker->states[w]);
     return rc;
+}
+
+/* A UUID (RFC 9562, version 4) where the configuration names none: replicas must not share one. */
+static int name_server(struct builder *b)
+{
+    struct broker *broker = b->broker;
+    uint8_t r[16];
+    if (broker->config->agents.server_id) {
+        snprintf(broker->server_id, sizeof(broker->server_id), "%s", broker->config->agents.server_id);
+        return 0;
+    }
+    if (getrandom(r, sizeof(r), 0) != sizeof(r))
+        return build_fail(b, -errno, "randomness");
+    r[6] = (uint8_t)(0x40 | (r[6] & 0x0f));
+    r[8] = (uint8_t)(0x80 | (r[8] & 0x3f));
+    snprintf(broker->server_id, sizeof(broker->server_id),
+             "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", r[0], r[1], r[2], r[3],
+             r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14], r[15]);
+    return 0;
 }
 
 int broker_new(const struct broker_options *o, struct broker **ret, char *ret_detail, size_t detail_size)
@@ -250,13 +285,17 @@ int broker_new(const struct broker_options *o, struct broker **ret, char *ret_de
     broker->response_limits = HTTP1_RESPONSE_LIMITS;
     broker->response_limits.head_bytes_max = config->limits.response_head_bytes_max;
     broker->response_limits.fields_max = config->limits.fields_max;
-    int rc = build_routes(&b);
+    int rc = name_server(&b);
+    if (rc == 0)
+        rc = build_routes(&b);
     if (rc == 0)
         rc = reload_new(broker, &broker->reload, ret_detail, detail_size);
     if (rc == 0)
         rc = make_callers(&b);
     if (rc == 0)
         rc = make_workers(&b, o);
+    if (rc == 0)
+        rc = build_kube(&b);
     if (rc == 0)
         rc = build_bridges(&b);
     if (rc == 0)
@@ -277,6 +316,7 @@ static void free_state(struct broker_worker *bw)
     credentials_end(bw);
     pool_free(&bw->pool);
     resolver_free(&bw->resolver);
+    free_agents(bw);
     for (unsigned i = 0; i < bw->listener_count; i++)
         if (bw->listeners[i].tls)
             tls_context_unref(&bw->listeners[i].tls);
@@ -299,6 +339,7 @@ static void free_state(struct broker_worker *bw)
     slab_fini(&bw->bridges);
     slab_fini(&bw->http2_clients);
     slab_fini(&bw->seg_nodes);
+    slab_fini(&bw->token_asks);
 }
 
 /* Buffers on their way home when the workers stopped; and a client on its way to another worker, who is
@@ -327,6 +368,7 @@ void broker_free(struct broker **bp)
         bring_buffers_home(b);
     for (unsigned i = 0; b->states && i < b->count; i++)
         free_state(&b->states[i]);
+    kube_free(&b->kube); /* its profile is the pools' until here */
     for (unsigned i = 0; b->workers && i < b->count; i++)
         if (b->workers[i].engine)
             worker_fini(&b->workers[i]);
@@ -336,6 +378,8 @@ void broker_free(struct broker **bp)
         routes_free(&b->routes);
     callers_free(&b->callers);
     free(b->route_table);
+    free(b->paths);
+    free(b->wishes);
     free(b->workers);
     free(b->peers);
     free(b->states);

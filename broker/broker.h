@@ -18,6 +18,7 @@
 #include "io/ending.h"
 #include "pool/pool.h"
 
+struct agent_wish;
 struct broker_worker;
 struct callers;
 struct config;
@@ -28,6 +29,7 @@ struct engine;
 struct engine_probe;
 struct front_listener;
 struct head_view;
+struct kube;
 struct mailboxes;
 struct net_peer;
 struct reload;
@@ -35,8 +37,8 @@ struct stream;
 struct worker;
 
 /* endpoint_key.rules: 0 for an address that the route itself was asked about, else the route's number,
- * from 1. */
-enum { BROKER_RULES_LITERAL = 0 };
+ * from 1. The API server is where the operator says it is. */
+enum { BROKER_RULES_LITERAL = 0, BROKER_RULES_OPERATOR = INT32_MAX };
 
 struct broker_options {
     struct config *config;    /* taken by broker_new(), also when it fails */
@@ -56,7 +58,8 @@ struct broker_route {
     const struct config_route *config;
     uint32_t identity; /* towards the destination, for https (credentials.h); IDENTITY_NONE: the route has
                           none */
-    uint32_t upgrade_identity; /* for upgrades over https, likewise */
+    uint32_t upgrade_identity;    /* for upgrades over https, likewise */
+    const struct pool_path *path; /* NULL: directly */
     uint32_t lease_ms, first_byte_ms;
 };
 
@@ -79,13 +82,20 @@ struct broker {
     struct mailboxes *mail;
     struct routes *routes;
     struct callers *callers;
+    struct kube *kube;                /* NULL: nothing is asked of the Kubernetes API */
     struct broker_route *route_table; /* same order as the configuration's */
     unsigned route_count;
     struct reload *reload;
     _Atomic(struct credentials *) credentials; /* the newest; workers adopt it between two turns */
+    struct pool_path *paths; /* of routes that do not go directly alone; equal ones are one */
+    struct agent_wish *wishes;
+    unsigned path_count;
     char engine_text[300];
+    char server_id[256]; /* to agents */
     _Atomic bool draining;
+    _Atomic uint64_t agent_serials;  /* streams of agents that came */
     _Atomic unsigned fronts_drained; /* workers without clients and exchanges */
+    _Atomic unsigned pools_drained;  /* and without connections to endpoints */
     _Atomic unsigned drained;        /* workers with nothing left */
 };
 

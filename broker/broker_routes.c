@@ -1,5 +1,6 @@
 /* broker/broker_routes.c — what stands behind the routes: the numbers of their identities towards
- * destinations, and what mints certificates where TLS ends here. */
+ * destinations; paths, where connections do not go directly; and what mints certificates where TLS ends here.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "broker/broker_worker.h"
 #include "broker/config/config.h"
 #include "broker/credentials.h"
+#include "broker/konnectivity/agent.h"
 #include "broker/route.h"
 #include "io/log.h"
 #include "io/tls/tls_mint.h"
@@ -23,18 +25,50 @@ int build_fail(struct builder *b, int rc, const char *what)
 /* -- routes -------------------------------------------------------------------------------------------------
  */
 
+static void fill_path(const struct config_route *r, struct pool_path *path, struct agent_wish *wish)
+{
+    static const uint8_t ways[CONFIG_VIAS] = {
+        [CONFIG_VIA_DIRECT] = POOL_WAY_DIRECT, [CONFIG_VIA_AGENT] = POOL_WAY_AGENT};
+    _Static_assert((int)CONFIG_VIAS <= (int)POOL_WAYS_MAX, "every way has a place in a path");
+    *path = (struct pool_path){.way_count = (uint8_t)r->via_count, .agents = wish};
+    *wish = (struct agent_wish){.count = r->strategy_count};
+    for (uint32_t i = 0; i < r->via_count; i++)
+        path->ways[i] = ways[r->via[i]];
+    for (uint32_t i = 0; i < r->strategy_count; i++)
+        wish->strategies[i] = r->strategies[i];
+}
+
+/* Routes that go the same ways by the same agents share one path, and so connections. */
+static const struct pool_path *path_for(struct broker *broker, const struct config_route *r)
+{
+    struct pool_path *path = &broker->paths[broker->path_count];
+    struct agent_wish *wish = &broker->wishes[broker->path_count];
+    if (!config_route_goes_via(r, CONFIG_VIA_AGENT))
+        return NULL;
+    fill_path(r, path, wish);
+    for (unsigned i = 0; i < broker->path_count; i++)
+        if (memcmp(broker->paths[i].ways, path->ways, sizeof(path->ways)) == 0 &&
+            broker->paths[i].way_count == path->way_count &&
+            memcmp(&broker->wishes[i], wish, sizeof(*wish)) == 0)
+            return &broker->paths[i];
+    path->id = ++broker->path_count;
+    return path;
+}
+
 int build_routes(struct builder *b)
 {
     struct broker *broker = b->broker;
     const struct config *config = broker->config;
     broker->route_count = config->route_count;
     broker->route_table = calloc(config->route_count + 1u, sizeof(*broker->route_table));
-    if (!broker->route_table)
+    broker->paths = calloc(config->route_count + 1u, sizeof(*broker->paths));
+    broker->wishes = calloc(config->route_count + 1u, sizeof(*broker->wishes));
+    if (!broker->route_table || !broker->paths || !broker->wishes)
         return build_fail(b, -ENOMEM, "routes");
     for (unsigned i = 0; i < config->route_count; i++) {
         const struct config_route *r = &config->routes[i];
         struct broker_route *route = &broker->route_table[i];
-        *route = (struct broker_route){.name = r->name, .config = r};
+        *route = (struct broker_route){.name = r->name, .config = r, .path = path_for(broker, r)};
         route->lease_ms = config->timeouts.resolve_ms + r->timeouts.connect_ms + r->timeouts.tls_ms +
                           r->timeouts.queue_ms;
         route->first_byte_ms = r->timeouts.first_byte_ms;

@@ -1,8 +1,8 @@
 /* broker/broker_run.c — a broker at work, and its draining.
  *
- * Draining: every worker stops listening, ends idle clients, lets exchanges finish and the pool empty. A
- * worker that has nothing left goes on turning until all have, because others may still send buffers home to
- * it. After drainMs what is left is aborted.
+ * Draining: every worker stops listening, ends idle clients, lets exchanges finish and the pool empty; then
+ * agents, which may carry what is in either, are sent away. A worker that has nothing left goes on turning
+ * until all have, because others may still send buffers home to it. After drainMs what is left is aborted.
  */
 #include <sched.h>
 #include <stdio.h>
@@ -14,6 +14,7 @@
 #include "broker/config/config.h"
 #include "broker/credentials.h"
 #include "broker/front.h"
+#include "broker/kube/kube.h"
 #include "broker/reload.h"
 #include "io/engine.h"
 #include "io/tls/tls.h"
@@ -28,12 +29,21 @@ int broker_open(struct broker *b, char *ret_detail, size_t detail_size)
             return rc;
         }
     }
+    if (b->kube)
+        kube_open(b->kube);
     return 0;
+}
+
+static bool is_kubes_home(const struct broker_worker *bw)
+{
+    return bw->broker->kube && kube_home(bw->broker->kube) == bw->worker->number;
 }
 
 static void abort_all(struct broker_worker *bw)
 {
     list_each_safe(node, tmp, &bw->fronts)
+        front_abort(list_entry(node, struct front_conn, node), ENDING_DRAINING);
+    list_each_safe(node, tmp, &bw->agent_fronts)
         front_abort(list_entry(node, struct front_conn, node), ENDING_DRAINING);
     list_each_safe(node, tmp, &bw->exchanges_open) exchange_give_up(list_entry(node, struct exchange, node));
 }
@@ -53,6 +63,9 @@ void drain_init(struct broker_worker *bw)
 static void drain_begin(struct broker_worker *bw)
 {
     bw->draining = true;
+    if (is_kubes_home(
+            bw)) /* agents hear of it first: they shall look for another server while this one serves */
+        kube_drain(bw->broker->kube);
     front_listeners_stop(bw);
     list_each_safe(node, tmp, &bw->fronts) front_drain(list_entry(node, struct front_conn, node));
     worker_arm_ms(bw->worker, &bw->drain_timer, bw->broker->config->timeouts.drain_ms);
@@ -60,7 +73,18 @@ static void drain_begin(struct broker_worker *bw)
 
 static bool is_empty(struct broker_worker *bw)
 {
-    return list_empty(&bw->fronts) && list_empty(&bw->exchanges_open) && bw->egresses.used == 0;
+    return list_empty(&bw->fronts) && list_empty(&bw->exchanges_open) && bw->egresses.used == 0 &&
+           bw->token_asks.used == 0 && (!is_kubes_home(bw) || kube_is_idle(bw->broker->kube));
+}
+
+/* Only now: a GOAWAY makes an agent drop all that it carries. */
+static bool agents_have_left(struct broker_worker *bw)
+{
+    if (!bw->agents_drained) {
+        bw->agents_drained = true;
+        list_each_safe(node, tmp, &bw->agent_fronts) front_drain(list_entry(node, struct front_conn, node));
+    }
+    return list_empty(&bw->agent_fronts);
 }
 
 void broker_turn(struct broker *b, unsigned number, uint64_t wait_limit_ns)
@@ -86,6 +110,12 @@ void broker_turn(struct broker *b, unsigned number, uint64_t wait_limit_ns)
         return;
     pool_drain(bw->pool);
     if (!pool_is_empty(bw->pool))
+        return;
+    if (!bw->pool_drained) { /* and other workers' pools may have connections through agents of this one */
+        bw->pool_drained = true;
+        atomic_fetch_add(&b->pools_drained, 1);
+    }
+    if (atomic_load(&b->pools_drained) < b->count || !agents_have_left(bw))
         return;
     worker_disarm(bw->worker, &bw->drain_timer);
     bw->drained = true;

@@ -8,6 +8,7 @@
 #include "io/slab.h"
 #include "io/worker.h"
 
+struct agent_home;
 struct agents;
 struct broker;
 struct credentials;
@@ -29,7 +30,7 @@ struct broker_worker {
     struct resolver *resolver;
     uint32_t budget; /* bytes on their way in each direction of an exchange or tunnel */
     struct slab conns, http2_fronts, http2_streams, proxy_streams, proxy_tunnels, http2_clients, exchanges,
-        egresses, bridges, seg_nodes, agent_nears;
+        egresses, bridges, seg_nodes, agent_nears, token_asks;
     struct agents *agents;                 /* NULL: no listener serves agents */
     const struct credentials *credentials; /* in force here; from one turn to the next it may be another */
     struct list identities_left;           /* replaced ones that the pool may still refer to */
@@ -39,13 +40,15 @@ struct broker_worker {
     uint64_t proxy_ids;                    /* connectIDs given on this worker */
     uint32_t *free_slots;                  /* of exchanges opened here */
     uint32_t free_count, slots_made;
-    struct list fronts;         /* all client connections */
-    struct list exchanges_open; /* all front halves */
+    struct list fronts;            /* all client connections */
+    struct list agent_fronts;      /* but those of agents */
+    struct agent_home *agent_home; /* NULL: no listener serves agents */
+    struct list exchanges_open;    /* all front halves */
     struct front_listener *listeners;
     unsigned listener_count;
     uint64_t http2_warned_ns; /* last line about a session with a destination that failed */
     uint32_t http2_unwarned;  /* since, without a line */
-    bool draining, fronts_drained, drained;
+    bool draining, fronts_drained, pool_drained, agents_drained, drained;
     struct timer drain_timer;
     struct konnectivity_stats stats;
 };

@@ -25,7 +25,7 @@ enum { FILE_BYTES_MAX = 4 * 1024 * 1024 }; /* as io/tls/ reads them */
 struct made {
     struct tls_context *context;
     struct identity *identities[IDENTITY_VARIANTS];
-    struct bearer bearer;
+    struct authorization authorization;
     struct issuing issuing;
 };
 
@@ -210,12 +210,14 @@ static int fail(struct reading *r, int rc, const char *detail)
 static int make_listener(struct reading *r, struct made *m)
 {
     char detail[CREDENTIAL_TEXT_MAX - 100];
-    const struct config_listener_tls *t = r->config->listeners[r->set->index].tls;
+    const struct config_listener *l = &r->config->listeners[r->set->index];
+    const struct config_listener_tls *t = l->tls;
     struct tls_context_options options = {.role = TLS_SERVER,
                                           .ca_file = t->client_ca_file,
                                           .certificate_file = t->certificate_file,
                                           .key_file = t->key_file,
-                                          .alpn = SERVER_ALPN,
+                                          .alpn = l->serves == CONFIG_SERVES_AGENTS ? AGENT_ALPN
+                                                                                    : SERVER_ALPN,
                                           .allow_tls12 = t->min_version == CONFIG_TLS_1_2,
                                           .suites = t->cipher_suites};
     int rc = tls_context_new(&options, &m->context, detail, sizeof(detail));
@@ -293,7 +295,7 @@ static int make_identities(struct reading *r, const struct credentials *from, st
     return rc;
 }
 
-static int make_bearer(struct reading *r, const char *path, struct made *m)
+static int make_authorization(struct reading *r, const char *path, struct made *m)
 {
     struct file file;
     char found[300];
@@ -301,10 +303,10 @@ static int make_bearer(struct reading *r, const char *path, struct made *m)
     if (rc < 0)
         return fail(r, rc, file_error_text(rc));
     size_t len = strcspn(file.bytes, "\r\n"); /* one line, as was judged */
-    size_t len_max = sizeof(m->bearer.authorization) - sizeof("Bearer ");
+    size_t len_max = sizeof(m->authorization.authorization) - sizeof("Bearer ");
     if (len <= len_max) {
-        snprintf(m->bearer.authorization, sizeof(m->bearer.authorization), "Bearer %.*s", (int)len,
-                 file.bytes);
+        snprintf(m->authorization.authorization, sizeof(m->authorization.authorization), "Bearer %.*s",
+                 (int)len, file.bytes);
     } else {
         snprintf(found, sizeof(found), "%.200s: found a token of %zu bytes, expected at most %zu", path, len,
                  len_max);
@@ -321,7 +323,7 @@ static int make_profile(struct reading *r, const struct credentials *from, struc
     int rc = 0;
     for (unsigned i = 0; rc == 0 && i < s->file_count; i++) {
         if (s->files[i].part == PART_TOKEN)
-            rc = make_bearer(r, s->files[i].path, m);
+            rc = make_authorization(r, s->files[i].path, m);
         else
             identity_changed |= r->files[i].changed;
     }
@@ -357,7 +359,7 @@ static void made_fini(struct made *m)
         identity_free(&m->identities[i]);
     tls_issuer_unref(&m->issuing.issuer);
     tls_roots_unref(&m->issuing.client_roots);
-    explicit_bzero(&m->bearer, sizeof(m->bearer));
+    explicit_bzero(&m->authorization, sizeof(m->authorization));
 }
 
 /* -- taking into force --------------------------------------------------------------------------------------
@@ -376,7 +378,7 @@ static void take(struct credentials *into, const struct credential_set *s, struc
             if (m->identities[i])
                 into->profiles[first_number(s) + i] = &m->identities[i]->profile;
         memset(m->identities, 0, sizeof(m->identities));
-        into->bearers[s->index] = m->bearer;
+        into->authorizations[s->index] = m->authorization;
         break;
     case CREDENTIAL_BRIDGE:
         tls_issuer_unref(&into->issuing[s->index].issuer);

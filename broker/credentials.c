@@ -24,20 +24,21 @@ enum { LEFT_CHECK_MS = 1000 }; /* a walk of the pool's endpoints; nobody waits f
 /* -- snapshots ----------------------------------------------------------------------------------------------
  */
 
-static struct credentials *allocate(uint32_t listeners, uint32_t profiles, uint32_t bearers, uint32_t routes)
+static struct credentials *allocate(uint32_t listeners, uint32_t profiles, uint32_t authorizations,
+                                    uint32_t routes)
 {
     struct credentials *c = calloc(1, sizeof(*c));
     if (!c)
         return NULL;
     c->listener_count = listeners;
     c->profile_count = profiles;
-    c->bearer_count = bearers;
+    c->authorization_count = authorizations;
     c->route_count = routes;
     c->listeners = calloc(listeners + 1u, sizeof(*c->listeners));
     c->profiles = calloc(profiles + 1u, sizeof(*c->profiles));
-    c->bearers = calloc(bearers + 1u, sizeof(*c->bearers));
+    c->authorizations = calloc(authorizations + 1u, sizeof(*c->authorizations));
     c->issuing = calloc(routes + 1u, sizeof(*c->issuing));
-    if (!c->listeners || !c->profiles || !c->bearers || !c->issuing)
+    if (!c->listeners || !c->profiles || !c->authorizations || !c->issuing)
         credentials_free(&c);
     return c;
 }
@@ -51,7 +52,7 @@ struct credentials *credentials_new(const struct config *config)
 
 struct credentials *credentials_copy(const struct credentials *from)
 {
-    struct credentials *c = allocate(from->listener_count, from->profile_count, from->bearer_count,
+    struct credentials *c = allocate(from->listener_count, from->profile_count, from->authorization_count,
                                      from->route_count);
     if (!c)
         return NULL;
@@ -62,7 +63,7 @@ struct credentials *credentials_copy(const struct credentials *from)
             c->issuing[i] = (struct issuing){tls_issuer_ref(from->issuing[i].issuer),
                                              tls_roots_ref(from->issuing[i].client_roots)};
     memcpy(c->profiles, from->profiles, c->profile_count * sizeof(*c->profiles));
-    memcpy(c->bearers, from->bearers, c->bearer_count * sizeof(*c->bearers));
+    memcpy(c->authorizations, from->authorizations, c->authorization_count * sizeof(*c->authorizations));
     return c;
 }
 
@@ -78,11 +79,11 @@ void credentials_free(struct credentials **credentials)
         tls_issuer_unref(&c->issuing[i].issuer);
         tls_roots_unref(&c->issuing[i].client_roots);
     }
-    if (c->bearers)
-        explicit_bzero(c->bearers, c->bearer_count * sizeof(*c->bearers));
+    if (c->authorizations)
+        explicit_bzero(c->authorizations, c->authorization_count * sizeof(*c->authorizations));
     free(c->listeners);
     free(c->profiles);
-    free(c->bearers);
+    free(c->authorizations);
     free(c->issuing);
     free(c);
 }

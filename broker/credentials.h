@@ -27,7 +27,7 @@ struct tls_roots;
 enum { IDENTITY_NONE, IDENTITY_PLAIN, IDENTITY_OPAQUE, IDENTITIES_OWN };
 enum identity_variant { IDENTITY_INSECURE = 1, IDENTITY_SINGLE_USE = 2, IDENTITY_VARIANTS = 4 }; /* bits */
 
-enum { BEARER_BYTES_MAX = 4096 }; /* a service account's token has 1 KiB; a head may have 64 */
+enum { AUTHORIZATION_BYTES_MAX = 4096 }; /* a service account's token has 1 KiB; a head may have 64 */
 
 /* A pool's profile in one generation, and who may still refer to it once it was replaced. */
 struct identity {
@@ -40,8 +40,8 @@ struct identity {
     } uses[]; /* [worker] */
 };
 
-struct bearer {
-    char authorization[BEARER_BYTES_MAX]; /* "Bearer …", "" for none; a secret */
+struct authorization {
+    char text[AUTHORIZATION_BYTES_MAX]; /* "Bearer …", "" for none; a secret */
 };
 
 /* What mints certificates where TLS ends in a tunnel. */
@@ -53,9 +53,9 @@ struct issuing {
 struct credentials {
     struct tls_context **listeners;       /* [listener of the configuration]; NULL: plain */
     const struct pool_profile **profiles; /* [number of the identity]; NULL: no route uses it */
-    struct bearer *bearers;               /* [TLS profile] */
+    struct authorization *authorizations; /* [TLS profile] */
     struct issuing *issuing;              /* [route] */
-    uint32_t listener_count, profile_count, bearer_count, route_count;
+    uint32_t listener_count, profile_count, authorization_count, route_count;
     _Atomic unsigned adopted; /* workers that have it in force */
 };
 

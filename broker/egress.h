@@ -55,8 +55,9 @@ struct egress_http2 {
 
 struct egress {
     struct broker_worker *bw;
-    const struct egress_ops *ops; /* set with the connection */
-    struct exchange *front;       /* opaque */
+    const struct egress_ops *ops;                   /* set with the connection */
+    void *front;                                    /* opaque */
+    void (*deliver)(struct worker *, struct msg *); /* hears for it */
     uint32_t slot;
     unsigned front_worker;
     enum egress_state state;

@@ -40,7 +40,7 @@ enum exchange_form egress_form(const struct egress *e)
 
 void egress_post(struct egress *e, uint32_t kind, struct seg seg, uint32_t value)
 {
-    struct msg msg = {.deliver = exchange_deliver, .to = e->front, .seg = seg, .kind = kind, .value = value};
+    struct msg msg = {.deliver = e->deliver, .to = e->front, .seg = seg, .kind = kind, .value = value};
     enum exchange_kind plain = (enum exchange_kind)(kind & EX_KIND);
     if (plain == EX_HEAD || plain == EX_CONNECTED || plain == EX_RESET) {
         struct exchange_phases phases = {(uint32_t)(e->lease.queue_ns / 1000),
@@ -173,7 +173,8 @@ static void lease(struct egress *e, bool fresh)
 {
     struct exchange_open *open = (struct exchange_open *)e->open_seg.data;
     struct worker *w = worker_of(e);
-    open->key.profile = credentials_profile(e->bw->credentials, open->identity);
+    if (open->identity != IDENTITY_NONE)
+        open->key.profile = credentials_profile(e->bw->credentials, open->identity);
     e->state = EGRESS_LEASING;
     e->lease.owner = e;
     /* An exec over WebSocket is a GET, and must not be asked for twice: no upgrade on a socket that was idle.
@@ -307,7 +308,7 @@ static void on_open_message(struct broker_worker *bw, struct msg *msg, struct eg
     struct egress *e = slot ? slab_take(&bw->egresses) : NULL;
     if (!e) {
         struct msg reply = {
-            .deliver = exchange_deliver, .to = open->front, .kind = EX_RESET, .value = ENDING_LIMIT};
+            .deliver = open->deliver, .to = open->front, .kind = EX_RESET, .value = ENDING_LIMIT};
         mailbox_post(w, (unsigned)msg->extra[1], &reply);
         worker_release_seg(w, msg->seg);
         return;
@@ -316,6 +317,7 @@ static void on_open_message(struct broker_worker *bw, struct msg *msg, struct eg
     *slot = e;
     e->bw = bw;
     e->front = open->front;
+    e->deliver = open->deliver;
     e->slot = (uint32_t)msg->extra[0];
     e->front_worker = (unsigned)msg->extra[1];
     e->open_seg = msg->seg;

@@ -26,7 +26,6 @@
 #include "pool/pool.h"
 
 struct broker_worker;
-struct exchange;
 struct head;
 
 enum { EXCHANGE_BUDGET = 256 * 1024 }; /* limits.bodyBufferBytes, unless configured: broker_worker.budget */
@@ -65,10 +64,12 @@ enum exchange_form {
 
 /* What OPEN carries; a packed head follows in the same buffer. */
 struct exchange_open {
-    struct exchange *front;  /* opaque to egress */
-    struct endpoint_key key; /* its profile is set where a connection is leased, from the next: the one it was
-                                judged by may be gone on another worker, or later */
-    uint32_t identity;       /* number of the profile, credentials.h */
+    void *front;                                    /* opaque to egress */
+    void (*deliver)(struct worker *, struct msg *); /* hears for it: exchange_deliver() or kube_deliver() */
+    struct endpoint_key key;
+    uint32_t identity; /* number of the key's profile, credentials.h: looked up anew where a connection is
+                          leased, because the one it was judged by may be gone by then. IDENTITY_NONE: the
+                          profile is the opener's own and outlives the exchange */
     enum exchange_form form;
     uint32_t lease_ms, first_byte_ms; /* first_byte_ms 0: no limit */
     _Alignas(16) char head[];

@@ -171,6 +171,8 @@ void front_listeners_stop(struct broker_worker *);
 void front_adopt(struct broker_worker *, struct front_listener *, int handle, const struct net_peer *);
 
 /* front_conn.c */
+bool front_serves_agents(const struct front_conn *);
+/* Its listener is for agents, and for nothing else. */
 struct front_conn *front_conn_new(struct broker_worker *, struct front_listener *, struct stream *,
                                   const struct net_peer *);
 /* Takes the stream. NULL: out of memory, the stream is being closed. */

@@ -11,6 +11,7 @@
 
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
+#include "broker/config/config.h"
 #include "broker/front_bridge.h"
 #include "broker/front_http2.h"
 #include "io/tls/tls.h"
@@ -47,6 +48,12 @@ static struct worker *worker_of(const struct front_conn *c)
 }
 
 static void watch_half_closed(struct front_conn *c);
+
+bool front_serves_agents(const struct front_conn *c)
+{
+    const struct config_listener *config = c->listener->config;
+    return config && config->serves == CONFIG_SERVES_AGENTS;
+}
 
 void front_set_state(struct front_conn *c, enum front_state next)
 {
@@ -243,6 +250,10 @@ static void on_open(struct stream *s)
         refuse_client(c, "the certificate's name is not among allowedNames");
         return;
     }
+    if (front_serves_agents(c) && strcmp(info->alpn, "h2") != 0) {
+        refuse_client(c, "this listener serves agents, and the client did not offer h2 by ALPN");
+        return;
+    }
     broker_standing(c->bw, c->listener->config, &c->peer, s, &c->standing);
     front_set_state(c, FRONT_IDLE);
     if (strcmp(info->alpn, "h2") == 0)
@@ -255,7 +266,9 @@ static void on_open(struct stream *s)
 static void hear_first_bytes(struct front_conn *c)
 {
     c->protocol = c->listener->config ? front_http2_recognize(c) : FRONT_HTTP1;
-    if (c->protocol == FRONT_HTTP1)
+    if (c->protocol == FRONT_HTTP1 && front_serves_agents(c))
+        front_http1_error(c, 400, "this listener serves agents, which speak HTTP/2", true);
+    else if (c->protocol == FRONT_HTTP1)
         front_http1_input(c);
     else if (c->protocol == FRONT_HTTP2)
         front_http2_start(c);
@@ -433,7 +446,7 @@ struct front_conn *front_conn_new(struct broker_worker *bw, struct front_listene
     outbox_init(&c->out, bw->worker);
     outbox_open(&c->out, stream);
     stream_bind(stream, &front_events, c);
-    list_add_tail(&bw->fronts, &c->node);
+    list_add_tail(front_serves_agents(c) ? &bw->agent_fronts : &bw->fronts, &c->node);
     counter_add(bw->worker, COUNTER_accepted, 1);
     c->number = bw->worker->counters.values[COUNTER_accepted];
     counter_add(bw->worker, COUNTER_front_connections, 1);

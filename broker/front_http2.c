@@ -22,7 +22,7 @@
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
 #include "broker/config/config.h"
-#include "broker/konnectivity/proxy.h"
+#include "broker/konnectivity/agent_call.h"
 #include "io/worker.h"
 
 /* RFC 9113 section 3.4. */
@@ -144,7 +144,7 @@ void front_http2_drain(struct front_conn *c)
     {
         struct http2_stream *s = list_entry(node, struct http2_stream, node);
         if (s->state == HTTP2_CALL)
-            proxy_stream_drain(s->call);
+            s->call->ops->drain(s->call);
     }
     http2_submitted(h, nghttp2_submit_shutdown_notice(h->session));
     http2_submitted(
@@ -286,6 +286,7 @@ static void failed_to_read(struct front_http2 *h, ssize_t error)
 void front_http2_data(struct front_conn *c, struct seg seg)
 {
     struct front_http2 *h = c->http2;
+    h->heard_ns = worker_of(h)->now_ns;
     if (h->leaving == ENDING_DONE && h->failed == ENDING_DONE && h->refusal == NGHTTP2_NO_ERROR) {
         enum http2_flood flood = http2_watch_input(&h->watch, worker_of(h)->now_ns, seg.data, seg.len);
         if (flood != HTTP2_FLOOD_NONE) {
@@ -311,14 +312,17 @@ void front_http2_data(struct front_conn *c, struct seg seg)
 static int say_settings(struct front_http2 *h)
 {
     const struct broker *b = h->conn->bw->broker;
+    bool agents = front_serves_agents(h->conn);
     nghttp2_settings_entry settings[] = {
-        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, b->config->http2.streams_max    },
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,    h->conn->bw->budget             },
-        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,   b->request_limits.head_bytes_max},
-        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES,  1                               },
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, b->config->http2.streams_max                     },
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,    agents ? AGENT_WINDOW_FIRST : h->conn->bw->budget},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,   b->request_limits.head_bytes_max                 },
+        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES,  1                                                },
     };
     int rc = nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, ARRAY_SIZE(settings));
-    return rc ? rc : nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0, HTTP2_WINDOW);
+    return rc ? rc
+              : nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0,
+                                                      agents ? AGENT_WINDOW_MAX : HTTP2_WINDOW);
 }
 
 void front_http2_start(struct front_conn *c)

@@ -5,7 +5,7 @@
  *   front_http2_stream.c  a stream's life, and what its exchange calls
  *   front_http2_request.c what a stream asks: heads, bodies, trailers
  *   front_http2_reply.c   what a stream answers: heads, lent bodies, trailers, answers of our own
- *   front_http2_call.c    a stream that calls a gRPC service of the broker's own (konnectivity/proxy.h)
+ *   front_http2_call.c    a stream that calls a gRPC service of the broker's own (front_http2_call.h)
  *
  * Owner worker only. Internal to broker/.
  */
@@ -13,6 +13,7 @@
 
 #include "broker/field_block.h"
 #include "broker/front.h"
+#include "broker/front_http2_call.h"
 #include "broker/gather.h"
 #include "broker/http/http2_watch.h"
 #include "broker/http2_memory.h"
@@ -43,14 +44,13 @@ enum http2_stream_state {
 };
 
 struct front_http2;
-struct proxy_stream;
 
 struct http2_stream {
     struct list node;  /* front_http2.streams */
     struct list dirty; /* front_http2.dirty: has gathered bytes */
     struct front_http2 *session;
     struct exchange *exchange; /* NULL: none was begun, or it has settled */
-    struct proxy_stream *call; /* in place of an exchange */
+    struct http2_call *call;   /* in place of an exchange */
     int32_t id;
     enum http2_stream_state state;
     uint64_t began_ns;
@@ -89,6 +89,8 @@ struct front_http2 {
     uint64_t held_in, held_out; /* sums of `uncredited` and of the queues */
     uint32_t window_owed;       /* of the connection's window, while held_in is at its limit */
     bool has_called;            /* a service of the broker's own */
+    struct http2_call *agent;   /* on a listener that serves agents: its one call */
+    uint64_t heard_ns;          /* when anything was last received */
     enum ending failed;         /* not DONE: to be aborted for this reason */
     uint32_t refusal;           /* not NO_ERROR: nothing more is read, and GOAWAY with this code is due */
     enum ending leaving;        /* why its streams end when the last GOAWAY has gone */
@@ -155,22 +157,6 @@ void http2_stream_data(struct http2_stream *, const uint8_t *data, uint32_t len)
 void http2_stream_request_end(struct http2_stream *);
 void http2_stream_pass_on(struct http2_stream *);
 /* What was gathered goes to the exchange. */
-
-/* front_http2_call.c */
-bool http2_call_is_named(struct slice records);
-/* Whether the request is for a service of the broker's own, however it asks. */
-void http2_call_begin(struct http2_stream *, const struct head_view *, bool ended);
-void http2_call_data(struct http2_stream *, const uint8_t *data, uint32_t len);
-void http2_call_credit(struct http2_stream *, uint32_t bytes);
-/* Of the stream's window. */
-void http2_call_holds(struct http2_stream *, uint32_t bytes);
-/* So many bytes more wait to be sent. May end the stream, or another. */
-void http2_call_sent(struct http2_stream *, uint32_t bytes);
-/* They do not wait any more. */
-void http2_call_end(struct http2_stream *);
-/* What is ready goes, then trailers. */
-ssize_t http2_call_read(struct http2_stream *, size_t len, uint32_t *flags);
-/* Within nghttp2's read callback. */
 
 /* front_http2_reply.c */
 void http2_reply_submit(struct http2_stream *, const struct http2_fields *, bool has_body);

@@ -12,6 +12,7 @@
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
 #include "broker/config/config.h"
+#include "broker/konnectivity/agent_call.h"
 #include "broker/konnectivity/proxy.h"
 #include "io/worker.h"
 
@@ -31,6 +32,11 @@ bool http2_call_is_named(struct slice records)
 
 /* -- the beginning ------------------------------------------------------------------------------------------
  */
+
+static struct front_http2 *session_of(const struct http2_call *call)
+{
+    return call->http2->session;
+}
 
 static void add_status(struct http2_fields *fields, char room[4], enum grpc_status status, const char *text)
 {
@@ -81,36 +87,79 @@ static void allow_streams(struct front_http2 *h)
     http2_submitted(h, nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, &more, 1));
 }
 
+/* What a listener serves, and nothing else. */
+static const char *method_of(const struct http2_stream *s)
+{
+    return front_serves_agents(s->session->conn) ? AGENT_SERVICE "Connect" : PROXY_SERVICE "Proxy";
+}
+
+static void refuse_method(struct http2_stream *s)
+{
+    char text[96];
+    snprintf(text, sizeof(text), "unknown method; this listener has %s", method_of(s));
+    refuse(s, "200", GRPC_UNIMPLEMENTED, text);
+}
+
+static void begin_proxy(struct http2_stream *s, bool ended)
+{
+    s->call = proxy_stream_new(s);
+    if (!s->call) {
+        refuse(s, "200", GRPC_RESOURCE_EXHAUSTED, "out of memory");
+        return;
+    }
+    allow_streams(s->session);
+    http2_stream_set_state(s, HTTP2_CALL);
+    http2_call_answer(s->call, NULL, 0);
+    if (ended)
+        s->call->ops->input_end(s->call);
+}
+
 void http2_call_begin(struct http2_stream *s, const struct head_view *view, bool ended)
 {
-    struct http2_fields fields = {.n = 0};
-    if (!slice_eq(view->method_text, SLICE("POST"))) {
+    if (!slice_eq(view->method_text, SLICE("POST")))
         refuse(s, "405", GRPC_INTERNAL, "the method of a call is POST");
-    } else if (!is_grpc(view)) {
+    else if (!is_grpc(view))
         refuse(s, "415", GRPC_INVALID_ARGUMENT, "the content-type of a call is application/grpc");
-    } else if (!slice_eq(view->path, SLICE(PROXY_SERVICE "Proxy"))) {
-        refuse(s, "200", GRPC_UNIMPLEMENTED, "unknown method; this server has /ProxyService/Proxy");
-    } else if (is_encoded(view)) {
+    else if (!slice_eq(view->path, slice_of_text(method_of(s))))
+        refuse_method(s);
+    else if (is_encoded(view))
         refuse(s, "200", GRPC_UNIMPLEMENTED, "compressed messages are not accepted");
-    } else if ((s->call = proxy_stream_new(s)) == NULL) {
-        refuse(s, "200", GRPC_RESOURCE_EXHAUSTED, "out of memory");
-    } else {
-        http2_add_field(&fields, SLICE(":status"), SLICE("200"));
-        http2_add_field(&fields, SLICE("content-type"), SLICE("application/grpc"));
-        allow_streams(s->session);
-        http2_stream_set_state(s, HTTP2_CALL);
-        http2_reply_submit(s, &fields, true);
-        if (ended)
-            proxy_stream_input_end(s->call);
-    }
+    else if (front_serves_agents(s->session->conn))
+        agent_call_begin(s, view, ended);
+    else
+        begin_proxy(s, ended);
+}
+
+void http2_call_init(struct http2_call *call, const struct http2_call_ops *ops, struct http2_stream *s)
+{
+    call->ops = ops;
+    call->http2 = s;
+    call->window = s->session->conn->bw->budget;
+}
+
+void http2_call_answer(struct http2_call *call, const struct slice fields[][2], unsigned count)
+{
+    struct http2_fields all = {.n = 0};
+    http2_add_field(&all, SLICE(":status"), SLICE("200"));
+    http2_add_field(&all, SLICE("content-type"), SLICE("application/grpc"));
+    for (unsigned i = 0; i < count; i++)
+        http2_add_field(&all, fields[i][0], fields[i][1]);
+    http2_reply_submit(call->http2, &all, true);
+}
+
+void http2_call_refuse(struct http2_stream *s, enum grpc_status status, const char *text)
+{
+    refuse(s, "200", status, text);
 }
 
 /* -- windows and queues -------------------------------------------------------------------------------------
  */
 
+/* nghttp2 hands out what exceeds the window, too. */
 void http2_call_data(struct http2_stream *s, const uint8_t *data, uint32_t len)
 {
-    if (proxy_stream_owed(s->call) + len > s->session->conn->bw->budget) {
+    struct http2_call *call = s->call;
+    if (call->owed + len > call->window) {
         http2_consumed(s->session, len);
         http2_wasted(s->session);
         http2_stream_reset(s, NGHTTP2_FLOW_CONTROL_ERROR, ENDING_BAD_REQUEST);
@@ -118,35 +167,42 @@ void http2_call_data(struct http2_stream *s, const uint8_t *data, uint32_t len)
     }
     if (list_empty(&s->dirty))
         list_add_tail(&s->session->dirty, &s->dirty);
-    proxy_stream_input(s->call, data, len);
+    call->owed += len;
+    call->ops->input(call, data, len);
 }
 
-void http2_call_credit(struct http2_stream *s, uint32_t bytes)
+void http2_call_credit(struct http2_call *call, uint32_t bytes)
 {
+    struct http2_stream *s = call->http2;
     if (!s->request_ended)
         http2_submitted(s->session, nghttp2_session_consume_stream(s->session->session, s->id, bytes));
 }
 
-void http2_call_holds(struct http2_stream *s, uint32_t bytes)
+void http2_call_holds(struct http2_call *call, uint32_t bytes)
 {
-    if (proxy_stream_held(s->call) == bytes) /* the first */
-        s->stalled_ns = s->session->conn->bw->worker->now_ns;
-    s->session->held_out += bytes;
-    http2_reply_limit(s->session);
+    struct front_http2 *h = session_of(call);
+    call->held += bytes;
+    if (call->held == bytes) /* the first */
+        call->http2->stalled_ns = h->conn->bw->worker->now_ns;
+    h->held_out += bytes;
+    http2_reply_limit(h);
 }
 
-void http2_call_sent(struct http2_stream *s, uint32_t bytes)
+void http2_call_sent(struct http2_call *call, uint32_t bytes)
 {
-    s->session->held_out -= bytes;
+    call->held -= bytes;
+    session_of(call)->held_out -= bytes;
 }
 
 /* -- the end ------------------------------------------------------------------------------------------------
  */
 
-void http2_call_end(struct http2_stream *s)
+void http2_call_end(struct http2_call *call, enum grpc_status status, const char *text)
 {
-    http2_stream_set_state(s, HTTP2_LAST);
-    http2_reply_wake(s);
+    call->end = (struct reader_failure){status, text};
+    call->over = true;
+    http2_stream_set_state(call->http2, HTTP2_LAST);
+    http2_reply_wake(call->http2);
 }
 
 static void submit_trailers(struct http2_stream *s)
@@ -160,7 +216,7 @@ static void submit_trailers(struct http2_stream *s)
 
 ssize_t http2_call_read(struct http2_stream *s, size_t len, uint32_t *flags)
 {
-    uint32_t ready = proxy_stream_ready(s->call);
+    uint32_t ready = s->call->ops->ready(s->call);
     if (ready == 0 && !s->call->over)
         return NGHTTP2_ERR_DEFERRED;
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;

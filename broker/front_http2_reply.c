@@ -15,7 +15,6 @@
 #include "broker/broker_worker.h"
 #include "broker/http/http1_scan.h"
 #include "broker/http/proxy_status.h"
-#include "broker/konnectivity/proxy.h"
 #include "io/worker.h"
 
 enum { FRAME_HEADER = 9, TEXT_MAX = 512 };
@@ -63,7 +62,7 @@ static bool enqueue(struct http2_stream *s, struct seg seg)
 
 static bool has_waiting(const struct http2_stream *s)
 {
-    return !segq_empty(&s->queue) || (s->call && proxy_stream_held(s->call) > 0);
+    return !segq_empty(&s->queue) || (s->call && s->call->held > 0);
 }
 
 static struct http2_stream *longest_stalled(struct front_http2 *h)
@@ -153,7 +152,7 @@ int http2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_
         return h->unsent > 0 ? NGHTTP2_ERR_WOULDBLOCK : NGHTTP2_ERR_CALLBACK_FAILURE;
     memcpy(to, header, FRAME_HEADER);
     if (s->call)
-        proxy_stream_take(s->call, (uint8_t *)to + FRAME_HEADER, (uint32_t)len);
+        s->call->ops->take(s->call, (uint8_t *)to + FRAME_HEADER, (uint32_t)len);
     else
         take(s, to + FRAME_HEADER, len);
     outbox_commit(&h->conn->out, (uint32_t)(FRAME_HEADER + len));

@@ -11,7 +11,6 @@
 
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
-#include "broker/konnectivity/proxy.h"
 #include "io/worker.h"
 
 static struct worker *worker_of(const struct http2_stream *s)
@@ -74,6 +73,11 @@ void http2_stream_request(struct http2_stream *s, bool ended)
         http2_call_begin(s, &view, ended);
         return;
     }
+    if (front_serves_agents(s->session->conn)) {
+        http2_reply_text(s, 403, ENDING_NOT_ALLOWED, "this listener serves agents, and nothing else");
+        http2_wasted(s->session);
+        return;
+    }
     s->is_connect = view.method == HTTP_METHOD_CONNECT;
     s->has_length = view.has_length;
     s->length_left = view.length;
@@ -108,7 +112,7 @@ static void give_gathered(struct http2_stream *s, bool ended)
 void http2_stream_pass_on(struct http2_stream *s)
 {
     if (s->call)
-        proxy_stream_pass_on(s->call);
+        s->call->ops->pass_on(s->call);
     else
         give_gathered(s, false);
 }
@@ -182,7 +186,7 @@ void http2_stream_request_end(struct http2_stream *s)
 {
     s->request_ended = true;
     if (s->state == HTTP2_CALL)
-        proxy_stream_input_end(s->call);
+        s->call->ops->input_end(s->call);
     if (is_unwanted(s) || !is_whole(s))
         return;
     bool gathered = !gather_is_empty(&s->gathered);
@@ -199,7 +203,7 @@ void http2_stream_trailers(struct http2_stream *s, bool ended)
     if (is_unwanted(s)) {
         s->request_ended = ended;
         if (s->state == HTTP2_CALL && ended)
-            proxy_stream_input_end(s->call);
+            s->call->ops->input_end(s->call);
         return;
     }
     enum http2_refusal refusal = block->refusal;

@@ -11,7 +11,6 @@
 
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
-#include "broker/konnectivity/proxy.h"
 #include "io/worker.h"
 
 static struct worker *worker_of(const struct front_http2 *h)
@@ -86,7 +85,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
 static void on_reset(struct front_http2 *h, struct http2_stream *s)
 {
     bool unanswered = s->state == HTTP2_HEAD || s->state == HTTP2_ASKED ||
-                      (s->state == HTTP2_CALL && !proxy_stream_has_answered(s->call));
+                      (s->state == HTTP2_CALL && !s->call->answered);
     s->reset_by_client = true;
     if (unanswered && worker_of(h)->now_ns - s->began_ns < HTTP2_RAPID_MS * UINT64_C(1000000))
         http2_wasted(h);
@@ -100,6 +99,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) &&
         timer_is_armed(&h->drain_timer))
         http2_say_goaway(h);
+    else if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) && h->agent)
+        h->agent->ops->pong(h->agent);
     if (!s)
         return 0;
     if (frame->hd.type == NGHTTP2_RST_STREAM) {

@@ -11,7 +11,6 @@
 
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
-#include "broker/konnectivity/proxy.h"
 #include "io/worker.h"
 
 enum {
@@ -112,8 +111,10 @@ static void leave_exchange(struct http2_stream *s, enum ending reason)
     worker_disarm(worker_of(s), &s->timer);
     if (ex)
         exchange_client_gone(ex, reason);
-    if (s->call)
-        proxy_stream_gone(&s->call, reason);
+    struct http2_call *call = s->call;
+    s->call = NULL;
+    if (call)
+        call->ops->gone(call, reason);
 }
 
 static bool has_heard_all(const struct exchange *ex)

@@ -178,6 +178,11 @@ static bool options_of(const struct front_listener *l, struct listen_options *o)
     return net_address_unix(l->config->socket->path, &o->address);
 }
 
+static const char *proof_of(const struct front_listener *l)
+{
+    return !l->tls ? "" : l->config->tls->client_ca_file ? ", mutual TLS" : ", TLS";
+}
+
 int front_listeners_start(struct broker_worker *bw)
 {
     struct worker *w = bw->worker;
@@ -199,7 +204,7 @@ int front_listeners_start(struct broker_worker *bw)
         l->listening = true;
         if (w->number == 0)
             log_any_thread(LOG_INFO, "listening", "%s at %s%s", name_of(l),
-                           net_address_text(&options.address, text), l->tls ? ", mutual TLS" : "");
+                           net_address_text(&options.address, text), proof_of(l));
         if (w->number == 0 && l->config && l->config->insecure)
             log_any_thread(LOG_WARN, "insecure_listener", "%s takes TCP clients without TLS (insecure: true)",
                            l->config->name);

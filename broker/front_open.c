@@ -151,6 +151,7 @@ static bool key_of(const struct broker *b, const struct broker_route *route, con
     memset(key, 0, sizeof(*key));
     struct slice host = view->authority.host;
     key->profile = profile;
+    key->path = route->path;
     if (host.len == 0 || host.len >= sizeof(key->host) || !key->profile)
         return false;
     for (uint32_t i = 0; i < host.len; i++)
@@ -171,7 +172,7 @@ static bool key_of(const struct broker *b, const struct broker_route *route, con
 static const char *authorization_of(const struct broker_worker *bw, const struct broker_route *route)
 {
     const struct config_tls_profile *profile = route->config->profile;
-    return bw->credentials->bearers[profile - bw->broker->config->tls_profiles].authorization;
+    return bw->credentials->authorizations[profile - bw->broker->config->tls_profiles].text;
 }
 
 /* Room for what OPEN carries, with the head packed where the form has one. NULL: refused already. */
@@ -220,6 +221,7 @@ static void send_open(struct exchange *ex, const struct head_view *view, const s
         return;
     struct exchange_open *open = (struct exchange_open *)b->mem;
     open->front = ex;
+    open->deliver = exchange_deliver;
     open->key = *key;
     open->identity = key->profile->id;
     open->form = ex->form;

@@ -83,7 +83,7 @@ enum ending broker_judge(const struct broker *b, const struct standing *standing
 bool broker_address_allowed(const struct net_address *address, const char *host, uint32_t rules, void *arg)
 {
     const struct broker *b = arg;
-    if (rules == BROKER_RULES_LITERAL)
+    if (rules == BROKER_RULES_LITERAL || rules == BROKER_RULES_OPERATOR)
         return true;
     ASSERT(rules <= b->routes->count);
     return policy_address_allowed(&b->routes->all[rules - 1], host, address);

@@ -101,6 +101,18 @@ const char *policy_address_kind_text(enum address_kind kind)
     return texts[kind];
 }
 
+bool policy_name_is_special(const char *name)
+{
+    static const char *const names[] = {"localhost",    "localhost.localdomain",    "ip6-localhost",
+                                        "ip6-loopback", "metadata.google.internal", "metadata"};
+    static const char below[] = ".localhost"; /* RFC 6761 section 6.3 */
+    size_t len = strlen(name);
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return len >= sizeof(below) && strcmp(name + len - (sizeof(below) - 1), below) == 0;
+}
+
 bool policy_address_allowed(const struct route *route, const char *host, const struct net_address *address)
 {
     struct ip ip;

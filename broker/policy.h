@@ -34,6 +34,9 @@ bool policy_block_names(const struct cidr *, const struct ip *);
 /* A block names an address when it holds it and, for a special address, lies wholly within the smallest
  * special block around it: 127.16.0.0/12 names 127.16.0.1, 0.0.0.0/0 does not. */
 const char *policy_address_kind_text(enum address_kind);
+bool policy_name_is_special(const char *name);
+/* Lower case, no closing dot: a name that leads to whoever resolves it (localhost), or to a cloud's metadata.
+ * Of names that are resolved elsewhere, and so not judged by the address, these are known by themselves. */
 bool policy_address_allowed(const struct route *, const char *host, const struct net_address *);
 /* For every address a name was resolved to, and for every address dialled: may a request for `host` that took
  * this route go there? Ordinary addresses: yes. Special ones only when the route's cidrs name them, or its

@@ -180,6 +180,17 @@ static bool is_open(const struct route_set *set, uint32_t index)
     return set->bits[index / 64] >> (index % 64) & 1;
 }
 
+/* A special address, or a name that will not be resolved here and leads to one, which the route does not
+ * name.
+ */
+static bool is_unnamed(const struct route *route, const struct host *host)
+{
+    if (host->literal)
+        return policy_address_kind(&host->ip) != ADDRESS_ORDINARY && !route_names_address(route, &host->ip);
+    return config_route_goes_via(route->config, CONFIG_VIA_AGENT) && policy_name_is_special(host->text) &&
+           !route_names_host(route, host);
+}
+
 enum route_result route_match(const struct routes *routes, const struct route_query *query,
                               const struct route **ret_route)
 {
@@ -187,14 +198,13 @@ enum route_result route_match(const struct routes *routes, const struct route_qu
     bool unnamed = false;
     if (!host_parse(query->host, &host))
         return ROUTE_BAD_HOST;
-    bool special = host.literal && policy_address_kind(&host.ip) != ADDRESS_ORDINARY;
     for (uint32_t i = 0; i < routes->count; i++) {
         const struct route *route = &routes->all[i];
         if (!is_open(query->open, i) || !(route->config->match.schemes & query->scheme) ||
             !matches_port(route, query->port) || !matches_host(route, &host))
             continue;
         bool refuse = route->config->action == CONFIG_REFUSE;
-        if (special && !refuse && !route_names_address(route, &host.ip)) {
+        if (!refuse && is_unnamed(route, &host)) {
             unnamed = true;
             continue;
         }

@@ -77,6 +77,19 @@
       "HTTP/2 sessions with endpoints that ended by an error or by silence")                                 \
     X(breakers_opened, "hawser_breakers_opened_total", counter, "times a breaker opened")                    \
     X(breakers_open, "hawser_breakers_open", gauge, "endpoints whose breaker is open now")                   \
+    X(token_checks, "hawser_token_checks_total", counter, "tokens of agents that were checked")              \
+    X(token_checks_kept, "hawser_token_checks_kept_total", counter,                                          \
+      "checks that a kept answer of the API server decided")                                                 \
+    X(token_reviews_good, "hawser_token_reviews_total{result=\"authenticated\"}", counter,                   \
+      "TokenReviews asked of the API server")                                                                \
+    X(token_reviews_refused, "hawser_token_reviews_total{result=\"refused\"}", counter,                      \
+      "TokenReviews asked of the API server")                                                                \
+    X(token_reviews_failed, "hawser_token_reviews_total{result=\"failed\"}", counter,                        \
+      "TokenReviews asked of the API server")                                                                \
+    X(kube_requests, "hawser_kube_requests_total", counter,                                                  \
+      "requests sent to the API server, repeated ones included")                                             \
+    X(kube_failures, "hawser_kube_failures_total", counter,                                                  \
+      "of these, those without an answer, refused, or answered by an error of the server")                   \
     X(mailbox_messages, "hawser_mailbox_messages_total", counter, "messages posted between workers")         \
     X(mailbox_wakes, "hawser_mailbox_wakes_total", counter, "sleeping workers woken")                        \
     X(mailbox_overflows, "hawser_mailbox_overflows_total", counter, "messages that found a full ring")       \

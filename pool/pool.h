@@ -46,6 +46,8 @@ enum pool_way {
     POOL_WAYS,
 };
 
+const char *pool_way_name(enum pool_way);
+
 /* The ways that a connection may take to an endpoint, in the order in which they are tried. Immutable,
  * shared, outlives its users. Paths that differ have different ids; what differs in `agents` does, too. */
 struct pool_path {

@@ -56,6 +56,12 @@ _Static_assert(ARRAY_SIZE(states) == PATH_STATES, "a row per state");
 static const char *const way_names[] = {[POOL_WAY_DIRECT] = "direct", [POOL_WAY_AGENT] = "agent"};
 _Static_assert(ARRAY_SIZE(way_names) == POOL_WAYS, "a name per way");
 
+const char *pool_way_name(enum pool_way way)
+{
+    ASSERT((unsigned)way < POOL_WAYS);
+    return way_names[way];
+}
+
 static void path_set_state(struct path_dial *d, enum path_state to)
 {
     ASSERT(states[d->state].next & 1u << to);
@@ -93,7 +99,7 @@ bool path_falls_through(enum ending ending)
 static void note_other(struct path_dial *d, enum pool_way way, enum ending ending)
 {
     size_t at = strlen(d->others);
-    snprintf(d->others + at, sizeof(d->others) - at, "%s%s: %s", at > 0 ? ", " : "", way_names[way],
+    snprintf(d->others + at, sizeof(d->others) - at, "%s%s: %s", at > 0 ? ", " : "", pool_way_name(way),
              ending_name(ending));
 }
 

@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/config/config.h"
 #include "io/ending.h"
 #include "io/mailbox.h"
 
@@ -33,19 +34,6 @@ enum {
     AGENT_HOSTS_MAX = 64,    /* identifiers of an agent that it may be chosen by; a guess: a node has a few */
     AGENT_HOST_MAX = 254,    /* a DNS name and its end */
     AGENT_ADDRESS_MAX = 320, /* host:port, as DIAL_REQ has it */
-};
-
-enum agent_strategy {
-    AGENT_DEFAULT,       /* any agent */
-    AGENT_DEST_HOST,     /* one that has said the destination's host, letter by letter */
-    AGENT_DEFAULT_ROUTE, /* one that has said default-route */
-    AGENT_STRATEGIES,
-};
-
-/* By which agents a route goes: pool_path.agents. Immutable. */
-struct agent_wish {
-    uint8_t count;
-    uint8_t strategies[AGENT_STRATEGIES]; /* enum agent_strategy, the one liked best first */
 };
 
 /* Who an agent's stream is, as all workers see it: immutable but for what is atomic. Made by its home
@@ -76,8 +64,8 @@ enum agent_message {
     AGENT_TAKEN,  /* seg: comes home */
     AGENT_END,    /* the destination's direction ended, after all its DATA */
     AGENT_CLOSED, /* value: enum ending, DONE after END; seg: one line of detail or none. The last word.
-                     Before OPENED: AGENT_LOST, LIMIT or, if it was silent, DEADLINE say that this agent can
-                     not; anything else is what it said of the destination */
+                     Before OPENED: AGENT_LOST, DEADLINE (it was silent), LIMIT, DESCRIPTORS and NO_SOURCE say
+                     that this agent can not; anything else is what it said of the destination */
 };
 
 struct agent_dial {

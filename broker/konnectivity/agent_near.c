@@ -259,9 +259,8 @@ static enum ending reason_of(const struct agent_near *n, enum ending said)
 
 static void hear_closed(struct agent_near *n, enum ending said, struct seg detail)
 {
-    bool silent = said == ENDING_DEADLINE || said == ENDING_LIMIT;
     n->detail = detail;
-    if (n->state == NEAR_DIALLING && silent)
+    if (n->state == NEAR_DIALLING && agent_can_not(said))
         agents_note_dial(n->bw->agents, n->agent, false);
     agents_let_go(n->bw->agents, &n->agent);
     if (n->state == NEAR_DIALLING) {
@@ -419,6 +418,12 @@ struct agent_near *agent_near_new(struct broker_worker *bw, struct agent_seen **
     timer_init(&n->retry, on_retry);
     say_dial(n, b, dial);
     return n;
+}
+
+bool agent_can_not(enum ending ending)
+{
+    return ending == ENDING_AGENT_LOST || ending == ENDING_DEADLINE || ending == ENDING_LIMIT ||
+           ending == ENDING_DESCRIPTORS || ending == ENDING_NO_SOURCE;
 }
 
 void agent_near_was_silent(struct agent_near *n)

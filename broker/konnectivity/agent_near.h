@@ -60,6 +60,8 @@ MUST_USE struct agent_near *agent_near_new(struct broker_worker *, struct agent_
                                            const struct agent_near_dial *);
 /* Dials: the caller binds events before its turn ends, and hears `open` or `closed`. Takes the agent, also
  * when it gives NULL: out of memory. */
+bool agent_can_not(enum ending);
+/* What a dial may end with for its agent's sake (agent.h): another one may do. */
 void agent_near_was_silent(struct agent_near *);
 /* Its dialler has waited long enough, and aborts it: noted against the agent. */
 bool agent_near_detail(const struct agent_near *, char *to, size_t size);

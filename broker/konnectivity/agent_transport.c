@@ -149,14 +149,6 @@ static void dial_fail(struct dial *d)
 
 static void ask_next(struct dial *d);
 
-/* That it is lost, silent (DEADLINE), or lacks what a dial needs is the agent's affair. All else is the
- * destination's answer. */
-static bool is_of_agent(enum ending ending)
-{
-    return ending == ENDING_AGENT_LOST || ending == ENDING_DEADLINE || ending == ENDING_LIMIT ||
-           ending == ENDING_DESCRIPTORS || ending == ENDING_NO_SOURCE;
-}
-
 static void near_open(struct stream *s)
 {
     struct dial *d = s->owner;
@@ -174,7 +166,7 @@ static void near_closed(struct stream *s, enum ending reason)
     note_failure(d, reason, told ? detail : NULL);
     d->near = NULL;
     stream_free(s);
-    if (is_of_agent(reason))
+    if (agent_can_not(reason))
         ask_next(d);
     else
         dial_fail(d);
@@ -268,6 +260,8 @@ static struct dial *agent_dial(struct transport *t, const struct dial_request *r
     snprintf(d->address, sizeof(d->address), ipv6 ? "[%s]:%u" : "%s:%u", request->host, request->port);
     note_failure(d, ENDING_NO_AGENT, NULL);
     ask_next(d);
+    if (d->agents.tried_count == 0)
+        stats_dial_failed(&b->bw->stats, STATS_DIAL_NO_AGENT);
     return d;
 }
 

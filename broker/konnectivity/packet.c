@@ -103,20 +103,33 @@ static void put_prefix(uint8_t *to, uint32_t len)
         to[1 + i] = (uint8_t)(len >> (24 - 8 * i));
 }
 
+/* Cut where it does not fit. */
+static char *text_of(struct slice from, char *to, uint32_t max)
+{
+    uint32_t len = from.len < max ? from.len : max;
+    if (len > 0)
+        memcpy(to, from.data, len);
+    to[len] = '\0';
+    return to;
+}
+
 uint32_t packet_encode(const struct packet *p, uint8_t to[PACKET_BYTES_MAX])
 {
-    char error[PACKET_TEXT_MAX + 1];
-    uint32_t error_len = p->error.len < PACKET_TEXT_MAX ? p->error.len : PACKET_TEXT_MAX;
-    if (error_len > 0)
-        memcpy(error, p->error.data, error_len);
-    error[error_len] = '\0';
+    char protocol[8], text[PACKET_ADDRESS_MAX + 1];
     Konnectivity__Packet message = KONNECTIVITY__PACKET__INIT;
+    Konnectivity__DialRequest ask = KONNECTIVITY__DIAL_REQUEST__INIT;
     Konnectivity__DialResponse dial = KONNECTIVITY__DIAL_RESPONSE__INIT;
     Konnectivity__CloseRequest request = KONNECTIVITY__CLOSE_REQUEST__INIT;
     Konnectivity__CloseResponse response = KONNECTIVITY__CLOSE_RESPONSE__INIT;
     message.type = (Konnectivity__PacketType)p->type;
-    if (p->type == PACKET_DIAL_RSP) {
-        dial.error = error;
+    if (p->type == PACKET_DIAL_REQ) {
+        ask.protocol = text_of(p->protocol, protocol, sizeof(protocol) - 1);
+        ask.address = text_of(p->address, text, PACKET_ADDRESS_MAX);
+        ask.random = p->random;
+        message.payload_case = KONNECTIVITY__PACKET__PAYLOAD_DIAL_REQUEST;
+        message.dialrequest = &ask;
+    } else if (p->type == PACKET_DIAL_RSP) {
+        dial.error = text_of(p->error, text, PACKET_TEXT_MAX);
         dial.connectid = p->connect_id;
         dial.random = p->random;
         message.payload_case = KONNECTIVITY__PACKET__PAYLOAD_DIAL_RESPONSE;
@@ -127,7 +140,7 @@ uint32_t packet_encode(const struct packet *p, uint8_t to[PACKET_BYTES_MAX])
         message.closerequest = &request;
     } else {
         ASSERT(p->type == PACKET_CLOSE_RSP);
-        response.error = error;
+        response.error = text_of(p->error, text, PACKET_TEXT_MAX);
         response.connectid = p->connect_id;
         message.payload_case = KONNECTIVITY__PACKET__PAYLOAD_CLOSE_RESPONSE;
         message.closeresponse = &response;

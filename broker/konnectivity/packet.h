@@ -24,7 +24,8 @@ enum packet_type {
 enum {
     GRPC_PREFIX = 5, /* a flag, and the length in four bytes */
     PACKET_TEXT_MAX = 256,
-    PACKET_BYTES_MAX = PACKET_TEXT_MAX + 64, /* of a packet that we write, with its prefix, without data */
+    PACKET_ADDRESS_MAX = 320,
+    PACKET_BYTES_MAX = PACKET_ADDRESS_MAX + 64, /* of a packet that we write, with its prefix, without data */
     PACKET_DATA_HEAD_MAX = 32, /* the longest head of DATA that is known by sight: tags, three varints of
                                   ten bytes at most, and some */
 };
@@ -40,7 +41,8 @@ MUST_USE bool packet_decode(struct slice bytes, void *room, size_t room_len, str
 /* The slices point into the room, which must be aligned for any object. False: no packet, or more than the
  * room holds; four times the bytes and 1 KiB are enough for whatever a stock peer sends. */
 uint32_t packet_encode(const struct packet *, uint8_t to[PACKET_BYTES_MAX]);
-/* With its prefix. DIAL_RSP, CLOSE_REQ and CLOSE_RSP; an error is cut at PACKET_TEXT_MAX. */
+/* With its prefix. DIAL_REQ, DIAL_RSP, CLOSE_REQ and CLOSE_RSP; an error is cut at PACKET_TEXT_MAX, an
+ * address at PACKET_ADDRESS_MAX. */
 
 int packet_data_head(const uint8_t *bytes, uint32_t len, uint32_t message_len, int64_t *ret_connect_id);
 /* Whether a message of message_len bytes, of which the first `len` are here, is DATA as every known encoder

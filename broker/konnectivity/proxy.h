@@ -13,14 +13,13 @@
 #pragma once
 
 #include "broker/exchange.h"
+#include "broker/front_http2_call.h"
 #include "broker/gather.h"
-#include "broker/konnectivity/reader.h"
 #include "io/list.h"
 #include "io/segq.h"
 #include "io/timer.h"
 
 struct asker_ops;
-struct http2_stream;
 
 enum {
     PROXY_TUNNELS_MAX = 1024,    /* of a stream; Kubernetes has one. A guess, like the next two */
@@ -71,18 +70,13 @@ struct proxy_tunnel {
 };
 
 struct proxy_stream {
-    struct http2_stream *http2;
+    struct http2_call call; /* held: waits in the tunnels' queues and in the message */
     struct reader reader;
     struct list tunnels, controls, ready, dirty;
     struct list by_id[PROXY_BUCKETS];
     uint32_t tunnel_count;
-    uint32_t owed;   /* received, and not given back to the stream's window */
-    uint32_t spilt;  /* of that, in the tunnels' spills */
-    uint32_t queued; /* waits in the tunnels' queues and in the message */
+    uint32_t spilt; /* of what is owed, in the tunnels' spills */
     uint32_t cancels;
-    bool answered; /* any dial */
-    bool over;     /* nothing more is read, and nothing but the message is sent */
-    struct reader_failure end;
     struct {
         int64_t id;
         const char *error;
@@ -96,31 +90,18 @@ struct proxy_stream {
     struct proxy_tunnel *sending; /* whose data it is; NULL: that tunnel is no more */
 };
 
-/* proxy_stream.c: what the HTTP/2 stream calls */
-struct proxy_stream *proxy_stream_new(struct http2_stream *);
+/* proxy_stream.c */
+static inline struct proxy_stream *proxy_stream_of(struct http2_call *call)
+{
+    return container_of(call, struct proxy_stream, call);
+}
+MUST_USE struct http2_call *proxy_stream_new(struct http2_stream *);
 /* NULL: out of memory. */
-void proxy_stream_input(struct proxy_stream *, const uint8_t *data, uint32_t len);
-/* Bytes of the input that the connection is reading; proxy_stream_pass_on() is due when it was read. */
-void proxy_stream_pass_on(struct proxy_stream *);
-void proxy_stream_input_end(struct proxy_stream *);
-void proxy_stream_drain(struct proxy_stream *);
-/* The broker is shutting down: ends when it carries nothing. */
-void proxy_stream_gone(struct proxy_stream **, enum ending);
-/* The HTTP/2 stream is over: its tunnels lose their client. */
-static inline uint32_t proxy_stream_owed(const struct proxy_stream *p)
-{
-    return p->owed;
-}
-static inline uint32_t proxy_stream_held(const struct proxy_stream *p)
-{
-    return p->queued;
-}
-static inline bool proxy_stream_has_answered(const struct proxy_stream *p)
-{
-    return p->answered;
-}
 
-/* and what its tunnels do */
+void proxy_stream_drain(struct http2_call *);
+/* The broker is shutting down: ends when it carries nothing. */
+
+/* what its tunnels do */
 void proxy_stream_fail(struct proxy_stream *, enum grpc_status, const char *text);
 /* Ends it from this side; text must live on. Frees all tunnels. */
 void proxy_stream_stranger(struct proxy_stream *, int64_t id, const char *error);
@@ -167,9 +148,8 @@ void proxy_receive_drop(struct proxy_tunnel *);
 /* proxy_send.c */
 void proxy_send_due(struct proxy_tunnel *);
 /* It has something to send: puts it where its turn will come, or takes it away from there. */
-uint32_t proxy_stream_ready(struct proxy_stream *);
-/* Bytes that can be taken now: the rest of a packet, or a new one. 0: nothing to send. */
-void proxy_stream_take(struct proxy_stream *, uint8_t *to, uint32_t len);
-/* Not more than are ready. */
+uint32_t proxy_stream_ready(struct http2_call *);
+void proxy_stream_take(struct http2_call *, uint8_t *to, uint32_t len);
+/* As struct http2_call_ops has them. */
 void proxy_send_drop(struct proxy_stream *);
 /* The packet that is being sent will not be. */

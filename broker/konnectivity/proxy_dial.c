@@ -34,7 +34,7 @@ static void refuse(struct proxy_tunnel *t, const char *text)
 static void refuse_malformed(struct proxy_tunnel *t, const char *text)
 {
     struct worker *w = proxy_stream_worker(t->stream);
-    const struct front_conn *c = t->stream->http2->session->conn;
+    const struct front_conn *c = t->stream->call.http2->session->conn;
     char room[PACKET_TEXT_MAX];
     counter_add(w, COUNTER_requests_malformed, 1);
     log_begin(w, LOG_INFO, "request_refused");
@@ -49,7 +49,7 @@ static void refuse_malformed(struct proxy_tunnel *t, const char *text)
 void proxy_tunnel_dial(struct proxy_stream *p, const struct packet *packet)
 {
     struct head_view view;
-    struct front_conn *c = p->http2->session->conn;
+    struct front_conn *c = p->call.http2->session->conn;
     struct proxy_tunnel *t = p->tunnel_count < PROXY_TUNNELS_MAX ? proxy_tunnel_new(p, packet->random) : NULL;
     if (!t) {
         proxy_stream_fail(p, GRPC_RESOURCE_EXHAUSTED, "too many connections on one stream");

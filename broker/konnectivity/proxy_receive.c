@@ -16,7 +16,7 @@ static struct worker *worker_of(const struct proxy_tunnel *t)
 
 static struct front_http2 *session_of(const struct proxy_tunnel *t)
 {
-    return t->stream->http2->session;
+    return t->stream->call.http2->session;
 }
 
 static struct broker_worker *bw_of(const struct proxy_tunnel *t)

@@ -14,7 +14,7 @@
 
 static struct slab *nodes_of(const struct proxy_stream *p)
 {
-    return &p->http2->session->conn->bw->seg_nodes;
+    return &p->call.http2->session->conn->bw->seg_nodes;
 }
 
 /* -- whose turn it is ---------------------------------------------------------------------------------------
@@ -47,7 +47,7 @@ void proxy_send_due(struct proxy_tunnel *t)
     if (!place)
         return;
     list_add_tail(place, &t->due);
-    http2_reply_wake(t->stream->http2);
+    http2_reply_wake(t->stream->call.http2);
 }
 
 /* -- packets ------------------------------------------------------------------------------------------------
@@ -67,6 +67,7 @@ static void say_stranger(struct proxy_stream *p)
                                      .error = slice_of_text(p->strangers[last].error)});
 }
 
+/* What a connection that stands ended of meanwhile is for its CLOSE_RSP to tell. */
 static void say_control(struct proxy_tunnel *t)
 {
     bool answer = t->state == PROXY_REFUSED || t->state == PROXY_ANSWERED;
@@ -74,7 +75,7 @@ static void say_control(struct proxy_tunnel *t)
     begin_packet(t->stream, &(struct packet){.type = answer ? PACKET_DIAL_RSP : PACKET_CLOSE_RSP,
                                              .connect_id = t->state == PROXY_REFUSED ? 0 : t->id,
                                              .random = answer ? t->random : 0,
-                                             .error = slice_of_text(t->error)});
+                                             .error = slice_of_text(last ? t->error : "")});
     if (answer)
         proxy_tunnel_answered(t);
     if (last)
@@ -120,8 +121,7 @@ static uint32_t move_data(struct proxy_tunnel *t)
         len += part.len;
         if (!segq_push(&p->data, nodes_of(p), part)) { /* only of a part: no node was given back for it */
             let_go(p, part);
-            p->queued -= part.len;
-            http2_call_sent(p->http2, part.len);
+            http2_call_sent(&p->call, part.len);
             proxy_stream_fail(p, GRPC_RESOURCE_EXHAUSTED, "out of memory");
             return 0;
         }
@@ -143,11 +143,12 @@ static void say_data(struct proxy_tunnel *t)
     proxy_tunnel_touch(t);
 }
 
-uint32_t proxy_stream_ready(struct proxy_stream *p)
+uint32_t proxy_stream_ready(struct http2_call *call)
 {
+    struct proxy_stream *p = proxy_stream_of(call);
     while (p->head_sent == p->head_len && p->data.bytes == 0) {
         p->sending = NULL;
-        if (p->over)
+        if (p->call.over)
             return 0;
         if (p->strangers_n > 0)
             say_stranger(p);
@@ -164,13 +165,13 @@ uint32_t proxy_stream_ready(struct proxy_stream *p)
 /* -- bytes --------------------------------------------------------------------------------------------------
  */
 
-void proxy_stream_take(struct proxy_stream *p, uint8_t *to, uint32_t len)
+void proxy_stream_take(struct http2_call *call, uint8_t *to, uint32_t len)
 {
+    struct proxy_stream *p = proxy_stream_of(call);
     uint32_t head_left = p->head_len - p->head_sent, n = len < head_left ? len : head_left;
     memcpy(to, p->head + p->head_sent, n);
     p->head_sent += n;
-    p->queued -= len - n;
-    http2_call_sent(p->http2, len - n);
+    http2_call_sent(&p->call, len - n);
     for (len -= n, to += n; len > 0; len -= n, to += n) {
         struct seg *seg = &p->data.head->seg;
         n = len < seg->len ? len : seg->len;
@@ -189,6 +190,5 @@ void proxy_send_drop(struct proxy_stream *p)
     p->sending = NULL;
     while (!segq_empty(&p->data))
         let_go(p, segq_pop(&p->data, nodes_of(p)));
-    p->queued -= bytes;
-    http2_call_sent(p->http2, bytes);
+    http2_call_sent(&p->call, bytes);
 }

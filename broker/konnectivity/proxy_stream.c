@@ -16,35 +16,37 @@
 
 struct worker *proxy_stream_worker(const struct proxy_stream *p)
 {
-    return p->http2->session->conn->bw->worker;
+    return p->call.http2->session->conn->bw->worker;
 }
 
 static struct broker_worker *broker_worker_at(const struct proxy_stream *p)
 {
-    return p->http2->session->conn->bw;
+    return p->call.http2->session->conn->bw;
 }
 
 /* -- birth and end ------------------------------------------------------------------------------------------
  */
 
-struct proxy_stream *proxy_stream_new(struct http2_stream *s)
+static const struct http2_call_ops proxy_ops;
+
+struct http2_call *proxy_stream_new(struct http2_stream *s)
 {
     struct proxy_stream *p = slab_take(&s->session->conn->bw->proxy_streams);
     if (!p)
         return NULL;
-    p->http2 = s;
+    http2_call_init(&p->call, &proxy_ops, s);
     list_init(&p->tunnels);
     list_init(&p->controls);
     list_init(&p->ready);
     list_init(&p->dirty);
     for (unsigned i = 0; i < PROXY_BUCKETS; i++)
         list_init(&p->by_id[i]);
-    return p;
+    return &p->call;
 }
 
 static void free_tunnels(struct proxy_stream *p, enum ending reason)
 {
-    p->over = true;
+    p->call.over = true;
     list_each_safe(node, tmp, &p->tunnels)
         proxy_tunnel_free(list_entry(node, struct proxy_tunnel, node), reason);
     p->strangers_n = 0;
@@ -53,45 +55,46 @@ static void free_tunnels(struct proxy_stream *p, enum ending reason)
 
 static void end(struct proxy_stream *p, enum ending reason, enum grpc_status status, const char *text)
 {
-    if (p->over)
+    if (p->call.over)
         return;
-    p->end = (struct reader_failure){status, text};
     free_tunnels(p, reason);
-    http2_call_end(p->http2);
+    http2_call_end(&p->call, status, text);
 }
 
 void proxy_stream_fail(struct proxy_stream *p, enum grpc_status status, const char *text)
 {
     struct worker *w = proxy_stream_worker(p);
-    if (p->over)
+    if (p->call.over)
         return;
-    http2_log_client(p->http2->session, "client_call_failed");
+    http2_log_client(p->call.http2->session, "client_call_failed");
     log_u64(w, "grpc_status", status);
     log_str(w, "reason", text);
     log_end(w);
-    http2_wasted(p->http2->session);
+    http2_wasted(p->call.http2->session);
     end(p, status == GRPC_INTERNAL ? ENDING_BAD_REQUEST : ENDING_LIMIT, status, text);
 }
 
-void proxy_stream_gone(struct proxy_stream **pp, enum ending reason)
+static void on_gone(struct http2_call *call, enum ending reason)
 {
-    struct proxy_stream *p = *pp;
-    *pp = NULL;
+    struct proxy_stream *p = proxy_stream_of(call);
     free_tunnels(p, reason);
     proxy_send_drop(p);
-    ASSERT(p->queued == 0 && p->spilt == 0);
+    ASSERT(p->call.held == 0 && p->spilt == 0);
     slab_give(&broker_worker_at(p)->proxy_streams, p);
 }
 
+static void on_pass_on(struct http2_call *);
+
 /* There is no half-close in the protocol: who ends the stream has closed what was on it. */
-void proxy_stream_input_end(struct proxy_stream *p)
+static void on_input_end(struct http2_call *call)
 {
-    proxy_stream_pass_on(p);
-    end(p, ENDING_DONE, GRPC_OK, "");
+    on_pass_on(call);
+    end(proxy_stream_of(call), ENDING_DONE, GRPC_OK, "");
 }
 
-void proxy_stream_drain(struct proxy_stream *p)
+void proxy_stream_drain(struct http2_call *call)
 {
+    struct proxy_stream *p = proxy_stream_of(call);
     if (p->tunnel_count == 0)
         end(p, ENDING_DRAINING, GRPC_UNAVAILABLE, "the broker is shutting down");
 }
@@ -127,7 +130,7 @@ void proxy_stream_stranger(struct proxy_stream *p, int64_t id, const char *error
     }
     p->strangers[p->strangers_n].id = id;
     p->strangers[p->strangers_n++].error = error;
-    http2_reply_wake(p->http2);
+    http2_reply_wake(p->call.http2);
 }
 
 static void on_data(struct proxy_stream *p, const struct packet *packet, const struct seg *input)
@@ -137,7 +140,7 @@ static void on_data(struct proxy_stream *p, const struct packet *packet, const s
         proxy_receive_data(t, packet->data, input);
         return;
     }
-    http2_consumed(p->http2->session, packet->data.len);
+    http2_consumed(p->call.http2->session, packet->data.len);
     if (packet->connect_id != 0)
         proxy_stream_stranger(p, packet->connect_id, "unrecognized connectID");
 }
@@ -178,7 +181,7 @@ static void on_packet(struct proxy_stream *p, const struct packet *packet)
     if (packet->type == PACKET_DIAL_REQ) {
         proxy_tunnel_dial(p, packet);
     } else if (packet->type == PACKET_DATA) {
-        p->http2->session->held_in += packet->data.len; /* again: copies of it */
+        p->call.http2->session->held_in += packet->data.len; /* again: copies of it */
         on_data(p, packet, NULL);
     } else if (packet->type == PACKET_CLOSE_REQ) {
         on_close(p, packet);
@@ -191,13 +194,13 @@ static void on_packet(struct proxy_stream *p, const struct packet *packet)
  */
 
 /* What a tunnel takes, it gives back to the connection itself; the rest is given back here. */
-void proxy_stream_input(struct proxy_stream *p, const uint8_t *data, uint32_t len)
+static void on_input(struct http2_call *call, const uint8_t *data, uint32_t len)
 {
-    struct front_http2 *h = p->http2->session;
+    struct proxy_stream *p = proxy_stream_of(call);
+    struct front_http2 *h = p->call.http2->session;
     struct buf_pool *bufs = &proxy_stream_worker(p)->bufs;
     struct slice bytes = slice_of((const char *)data, len);
-    p->owed += len;
-    while (!p->over) {
+    while (!p->call.over) {
         struct packet packet;
         struct reader_failure failure;
         uint32_t left = bytes.len;
@@ -222,19 +225,28 @@ void proxy_stream_unspill(struct proxy_stream *p, uint32_t bytes)
 {
     ASSERT(p->spilt >= bytes);
     p->spilt -= bytes;
-    p->owed -= bytes;
+    p->call.owed -= bytes;
     if (bytes > 0)
-        http2_call_credit(p->http2, bytes);
+        http2_call_credit(&p->call, bytes);
 }
 
-void proxy_stream_pass_on(struct proxy_stream *p)
+static void on_pass_on(struct http2_call *call)
 {
+    struct proxy_stream *p = proxy_stream_of(call);
     struct list *node;
     while ((node = list_pop(&p->dirty)) != NULL)
         proxy_receive_pass_on(list_entry(node, struct proxy_tunnel, dirty));
-    ASSERT(p->owed >= p->spilt);
-    uint32_t credit = p->owed - p->spilt;
-    p->owed = p->spilt;
+    ASSERT(p->call.owed >= p->spilt);
+    uint32_t credit = p->call.owed - p->spilt;
+    p->call.owed = p->spilt;
     if (credit > 0)
-        http2_call_credit(p->http2, credit);
+        http2_call_credit(&p->call, credit);
 }
+
+static const struct http2_call_ops proxy_ops = {.input = on_input,
+                                                .pass_on = on_pass_on,
+                                                .input_end = on_input_end,
+                                                .drain = proxy_stream_drain,
+                                                .gone = on_gone,
+                                                .ready = proxy_stream_ready,
+                                                .take = proxy_stream_take};

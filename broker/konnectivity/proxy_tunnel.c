@@ -43,7 +43,7 @@ static struct worker *worker_of(const struct proxy_tunnel *t)
 
 static struct front_http2 *session_of(const struct proxy_tunnel *t)
 {
-    return t->stream->http2->session;
+    return t->stream->call.http2->session;
 }
 
 static struct broker_worker *bw_of(const struct proxy_tunnel *t)
@@ -83,8 +83,7 @@ static void drop_queue(struct proxy_tunnel *t)
     uint32_t bytes = t->queue.bytes;
     while (!segq_empty(&t->queue))
         return_seg(t, segq_pop(&t->queue, &bw_of(t)->seg_nodes));
-    t->stream->queued -= bytes;
-    http2_call_sent(t->stream->http2, bytes);
+    http2_call_sent(&t->stream->call, bytes);
 }
 
 /* The exchange is over for this client. Bytes that the destination will not get make it no peaceful end. */
@@ -116,7 +115,7 @@ void proxy_tunnel_free(struct proxy_tunnel *t, enum ending reason)
     p->tunnel_count--;
     slab_give(&bw->proxy_tunnels, t);
     if (bw->draining)
-        proxy_stream_drain(p);
+        proxy_stream_drain(&p->call);
 }
 
 static void begin_ending(struct proxy_tunnel *t)
@@ -194,7 +193,7 @@ static void hold(struct proxy_tunnel *t)
 void proxy_tunnel_answered(struct proxy_tunnel *t)
 {
     struct proxy_stream *p = t->stream;
-    p->answered = true;
+    p->call.answered = true;
     p->cancels -= p->cancels > 0;
     http2_watch_answered(&session_of(t)->watch);
     if (t->state != PROXY_ANSWERED)
@@ -272,7 +271,7 @@ static void on_timer(struct timer *timer)
 
 struct proxy_tunnel *proxy_tunnel_new(struct proxy_stream *p, int64_t random)
 {
-    struct broker_worker *bw = p->http2->session->conn->bw;
+    struct broker_worker *bw = p->call.http2->session->conn->bw;
     struct proxy_tunnel *t = slab_take(&bw->proxy_tunnels);
     if (!t)
         return NULL;
@@ -314,10 +313,9 @@ static void on_data(void *asker, struct seg seg)
         proxy_tunnel_end(t, ENDING_LIMIT);
         return;
     }
-    p->queued += len;
     proxy_send_due(t);
     proxy_tunnel_touch(t);
-    http2_call_holds(p->http2, len);
+    http2_call_holds(&p->call, len);
 }
 
 static void on_fin(void *asker)

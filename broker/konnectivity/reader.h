@@ -11,6 +11,7 @@
 /* What gRPC calls its ends, by number. */
 enum grpc_status {
     GRPC_OK = 0,
+    GRPC_UNKNOWN = 2,
     GRPC_INVALID_ARGUMENT = 3,
     GRPC_RESOURCE_EXHAUSTED = 8,
     GRPC_UNIMPLEMENTED = 12,

@@ -17,17 +17,20 @@
 struct broker_worker;
 struct kube;
 struct token_ask;
+struct token_review_options;
 struct token_reviews;
 
 enum {
-    TOKEN_BYTES_MAX = 16 * 1024, /* a bound token has about 1.2 KiB; a guess for many audiences */
-    TOKEN_ANSWER_MS = 10000,     /* contracts.md section 6: a client gives up after ten seconds */
-    TOKEN_GOOD_MS = 60000,       /* how long a revoked token or a deleted account is still taken */
+    TOKEN_BYTES_MAX = 16 * 1024,             /* a bound token has about 1.2 KiB; a guess for many audiences */
+    TOKEN_ANSWER_MS = 10000,                 /* contracts.md section 6: a client gives up after ten seconds */
+    TOKEN_REVIEW_MS = TOKEN_ANSWER_MS - 500, /* of it, for the API server */
+    TOKEN_GOOD_MS = 60000, /* how long a revoked token or a deleted account is still taken */
     TOKEN_REFUSED_MS = 10000,
     TOKEN_GOOD_MAX = 4096, /* kept: more agents than a cluster has with one broker */
     TOKEN_REFUSED_MAX = 1024,
     TOKEN_PENDING_MAX = 1024, /* TokenReviews that wait or are under way */
     TOKEN_ASKS_MAX = 4096,    /* unanswered, of each worker */
+    TOKEN_WAITS_MAX = 16384,  /* of all workers, at the home */
 };
 
 /* Embedded by whoever asks, zeroed before its first use. */
@@ -45,3 +48,13 @@ void token_review_check(struct broker_worker *, struct token_check *, struct sli
  * Only where the configuration has agents.tokenReview (asserted). */
 void token_review_cancel(struct token_check *);
 /* No answer will come. Harmless when none is due. */
+
+/* What is below is for kube.c and the broker's own start and end. */
+MUST_USE int token_reviews_new(struct kube *, const struct token_review_options *,
+                               struct token_reviews **ret);
+/* 0 or -ENOMEM. */
+void token_reviews_free(struct token_reviews **);
+void token_reviews_drain(struct token_reviews *);
+/* Answers what waits, and begins nothing any more. */
+void token_asks_init(struct broker_worker *);
+/* Of each worker, before the first turn. */

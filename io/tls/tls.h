@@ -19,6 +19,7 @@
 #include "io/stream.h"
 
 struct tls_context;
+struct tls_pem;
 struct tls_roots;
 struct worker;
 
@@ -61,6 +62,8 @@ struct tls_context_options {
     struct tls_roots *roots;      /* in place of ca_file: read before, and shared with other contexts */
     const char *certificate_file; /* own chain, leaf first; with key_file or neither */
     const char *key_file;
+    /* In place of the files: read before, or from elsewhere; path stands in messages. Lent for the call. */
+    const struct tls_pem *ca_pem, *certificate_pem, *key_pem;
     const struct tls_own_identity *own; /* in place of both files, whose names then only stand in messages */
     /* Comma separated, in order of preference; NULL: no ALPN. A server takes a client that offers none, and
      * refuses one that offers nothing of these. */

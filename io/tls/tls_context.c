@@ -75,12 +75,20 @@ const char *tls_library_text(int code)
     return text ? text : "unknown error";
 }
 
+static bool has_roots(const struct tls_context_options *o)
+{
+    return o->roots || o->ca_pem || o->ca_file;
+}
+
 static int set_roots(struct tls_context *c, const struct tls_context_options *o, struct tls_detail d)
 {
     struct tls_roots *roots = NULL;
-    if (!o->roots && !o->ca_file)
+    int err = 0;
+    if (!has_roots(o))
         return 0;
-    int err = o->roots ? 0 : tls_roots_new(o->ca_file, &roots, d.text, d.size);
+    if (!o->roots)
+        err = o->ca_pem ? tls_roots_of_pem(o->ca_pem, &roots, d.text, d.size)
+                        : tls_roots_new(o->ca_file, &roots, d.text, d.size);
     if (err)
         return err;
     bool given = tls_roots_give(o->roots ? o->roots : roots, c->wolfssl);
@@ -110,6 +118,13 @@ static int give_identity(struct tls_context *c, const struct tls_pem *chain, con
     return 0;
 }
 
+static int set_identity_of_pem(struct tls_context *c, const struct tls_pem *chain, const struct tls_pem *key,
+                               struct tls_detail d)
+{
+    int err = tls_pem_check_identity(chain, key, d);
+    return err ? err : give_identity(c, chain, key, WOLFSSL_FILETYPE_PEM, d);
+}
+
 static int set_identity_of_files(struct tls_context *c, const struct tls_context_options *o,
                                  struct tls_detail d)
 {
@@ -118,9 +133,7 @@ static int set_identity_of_files(struct tls_context *c, const struct tls_context
     if (!err)
         err = tls_pem_read(o->key_file, &key, d);
     if (!err)
-        err = tls_pem_check_identity(&chain, &key, d);
-    if (!err)
-        err = give_identity(c, &chain, &key, WOLFSSL_FILETYPE_PEM, d);
+        err = set_identity_of_pem(c, &chain, &key, d);
     tls_pem_free(&chain);
     tls_pem_free(&key);
     return err;
@@ -129,6 +142,8 @@ static int set_identity_of_files(struct tls_context *c, const struct tls_context
 static int set_identity(struct tls_context *c, const struct tls_context_options *o, struct tls_detail d)
 {
     static const char unnamed[] = "identity in memory";
+    if (o->certificate_pem)
+        return set_identity_of_pem(c, o->certificate_pem, o->key_pem, d);
     if (!o->own)
         return o->certificate_file ? set_identity_of_files(c, o, d) : 0;
     struct tls_pem chain = {o->certificate_file ? o->certificate_file : unnamed, (uint8_t *)o->own->chain,
@@ -181,9 +196,12 @@ static int check_options(const struct tls_context_options *o, struct tls_detail 
     if (!o->own && !o->certificate_file != !o->key_file)
         tls_detail_set(d, "%s is given alone, expected a certificate and its key or neither",
                        o->certificate_file ? o->certificate_file : o->key_file);
-    else if (o->role == TLS_SERVER && !o->own && !o->certificate_file)
+    else if (!o->certificate_pem != !o->key_pem)
+        tls_detail_set(d, "%s is given alone, expected a certificate and its key or neither",
+                       o->certificate_pem ? o->certificate_pem->path : o->key_pem->path);
+    else if (o->role == TLS_SERVER && !o->own && !o->certificate_pem && !o->certificate_file)
         tls_detail_set(d, "a TLS server needs a certificate and its key, found neither");
-    else if (o->role == TLS_CLIENT && !o->insecure && !o->ca_file && !o->roots)
+    else if (o->role == TLS_CLIENT && !o->insecure && !has_roots(o))
         tls_detail_set(d, "a TLS client needs a file of trust roots, found none");
     else
         return 0;
@@ -228,7 +246,7 @@ int tls_context_new(const struct tls_context_options *o, struct tls_context **re
     c->role = o->role;
     c->insecure = o->insecure;
     c->resumption = o->role == TLS_CLIENT && o->resumption;
-    c->needs_client_certificate = o->role == TLS_SERVER && (o->ca_file || o->roots);
+    c->needs_client_certificate = o->role == TLS_SERVER && has_roots(o);
     err = context_build(c, o, d);
     if (err) {
         tls_context_unref(&c);

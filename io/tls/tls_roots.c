@@ -36,26 +36,33 @@ bool tls_roots_give(struct tls_roots *r, struct WOLFSSL_CTX *w)
     return wolfSSL_CTX_get_cert_store(w) == r->store;
 }
 
-static int roots_fill(struct tls_roots *r, const char *path, struct tls_detail d)
+static int roots_fill(struct tls_roots *r, const struct tls_pem *file, struct tls_detail d)
 {
-    struct tls_pem file;
-    int err = tls_pem_read(path, &file, d);
-    if (err)
-        return err;
+    int err;
     WOLFSSL_CTX *loader = wolfSSL_CTX_new(wolfTLS_server_method());
     if (!loader || !tls_roots_give(r, loader) ||
         wolfSSL_CTX_SetMinRsaKey_Sz(loader, TLS_RSA_BITS_MIN) != WOLFSSL_SUCCESS) {
         tls_detail_set(d, "out of memory");
         err = -ENOMEM;
     } else {
-        err = tls_pem_take_roots(&file, &(struct tls_roots_taker){take_root, loader}, d);
+        err = tls_pem_take_roots(file, &(struct tls_roots_taker){take_root, loader}, d);
     }
     wolfSSL_CTX_free(loader);
-    tls_pem_free(&file);
     return err;
 }
 
 int tls_roots_new(const char *ca_file, struct tls_roots **ret, char *ret_detail, size_t detail_size)
+{
+    struct tls_pem file;
+    int err = tls_pem_read(ca_file, &file, (struct tls_detail){ret_detail, detail_size});
+    if (err)
+        return err;
+    err = tls_roots_of_pem(&file, ret, ret_detail, detail_size);
+    tls_pem_free(&file);
+    return err;
+}
+
+int tls_roots_of_pem(const struct tls_pem *file, struct tls_roots **ret, char *ret_detail, size_t detail_size)
 {
     struct tls_detail d = {ret_detail, detail_size};
     struct tls_roots *r = calloc(1, sizeof(*r));
@@ -67,7 +74,7 @@ int tls_roots_new(const char *ca_file, struct tls_roots **ret, char *ret_detail,
         return -ENOMEM;
     }
     atomic_init(&r->refs, 1);
-    int err = roots_fill(r, ca_file, d);
+    int err = roots_fill(r, file, d);
     if (err)
         tls_roots_unref(&r);
     else

@@ -9,12 +9,16 @@
 
 #include "io/attributes.h"
 
+struct tls_pem;
 struct tls_roots;
 struct WOLFSSL_CTX;
 
 MUST_USE int tls_roots_new(const char *ca_file, struct tls_roots **ret, char *ret_detail, size_t detail_size);
 /* Every certificate readable, one at least valid now; those out of date are left out. 0; or -EINVAL / -ENOENT
  * / -ENOMEM with one line that names the file. */
+MUST_USE int tls_roots_of_pem(const struct tls_pem *, struct tls_roots **ret, char *ret_detail,
+                              size_t detail_size);
+/* The same of a file that was read before. */
 struct tls_roots *tls_roots_ref(struct tls_roots *);
 void tls_roots_unref(struct tls_roots **);
 

@@ -8,11 +8,15 @@
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
 #include "broker/config/config.h"
+#include "broker/front_http2.h"
 #include "io/mailbox.h"
 #include "sim_case.h"
 #include "sim_walk.h"
 
 enum { DRAIN_MS = 5000, LEASE_MS = 8000, FIRST_BYTE_MS = 60000 };
+
+/* What stands before a packet in a connection's own queues and in the network. */
+static const uint64_t mux_slack_ns = 5000000000u;
 
 struct broker_case {
     struct broker *broker;
@@ -88,7 +92,7 @@ static struct config *make_config(const struct sim_case *c)
         p->calm ? 80000 : 100 + (unsigned)(p->seed * 7919 % 20000),
         p->calm ? 1800000 : 21000 + (unsigned)(p->seed * 104729 % 60000),
         p->calm ? 256 : 1 + (unsigned)(p->seed % 9), p->warm_spares, p->calm ? 1000 : 5, p->budget,
-        p->tunnellers ? p->tunnels_max : 1, DRAIN_MS, p->tunnellers ? p->answer_ms : 5000, p->hold_ms,
+        p->tunnels_max ? p->tunnels_max : 1, DRAIN_MS, p->tunnels_max ? p->answer_ms : 5000, p->hold_ms,
         p->idle_ms, c->tracing ? "true" : "false");
     ASSERT(len > 0 && (size_t)len < sizeof(text));
     int rc = config_load_buffer("simulation", text, (size_t)len, CONFIG_SKIP_FILES, &config, &error);
@@ -113,7 +117,16 @@ static void make_promises(struct sim_case *c)
                                                .reset_told_ns = 1000000000u + slack + lost,
                                                .drained_ns = DRAIN_MS * 1000000ull + 3000000000u + slack +
                                                              lost,
+                                               .slack_ns = slack,
                                                .held_max = c->plan.budget};
+    struct sim_tunnel_promises *m = &c->mux_promises;
+    *m = c->promises;
+    m->slack_ns += mux_slack_ns;
+    m->answer_ns += mux_slack_ns;
+    m->cancel_ns += mux_slack_ns;
+    m->reset_told_ns += mux_slack_ns;
+    /* Beyond the budget in the stream's window; before the network, and in it. */
+    m->held_max = 2 * c->plan.budget + HTTP2_UNSENT_MAX + f->window_max + 2 * SIM_INPUT_MAX;
 }
 
 static uint64_t endings_by_chance(const struct sim_plan *p)
@@ -219,10 +232,11 @@ static void compare_counters(struct sim_case *c)
                       requests, c->ledger.count, seen, leases, accepted, dials);
     if (!c->plan.calm)
         return;
-    uint64_t unread = 0; /* stood behind one whose connection ended */
+    uint64_t unread = 0; /* stood behind one whose connection ended, or was given up before it had gone */
     for (uint32_t id = 1; id <= c->ledger.count; id++) {
         const struct sim_exchange *x = sim_ledger_find(&c->ledger, id);
-        unread += x->outcome == OUTCOME_LOST && (x->behind || x->disturbed);
+        unread += (x->outcome == OUTCOME_LOST && (x->behind || x->disturbed)) ||
+                  (x->outcome == OUTCOME_ABANDONED && x->seen == 0);
     }
     if (requests + unread < c->ledger.count)
         expect(c, "requests", requests, c->ledger.count);
@@ -249,22 +263,16 @@ static void case_free(struct sim_case *c)
     free(bc);
 }
 
-const struct sim_app sim_broker_app = {
-    .name = "broker",
-    .profile = PROFILE_EXCHANGES,
-    .start = case_start,
-    .drain = case_drain,
-    .is_empty = case_is_empty,
-    .step = case_step,
-    .free = case_free,
-};
+#define BROKER_APP(symbol, text, kind)                                                                       \
+    const struct sim_app symbol = {.name = text,                                                             \
+                                   .profile = kind,                                                          \
+                                   .start = case_start,                                                      \
+                                   .drain = case_drain,                                                      \
+                                   .is_empty = case_is_empty,                                                \
+                                   .step = case_step,                                                        \
+                                   .free = case_free}
 
-const struct sim_app sim_tunnels_app = {
-    .name = "tunnels",
-    .profile = PROFILE_TUNNELS,
-    .start = case_start,
-    .drain = case_drain,
-    .is_empty = case_is_empty,
-    .step = case_step,
-    .free = case_free,
-};
+BROKER_APP(sim_broker_app, "broker", PROFILE_EXCHANGES);
+BROKER_APP(sim_tunnels_app, "tunnels", PROFILE_TUNNELS);
+BROKER_APP(sim_http2_app, "http2", PROFILE_HTTP2);
+BROKER_APP(sim_konnectivity_app, "konnectivity", PROFILE_FRONTENDS);

@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/front_http2.h"
 #include "io/mailbox.h"
 #include "io/tls/tls.h"
 #include "io/worker.h"
+#include "sim_crowd.h"
 
 static const uint64_t run_max_ns = 3600000000000u; /* an hour of virtual time: nothing takes that long */
 static const uint64_t drain_max_ns = 300000000000u;
@@ -152,7 +154,9 @@ static bool step(struct sim_case *c)
     for (unsigned i = 0; i < c->plan.tunnellers; i++)
         if (c->tunnellers[i])
             sim_tunneller_check(c->tunnellers[i]);
-    sim_doors_check(c->doors, p->reset_told_ns);
+    sim_crowd_check(c->crowd);
+    sim_doors_check(c->doors, c->mux_promises.reset_told_ns > p->reset_told_ns ? c->mux_promises.reset_told_ns
+                                                                               : p->reset_told_ns);
     for (unsigned i = 0; i < c->plan.backends; i++)
         sim_backend_check(c->backends[i], p->reset_told_ns, c->held_max);
     for (unsigned i = 0; i < c->plan.clients && c->plan.calm; i++)
@@ -174,7 +178,7 @@ static bool clients_done(void *arg)
     for (unsigned i = 0; i < c->plan.tunnellers; i++)
         if (!sim_tunneller_is_done(c->tunnellers[i]))
             return false;
-    return true;
+    return sim_crowd_is_done(c->crowd);
 }
 
 static uint32_t far_ends(const struct sim_case *c)
@@ -200,7 +204,7 @@ static bool app_is_empty(void *arg)
 static bool all_gone(void *arg)
 {
     struct sim_case *c = arg;
-    return c->app->is_empty(c) && sim_sockets(c->net) == 0;
+    return c->app->is_empty(c) && sim_sockets(c->net) == 0 && sim_crowd_is_done(c->crowd);
 }
 
 static bool run_for(struct sim_case *c, uint64_t duration_ns, bool (*done)(void *))
@@ -214,6 +218,7 @@ static void free_clients(struct sim_case *c)
         sim_client_free(&c->clients[i]);
     for (unsigned i = 0; i < c->plan.tunnellers; i++)
         sim_tunneller_free(&c->tunnellers[i]);
+    sim_crowd_leave(c->crowd);
 }
 
 static void run_clients(struct sim_case *c)
@@ -305,6 +310,7 @@ static void make_world(struct sim_case *c, FILE *trace)
 static void end_world(struct sim_case *c)
 {
     c->app->free(c);
+    sim_crowd_free(&c->crowd);
     sim_doors_free(&c->doors);
     for (unsigned i = 0; i < c->plan.backends; i++)
         sim_backend_free(&c->backends[i]);
@@ -329,10 +335,11 @@ bool sim_case_run(const struct sim_app *app, uint64_t seed, FILE *trace, struct 
     /* What waits in the network, in TLS and in a backend is under way, too; heads and framing are a few
      * bytes. */
     c->held_max = c->promises.held_max + c->plan.faults.window_max + (c->plan.tls ? TLS_OUT_MAX : 0) +
-                  2 * SIM_INPUT_MAX + 8192;
+                  2 * SIM_INPUT_MAX + 8192 + (c->plan.h2_clients ? HTTP2_UNSENT_MAX : 0);
     start_backends(c);
     start_clients(c);
     start_tunnellers(c);
+    c->crowd = sim_crowd_new(c);
     if (c->plan.drains_after_ns > 0)
         run_into_drain(c);
     else

@@ -13,6 +13,7 @@
 
 struct mailboxes;
 struct sim_case;
+struct sim_crowd;
 
 /* A group of workers in the case's world, for applications that do not bring their own. */
 struct sim_group {
@@ -50,14 +51,17 @@ struct sim_case {
     struct sim_tunnels tunnels;
     struct sim_doors *doors;
     struct sim_tunneller *tunnellers[SIM_TUNNELLERS_MAX];
+    struct sim_crowd *crowd;
     struct sim_tunnel_promises promises;
-    uint32_t held_max; /* bytes of a body between client and backend */
-    bool tracing;      /* also lets the application log */
+    struct sim_tunnel_promises mux_promises; /* to clients that do many things on one connection */
+    uint32_t held_max;                       /* bytes of a body between client and backend */
+    bool tracing;                            /* also lets the application log */
     uint64_t trace_hash;
     uint32_t conns_cap, seen_max; /* see sim_backend_options; set by start */
 };
 
-extern const struct sim_app sim_relay_app, sim_broker_app, sim_tunnels_app;
+extern const struct sim_app sim_relay_app, sim_broker_app, sim_tunnels_app, sim_http2_app,
+    sim_konnectivity_app;
 
 bool sim_case_run(const struct sim_app *, uint64_t seed, FILE *trace, struct sim_case *ret);
 /* False when something did not hold; all of it is freed, ret keeps plan, outcomes and hash for printing. */

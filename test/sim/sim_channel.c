@@ -120,8 +120,8 @@ static void raw_reset(struct sim_channel *c)
     raw_settle(r);
 }
 
-static const struct sim_channel_ops raw_ops = {raw_write, raw_pause, raw_finish,
-                                               raw_close, raw_reset, raw_traffic};
+static const struct sim_channel_ops raw_ops = {raw_write, raw_pause,   raw_finish, raw_close,
+                                               raw_reset, raw_traffic, NULL};
 
 struct sim_channel *sim_channel_raw(struct sim_sock *s)
 {
@@ -259,8 +259,8 @@ static void piped_reset(struct sim_channel *c)
     stream_abort(p->stream, ENDING_CANCELLED);
 }
 
-static const struct sim_channel_ops piped_ops = {piped_write, piped_pause, piped_finish,
-                                                 piped_close, piped_reset, piped_traffic};
+static const struct sim_channel_ops piped_ops = {piped_write, piped_pause,   piped_finish, piped_close,
+                                                 piped_reset, piped_traffic, NULL};
 static const struct stream_events piped_events = {piped_open, piped_data, piped_sent, piped_end,
                                                   piped_closed};
 

@@ -39,12 +39,15 @@ struct sim_channel_ops {
     void (*reset)(struct sim_channel *);
     bool (*traffic)(const struct sim_channel *, struct sim_traffic *);
     /* False where what passes on the wire are not these bytes. */
+    uint64_t (*clear_since)(const struct sim_channel *);
+    /* Since then what the other side does is heard at once; UINT64_MAX: it may not be. NULL: it always is. */
 };
 
 struct sim_channel {
     const struct sim_channel_ops *ops;
     const struct sim_channel_events *events;
     void *owner;
+    bool resets_by_end; /* who resets this has only ended, for all that the other side can see */
 };
 
 struct sim_channel *sim_channel_raw(struct sim_sock *);

@@ -44,7 +44,10 @@ static void be_over(struct sim_peer *p)
 void sim_peer_break(struct sim_peer *p)
 {
     struct sim_end *e = end_of(p);
-    e->broke = true;
+    if (p->channel->resets_by_end)
+        e->ended = true;
+    else
+        e->broke = true;
     e->broke_ns = sim_now_ns(net_of(p));
     sim_trace(net_of(p), "end broke", e->id, e->said, e->heard);
     p->channel->ops->reset(p->channel);
@@ -115,7 +118,8 @@ static void work(struct sim_peer *p)
         sim_peer_break(p);
         return;
     }
-    if (!e->ended && has_said_all(p) && (e->end_heard || !e->script.ends_last)) {
+    bool heard_out = e->end_heard || (!e->script.ends_last && e->heard >= e->script.ends_after);
+    if (!e->ended && has_said_all(p) && heard_out) {
         e->ended = true;
         sim_trace(net_of(p), "ends", e->id, e->said, e->heard);
         p->channel->ops->finish(p->channel);
@@ -268,7 +272,10 @@ void sim_peer_check_told(const struct sim_peer *p, uint64_t told_ns)
     if (!o || !o->broke || (o->ended && e->ended)) /* where both have ended, nothing is left to break */
         return;
     uint64_t since_ns = o->broke_ns > p->since_ns ? o->broke_ns : p->since_ns;
-    if (sim_now_ns(net_of(p)) > since_ns + told_ns)
+    uint64_t clear_ns = p->channel->ops->clear_since ? p->channel->ops->clear_since(p->channel) : 0;
+    if (clear_ns == UINT64_MAX)
+        return;
+    if (sim_now_ns(net_of(p)) > (since_ns > clear_ns ? since_ns : clear_ns) + told_ns)
         sim_tunnel_violation(p->book, e->tunnel, "end %" PRIu32 " was not told that the other end broke off",
                              e->id);
 }

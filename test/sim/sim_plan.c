@@ -128,7 +128,47 @@ static void make_tunnels(struct dice *d, struct sim_plan *p)
     p->warm_spares = roll(d, 0, 2) == 0 ? (uint32_t)roll(d, 1, 2) : 0;
     if (!p->calm && roll(d, 0, 7) == 0)
         p->idle_ms = (uint32_t)roll(d, 100, 5000);
-    p->tunnels_max = p->calm ? 1000 : (uint32_t)roll(d, 1, p->tunnellers * 2);
+    unsigned clients = p->tunnellers + 4 * (p->frontends + p->h2_clients);
+    p->tunnels_max = p->calm ? 1000 : (uint32_t)roll(d, 1, clients * 2);
+}
+
+static void make_h2(struct dice *d, struct sim_h2_habits *h)
+{
+    h->window = roll(d, 0, 1) ? 65535 : (uint32_t)roll(d, 4096, 300000);
+    h->late = trouble(d, 500);
+    h->late_max_ns = roll(d, 1, 300) * 1000000u;
+    h->pings = trouble(d, 50);
+    h->stalls = trouble(d, 10);
+    h->stall_max_ns = roll(d, 1, 2000) * 1000000u;
+}
+
+/* Clients that do many things on one connection. What waits in the network before a reset, or an answer, is
+ * not told apart from what a slow broker has not read, so the network is wide. */
+static void make_crowd(struct dice *d, enum sim_profile profile, struct sim_plan *p)
+{
+    struct sim_h2_client_habits *h = &p->h2_habits;
+    struct sim_frontend_habits *f = &p->frontend_habits;
+    p->clients = (unsigned)roll(d, 0, 3);
+    p->tunnellers = (unsigned)roll(d, 0, 3);
+    p->h2_clients = (unsigned)(profile == PROFILE_HTTP2 ? roll(d, 1, SIM_H2_CLIENTS_MAX) : roll(d, 0, 1));
+    p->frontends = profile == PROFILE_FRONTENDS ? (unsigned)roll(d, 1, SIM_FRONTENDS_MAX) : 0;
+    p->tls = false; /* whatever these do is repeatable */
+    p->faults.window_min += 16384;
+    p->faults.window_max += 16384;
+    h->asks = (unsigned)roll(d, 1, 30);
+    h->at_once = (unsigned)roll(d, 1, 12);
+    h->tunnels = (uint32_t)roll(d, 0, 2) * 300;
+    h->resets = trouble(d, 200);
+    h->leave_max_ns = roll(d, 1, 20) * 100000000u;
+    f->dials = (unsigned)roll(d, 1, 12);
+    f->at_once = (unsigned)roll(d, 1, 8);
+    f->leave_max_ns = roll(d, 1, 20) * 100000000u;
+    make_h2(d, &h->h2);
+    make_h2(d, &f->h2);
+    if (p->calm)
+        return;
+    h->leaves = trouble(d, 300);
+    f->leaves = trouble(d, 300);
 }
 
 void sim_plan_make(uint64_t seed, enum sim_profile profile, struct sim_plan *ret)
@@ -151,16 +191,19 @@ void sim_plan_make(uint64_t seed, enum sim_profile profile, struct sim_plan *ret
     make_faults(&d, ret->calm, &ret->faults);
     make_habits(&d, ret->calm, transparent, &ret->habits);
     ret->budget = roll(&d, 0, 1) ? 262144 : (uint32_t)roll(&d, 65536, 400000);
+    if (profile == PROFILE_HTTP2 || profile == PROFILE_FRONTENDS)
+        make_crowd(&d, profile, ret);
     if (profile == PROFILE_TUNNELS)
         ret->clients = (unsigned)roll(&d, 0, 4);
     if (profile == PROFILE_TUNNELS)
         ret->tunnellers = (unsigned)roll(&d, 1, SIM_TUNNELLERS_MAX);
     else if (profile == PROFILE_EXCHANGES && roll(&d, 0, 1))
         ret->tunnellers = (unsigned)roll(&d, 1, 6);
-    if (ret->tunnellers == 0)
+    if (ret->tunnellers + ret->h2_clients + ret->frontends == 0)
         return;
     make_tunnels(&d, ret);
-    if (profile == PROFILE_TUNNELS && !ret->calm && roll(&d, 0, 3) == 0) {
+    ret->tls_clients &= profile <= PROFILE_TUNNELS;
+    if (profile >= PROFILE_TUNNELS && !ret->calm && roll(&d, 0, 3) == 0) {
         ret->drains_after_ns = roll(&d, 1, 3000) * 1000000u;
         ret->tunnel_habits.scripts.stops = ret->tunnel_habits.scripts.stops_for_good = 300;
     }
@@ -181,6 +224,25 @@ static void print_tunnels(const struct sim_plan *p, FILE *f)
             h->bad_doors, h->ordinary, h->bad_answers, h->early, h->early_ends, h->answer_early, h->leads,
             h->leaves, (double)h->leave_max_ns / 1e6, h->slow_writes, s->len_max, s->echoes, s->waits,
             s->pauses, s->breaks, s->stops, s->stops_for_good, (double)s->stop_max_ns / 1e9);
+}
+
+static void print_h2(const struct sim_h2_habits *h, FILE *f)
+{
+    fprintf(f, " window %u late %u within %.0f ms pings %u stalls %u within %.0f ms\n", h->window, h->late,
+            (double)h->late_max_ns / 1e6, h->pings, h->stalls, (double)h->stall_max_ns / 1e6);
+}
+
+static void print_crowd(const struct sim_plan *p, FILE *f)
+{
+    const struct sim_h2_client_habits *h = &p->h2_habits;
+    const struct sim_frontend_habits *k = &p->frontend_habits;
+    fprintf(f, "  http2: %u clients of %u asks, %u at once, tunnels %u resets %u leaves %u within %.0f ms,",
+            p->h2_clients, h->asks, h->at_once, h->tunnels, h->resets, h->leaves,
+            (double)h->leave_max_ns / 1e6);
+    print_h2(&h->h2, f);
+    fprintf(f, "  frontends: %u of %u dials, %u at once, leaves %u within %.0f ms,", p->frontends, k->dials,
+            k->at_once, k->leaves, (double)k->leave_max_ns / 1e6);
+    print_h2(&k->h2, f);
 }
 
 void sim_plan_print(const struct sim_plan *p, FILE *f)
@@ -208,6 +270,8 @@ void sim_plan_print(const struct sim_plan *p, FILE *f)
             h->exchanges, h->pipeline, h->request_max, h->answer_max, h->bad_acts, h->closing_acts,
             h->never_acts, h->leaves, h->stops_reading, h->stops_for_good, h->slow_writes, h->half_closes,
             p->idle_close, p->conns_cap, p->budget);
-    if (p->tunnellers > 0)
+    if (p->tunnels_max > 0)
         print_tunnels(p, f);
+    if (p->h2_clients + p->frontends > 0)
+        print_crowd(p, f);
 }

@@ -8,14 +8,24 @@
 
 #include "io/sim_net.h"
 #include "sim_client.h"
+#include "sim_frontend.h"
+#include "sim_h2_client.h"
 #include "sim_tunneller.h"
 
-enum { SIM_BACKENDS_MAX = 8, SIM_CLIENTS_MAX = 32, SIM_TUNNELLERS_MAX = 32 };
+enum {
+    SIM_BACKENDS_MAX = 8,
+    SIM_CLIENTS_MAX = 32,
+    SIM_TUNNELLERS_MAX = 32,
+    SIM_H2_CLIENTS_MAX = 8,
+    SIM_FRONTENDS_MAX = 8,
+};
 
 enum sim_profile {
     PROFILE_TRANSPARENT, /* for what passes bytes on unread */
     PROFILE_EXCHANGES,   /* requests, and tunnels among them in half of the seeds */
     PROFILE_TUNNELS,     /* tunnels, and a few requests among them */
+    PROFILE_HTTP2,       /* requests and tunnels of clients that speak HTTP/2, and a few of others */
+    PROFILE_FRONTENDS,   /* tunnels by Konnectivity's protocol, and a few by others */
 };
 
 struct sim_plan {
@@ -40,6 +50,9 @@ struct sim_plan {
     uint32_t warm_spares;     /* the broker's */
     uint64_t drains_after_ns; /* the broker is told to, while all are at work; 0: when all have left */
     struct sim_tunnel_habits tunnel_habits;
+    unsigned h2_clients, frontends;
+    struct sim_h2_client_habits h2_habits;
+    struct sim_frontend_habits frontend_habits;
 };
 
 void sim_plan_make(uint64_t seed, enum sim_profile, struct sim_plan *ret);

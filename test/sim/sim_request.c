@@ -61,8 +61,8 @@ static void put_head(const struct sim_exchange *x, const struct sim_backend *b, 
         sim_bytes_print(out, "\r\n");
 }
 
-uint32_t sim_request_make(struct sim_net *n, struct sim_ledger *ledger, const struct sim_habits *h,
-                          const struct sim_backend *b, uint64_t written, struct sim_bytes *out)
+uint32_t sim_request_add(struct sim_net *n, struct sim_ledger *ledger, const struct sim_habits *h,
+                         const struct sim_backend *b)
 {
     struct sim_exchange *x = sim_ledger_add(ledger);
     x->backend = sim_backend_number(b);
@@ -76,8 +76,16 @@ uint32_t sim_request_make(struct sim_net *n, struct sim_ledger *ledger, const st
     x->untrusted = !sim_backend_is_trusted(b);
     x->begun_ns = sim_now_ns(n);
     sim_trace(n, "ask", x->id, x->backend, (uint64_t)x->act);
+    return x->id;
+}
+
+uint32_t sim_request_make(struct sim_net *n, struct sim_ledger *ledger, const struct sim_habits *h,
+                          const struct sim_backend *b, uint64_t written, struct sim_bytes *out)
+{
+    uint32_t id = sim_request_add(n, ledger, h, b);
+    struct sim_exchange *x = sim_ledger_find(ledger, id);
     put_head(x, b, out);
     x->request_at = written + (out->len - out->at);
     put_body(n, x, out);
-    return x->id;
+    return id;
 }

@@ -5,6 +5,9 @@
 #include "sim_client.h"
 #include "sim_http.h"
 
+uint32_t sim_request_add(struct sim_net *, struct sim_ledger *, const struct sim_habits *,
+                         const struct sim_backend *);
+/* Notes an exchange: its number. */
 uint32_t sim_request_make(struct sim_net *, struct sim_ledger *, const struct sim_habits *,
                           const struct sim_backend *, uint64_t written, struct sim_bytes *out);
 /* Notes an exchange and puts its request behind what `out` holds; `written`: bytes of the connection before

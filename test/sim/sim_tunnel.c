@@ -181,12 +181,15 @@ static void judge_end(struct sim_tunnels *t, const struct sim_end *e)
     const struct sim_end *o = sim_end_find(t, e->other);
     const struct sim_tunnel *x = sim_tunnel_find(t, e->tunnel);
     if (!o) {
-        if (e->heard > 0 && !may_have_said(t, e->heard))
+        bool cut_short = t->whole_closes && e->ended_first;
+        if (e->heard > 0 && !cut_short && !may_have_said(t, e->heard))
             sim_tunnel_violation(t, e->tunnel, "end %" PRIu32 " heard an end within a preamble", e->id);
         return;
     }
     /* Who was dialled for a client that had gone by then is let go of politely, and was told nothing. */
     if (e->side == SIDE_ANSWER && e->heard == 0 && x && x->outcome != TUNNEL_STOOD)
+        return;
+    if (x && x->whole_close && e->ended_first)
         return;
     if (!o->ended || e->heard != o->said)
         sim_tunnel_violation(t, e->tunnel,
@@ -199,6 +202,7 @@ void sim_tunnel_hear_end(struct sim_tunnels *t, uint32_t end)
 {
     struct sim_end *e = sim_end_find(t, end);
     e->end_heard = true;
+    e->ended_first = e->ended;
     sim_trace(t->net, "end heard", end, e->heard, 0);
     if (e->other != 0) /* else at the end of the world: the other may be known by then */
         judge_end(t, e);
@@ -220,9 +224,9 @@ static enum ending ending_of(const char *phrase)
 }
 
 /* By its own script it may leave the other without an end. */
-static bool may_break(const struct sim_script *s)
+static bool may_break(const struct sim_tunnel *x, const struct sim_script *s)
 {
-    return s->breaks_at != UINT32_MAX || s->stop_ns >= long_ns;
+    return s->breaks_at != UINT32_MAX || s->stop_ns >= (x->patience_ns ? x->patience_ns : long_ns);
 }
 
 static uint64_t fitting(const struct sim_tunnel *x)
@@ -234,7 +238,7 @@ static uint64_t fitting(const struct sim_tunnel *x)
     case DESTINATION_OPEN:
     case DESTINATION_SHARED:
     case DESTINATION_SWITCHES: /* what it breaks off may overtake the answer */
-        return 1ull << ENDING_DONE | (may_break(&x->far) ? 1ull << ENDING_PEER_RESET : 0);
+        return 1ull << ENDING_DONE | (may_break(x, &x->far) ? 1ull << ENDING_PEER_RESET : 0);
     case DESTINATION_ORDINARY: return 1ull << ENDING_DONE;
     case DESTINATION_REFUSES: return 1ull << ENDING_REFUSED;
     case DESTINATION_UNREACHABLE: return 1ull << ENDING_UNREACHABLE;
@@ -285,11 +289,19 @@ void sim_tunnel_answered(struct sim_tunnels *t, uint32_t id, unsigned status, co
     settle(t, x, stands ? TUNNEL_STOOD : TUNNEL_REFUSED);
 }
 
+void sim_tunnel_dialled(struct sim_tunnels *t, uint32_t id, const char *error)
+{
+    enum ending reason = error[0] ? ending_of(error) : ENDING_DONE;
+    if (error[0] && reason == ENDING_DONE)
+        sim_tunnel_violation(t, id, "was answered with \"%s\"", error);
+    sim_tunnel_answered(t, id, reason == ENDING_DONE ? 200 : (unsigned)ending_status(reason), error);
+}
+
 void sim_tunnel_over(struct sim_tunnels *t, uint32_t id, enum sim_tunnel_outcome outcome)
 {
     struct sim_tunnel *x = sim_tunnel_find(t, id);
     ASSERT(outcome == TUNNEL_LOST || outcome == TUNNEL_LEFT);
-    if (outcome == TUNNEL_LOST && t->calm && !x->excused && !may_break(&x->far))
+    if (outcome == TUNNEL_LOST && t->calm && !x->excused && !may_break(x, &x->far))
         sim_tunnel_violation(t, id, "was not answered");
     settle(t, x, outcome);
 }
@@ -297,16 +309,22 @@ void sim_tunnel_over(struct sim_tunnels *t, uint32_t id, enum sim_tunnel_outcome
 /* -- the end of the world -----------------------------------------------------------------------------------
  */
 
+/* Where the first end is the end of both, who goes on may be broken off. */
+static bool is_over(const struct sim_tunnel *x, const struct sim_end *e, const struct sim_end *o)
+{
+    return e->end_heard || (x->whole_close && e->lost && (e->ended || o->ended));
+}
+
 static void judge_tunnel(struct sim_tunnels *t, const struct sim_tunnel *x)
 {
     const struct sim_end *near = sim_end_find(t, x->client), *far = sim_end_find(t, near->other);
     if (x->outcome == TUNNEL_PENDING)
         sim_tunnel_violation(t, x->id, "was neither answered nor left");
-    if (x->outcome != TUNNEL_STOOD || !t->calm || x->excused || may_break(&near->script))
+    if (x->outcome != TUNNEL_STOOD || !t->calm || x->excused || may_break(x, &near->script))
         return;
     if (!far) /* of a door of all: it heard too little to learn whom it was dialled for */
         return;
-    if (!may_break(&far->script) && !(near->end_heard && far->end_heard))
+    if (!may_break(x, &far->script) && !(is_over(x, near, far) && is_over(x, far, near)))
         sim_tunnel_violation(t, x->id,
                              "did not come to its end in a calm world: said %" PRIu64 ", heard %" PRIu64
                              " of %" PRIu64 "; said back %" PRIu64 ", heard %" PRIu64,

@@ -46,10 +46,11 @@ enum sim_destination {
 
 /* What an end does once the tunnel stands. */
 struct sim_script {
-    uint32_t len;   /* it says so many bytes, preamble included: none, or at least a preamble */
-    bool echo;      /* says what it hears instead */
-    bool waits;     /* until it was spoken to, or the other's end was heard */
-    bool ends_last; /* ends its direction when the other has; else as soon as it has said all */
+    uint32_t len;        /* it says so many bytes, preamble included: none, or at least a preamble */
+    bool echo;           /* says what it hears instead */
+    bool waits;          /* until it was spoken to, or the other's end was heard */
+    bool ends_last;      /* ends its direction when the other has; else as soon as it has said all */
+    uint32_t ends_after; /* and has heard so much, or the other's end */
     uint64_t delay_ns;
     uint32_t piece_max, pauses; /* bytes of a write; per thousand, a pause after it */
     uint64_t pause_max_ns;
@@ -71,6 +72,7 @@ struct sim_end {
     uint8_t preamble[SIM_PREAMBLE]; /* heard */
     uint32_t speaker;      /* whose words it hears: the other end's, or its own from one that echoes */
     bool ended, end_heard; /* cleanly: its own direction, the other's */
+    bool ended_first;      /* had ended when it heard the end */
     bool broke;            /* reset it, or left in a way that may be one */
     bool lost;             /* heard that it is gone, in any way but an end */
     uint64_t broke_ns;
@@ -100,6 +102,8 @@ struct sim_tunnel {
     struct sim_script far; /* of the end at the destination; of a door of all, whether it may break off */
     uint32_t early;        /* bytes the client says before it is answered */
     bool early_end;        /* and its end, too */
+    uint64_t patience_ns;  /* an end that reads nothing for so long may be cut; 0: long */
+    bool whole_close; /* its protocol, or its path, has no half-close: the first end is the end of both */
     enum sim_leaving leaving;
     uint64_t leaves_ns; /* after it has asked */
     /* Upgrades. */
@@ -129,7 +133,7 @@ struct sim_tunnels {
     uint32_t outcomes[TUNNEL_OUTCOMES];
     uint64_t bytes;   /* heard by all ends */
     uint64_t endings; /* a bit for each that chance may cause in this world, beside the destination */
-    bool calm, draining;
+    bool calm, draining, whole_closes; /* the last: of any tunnel */
 };
 
 void sim_tunnels_fini(struct sim_tunnels *);
@@ -153,6 +157,8 @@ void sim_tunnel_hear_end(struct sim_tunnels *, uint32_t end);
 
 void sim_tunnel_answered(struct sim_tunnels *, uint32_t id, unsigned status, const char *reason);
 /* Judges what the client is told against what the destination does. */
+void sim_tunnel_dialled(struct sim_tunnels *, uint32_t id, const char *error);
+/* The same where there is no status: an error, or "". */
 void sim_tunnel_over(struct sim_tunnels *, uint32_t id, enum sim_tunnel_outcome);
 /* It was not answered, and never will be. */
 void sim_tunnel_judge(struct sim_tunnels *);

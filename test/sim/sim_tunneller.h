@@ -36,6 +36,7 @@ struct sim_tunnel_promises {
     uint64_t cancel_ns;     /* a dial for a client that left has ended */
     uint64_t reset_told_ns; /* what one end broke off, or left, the other has heard of */
     uint64_t drained_ns;    /* told to end, it is empty */
+    uint64_t slack_ns;      /* what the world may add to any time that is promised */
     uint32_t held_max;      /* bytes of a direction between the ends */
 };
 
@@ -48,6 +49,7 @@ struct sim_tunneller_options {
     unsigned backend_count;
     const struct net_address *to; /* listener */
     struct engine *tls_engine;    /* not NULL: over TLS, as a stream of this engine */
+    bool whole_close;             /* the way to the doors has no half-close */
 };
 
 struct sim_tunneller;

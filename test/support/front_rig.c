@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "broker/http/http1_parse.h"
+#include "broker/konnectivity/agent_call.h"
+#include "broker/konnectivity/agents.h"
 #include "broker/konnectivity/proxy.h"
 
 struct front_rig rig;
@@ -279,10 +281,11 @@ void play_grant(struct played *p, uint32_t bytes)
 
 struct front_conn *front_rig_conn(void)
 {
-    return list_empty(&rig.bw.fronts) ? NULL : list_entry(rig.bw.fronts.next, struct front_conn, node);
+    struct list *fronts = list_empty(&rig.bw.fronts) ? &rig.bw.agent_fronts : &rig.bw.fronts;
+    return list_empty(fronts) ? NULL : list_entry(fronts->next, struct front_conn, node);
 }
 
-void front_rig_start(void)
+static void start(enum config_serves serves)
 {
     memset(&rig, 0, sizeof(rig));
     world_init(&rig.world, NULL);
@@ -302,16 +305,33 @@ void front_rig_start(void)
     rig.bw.worker = &rig.world.worker;
     rig.world.worker.app = &rig.bw;
     list_init(&rig.bw.fronts);
+    list_init(&rig.bw.agent_fronts);
     slab_init(&rig.bw.conns, "clients", sizeof(struct front_conn), 4);
     slab_init(&rig.bw.http2_fronts, "HTTP/2 clients", sizeof(struct front_http2), 4);
     slab_init(&rig.bw.http2_streams, "HTTP/2 streams", sizeof(struct http2_stream), PLAYED_MAX);
     slab_init(&rig.bw.proxy_streams, "Konnectivity streams", sizeof(struct proxy_stream), 64);
     slab_init(&rig.bw.proxy_tunnels, "Konnectivity tunnels", sizeof(struct proxy_tunnel), PLAYED_MAX);
     slab_init(&rig.bw.seg_nodes, "segments", sizeof(struct segq_node), 1u << 16);
+    rig.listener_config.serves = serves;
     rig.listener = (struct front_listener){.bw = &rig.bw, .config = &rig.listener_config};
+    if (serves == CONFIG_SERVES_AGENTS) {
+        rig.bw.agent_home = agent_home_new(&rig.bw, PLAYED_MAX);
+        ASSERT(rig.bw.agent_home != NULL);
+        ASSERT(agents_new(&rig.bw, &rig.bw.agents) == 0);
+    }
     rig.pipe = pipe_new(&rig.world);
     struct net_peer peer = {.has_credentials = true};
     ASSERT(front_conn_new(&rig.bw, &rig.listener, &rig.pipe->stream, &peer) != NULL);
+}
+
+void front_rig_start(void)
+{
+    start(CONFIG_SERVES_REQUESTS);
+}
+
+void front_rig_start_agents(void)
+{
+    start(CONFIG_SERVES_AGENTS);
 }
 
 void front_rig_stop(void)
@@ -319,7 +339,9 @@ void front_rig_stop(void)
     if (front_rig_conn())
         pipe_reset(rig.pipe);
     world_turns(&rig.world, 3);
-    ASSERT(list_empty(&rig.bw.fronts));
+    ASSERT(list_empty(&rig.bw.fronts) && list_empty(&rig.bw.agent_fronts));
+    agent_home_free(&rig.bw.agent_home);
+    agents_free(&rig.bw.agents);
     for (unsigned i = 0; i < rig.asked; i++) {
         ASSERT(rig.played[i].end != PLAYED_RUNS);
         fifo_free(&rig.played[i].body);

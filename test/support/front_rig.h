@@ -45,6 +45,8 @@ struct front_rig {
 extern struct front_rig rig;
 
 void front_rig_start(void);
+void front_rig_start_agents(void);
+/* The connection is of a listener that serves agents; agents.c is real. */
 void front_rig_stop(void);
 /* Whatever the connection is doing: it is reset. Asserts that no exchange, buffer and object is left. */
 struct front_conn *front_rig_conn(void);

@@ -49,7 +49,8 @@ void rig_ask(struct http2_rig *rig, struct rig_request *r, const char *text, boo
     ASSERT(b);
     struct exchange_open *open = (struct exchange_open *)b->mem;
     struct head *head;
-    *open = (struct exchange_open){.front = (struct exchange *)r,
+    *open = (struct exchange_open){.front = r,
+                                   .deliver = exchange_deliver,
                                    .key = rig->key,
                                    .identity = rig->profile.id,
                                    .form = EXCHANGE_REQUEST,
@@ -232,6 +233,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     (void)arg;
     for (size_t i = 0; i < len; i++)
         st->body_sum = st->body_sum * 31 + data[i];
+    for (size_t i = 0; i < len && st->body_len + i + 1 < sizeof st->body_text; i++)
+        st->body_text[st->body_len + i] = (char)data[i];
     st->body_len += len;
     return 0;
 }

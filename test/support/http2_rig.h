@@ -40,6 +40,7 @@ struct rig_stream {
     char fields[8192]; /* "name: value\n" */
     size_t body_len;
     uint64_t body_sum;
+    char body_text[4096]; /* its beginning, with a NUL behind it */
     bool ended, closed;
     uint32_t close_code;
     const char *reply; /* being sent */

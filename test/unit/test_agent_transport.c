@@ -16,8 +16,8 @@
 
 enum { CARDS_MAX = 4 };
 
-static const struct agent_wish any = {1, {AGENT_DEFAULT}};
-static const struct agent_wish by_host = {1, {AGENT_DEST_HOST}};
+static const struct agent_wish any = {{CONFIG_STRATEGY_DEFAULT}, 1};
+static const struct agent_wish by_host = {{CONFIG_STRATEGY_DEST_HOST}, 1};
 static const struct pool_path path = {1, 1, {POOL_WAY_AGENT}, &any};
 static const struct pool_path host_path = {2, 1, {POOL_WAY_AGENT}, &by_host};
 
@@ -231,6 +231,16 @@ static void what_the_destination_did_stands(void **state)
     forget_order();
 }
 
+static struct agent_card *asked_first(void)
+{
+    dial();
+    agent_rig_settle();
+    struct agent_card *card = far_last()->card;
+    cancel(&d);
+    agent_rig_settle();
+    return card;
+}
+
 static void another_agent_is_asked_when_one_can_not(void **state)
 {
     (void)state;
@@ -249,7 +259,9 @@ static void another_agent_is_asked_when_one_can_not(void **state)
         agent_rig_settle();
         assert_string_equal(d.address, "10.0.0.1:443 via agent b");
         hang_up(&d);
-        agent_rig_advance_ms(6000); /* it is liked again */
+        assert_ptr_equal(asked_first(), cards[1]); /* whatever it carries */
+        agent_rig_advance_ms(5001);
+        assert_ptr_equal(asked_first(), cards[0]);
     }
     forget_order();
 }
@@ -294,6 +306,7 @@ static void without_an_agent_it_says_so(void **state)
     dial_by(&d, 0, &host_path, "node-2", 8000);
     agent_rig_settle();
     assert_int_equal(d.ending, ENDING_NO_AGENT);
+    assert_int_equal(agent_rig.workers[0].bw.stats.dial_failures[STATS_DIAL_NO_AGENT], 2);
     dial_by(&d, 0, &host_path, "node-1", 8000);
     agent_rig_settle();
     far_open(far_last());

@@ -295,6 +295,21 @@ static void a_refusal_is_told_in_words(void **state)
     assert_int_equal(rig.played[0].end, PLAYED_COMPLETE);
 }
 
+static void what_is_lost_before_its_answer_has_gone_stood_all_the_same(void **state)
+{
+    (void)state;
+    say_dial("10.0.0.1:443", 5);
+    play_connected(&rig.played[0]);
+    play_reset(&rig.played[0], ENDING_PEER_RESET);
+    h2_client_turns(2);
+    assert_true(heard(PACKET_DIAL_RSP));
+    assert_int_not_equal(said.connect_id, 0);
+    assert_string_equal(room, "");
+    pass(20);
+    assert_true(heard(PACKET_CLOSE_RSP));
+    assert_string_equal(room, ending_text(ENDING_PEER_RESET));
+}
+
 static void a_dial_must_say_what_it_wants(void **state)
 {
     (void)state;
@@ -845,6 +860,7 @@ int main(void)
         T(what_is_no_message_ends_the_call),
         T(a_dial_is_a_connect),
         T(a_refusal_is_told_in_words),
+        T(what_is_lost_before_its_answer_has_gone_stood_all_the_same),
         T(a_dial_must_say_what_it_wants),
         T(a_limit_refuses_one_dial_and_not_the_stream),
         T(a_dial_that_is_given_up_is_cancelled),

@@ -155,6 +155,27 @@ static void a_block_names_special_addresses_only_from_inside(void **state)
     }
 }
 
+static void names_that_mean_the_resolvers_machine_are_special(void **state)
+{
+    static const char *const special[] = {"localhost",
+                                          "a.localhost",
+                                          "a.b.localhost",
+                                          "ip6-loopback",
+                                          "localhost.localdomain",
+                                          "metadata.google.internal",
+                                          "ip6-localhost",
+                                          "metadata"};
+    static const char *const others[] = {"localhost.example", "xlocalhost", "metadata.example", "local",
+                                         ".localhost",        "",           "10.0.0.1"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(special); i++)
+        if (!policy_name_is_special(special[i]))
+            fail_msg("%s is not", special[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        if (policy_name_is_special(others[i]))
+            fail_msg("%s is", others[i]);
+}
+
 static void blocks_and_ports_are_parsed_strictly(void **state)
 {
     static const char *const bad_blocks[] = {
@@ -201,6 +222,7 @@ int main(void)
         cmocka_unit_test(peers_are_root_and_self_unless_listed),
         cmocka_unit_test(special_addresses_are_known_in_every_disguise),
         cmocka_unit_test(a_block_names_special_addresses_only_from_inside),
+        cmocka_unit_test(names_that_mean_the_resolvers_machine_are_special),
         cmocka_unit_test(blocks_and_ports_are_parsed_strictly),
         cmocka_unit_test(numeric_hosts_that_resolvers_read_as_addresses_are_no_names),
     };

@@ -208,7 +208,7 @@ static const struct pool_profile *profile(unsigned worker, unsigned route)
 
 static const char *token(unsigned worker)
 {
-    return f.broker->states[worker].credentials->bearers[1].authorization;
+    return f.broker->states[worker].credentials->authorizations[1].text;
 }
 
 static unsigned lines(const char *with)
@@ -334,7 +334,7 @@ static void a_token_leaves_connections_alone(void **state)
     renew();
     assert_string_equal(token(0), "Bearer second");
     assert_ptr_equal(profile(0, 1), before);
-    char big[BEARER_BYTES_MAX + 1];
+    char big[AUTHORIZATION_BYTES_MAX + 1];
     memset(big, 'x', sizeof(big) - 1);
     big[sizeof(big) - 1] = '\0';
     write_token(big);
@@ -344,7 +344,7 @@ static void a_token_leaves_connections_alone(void **state)
     big[sizeof(big) - 1 - sizeof("Bearer ")] = '\0';
     write_token(big);
     renew();
-    assert_int_equal(strlen(token(0)), BEARER_BYTES_MAX - 1);
+    assert_int_equal(strlen(token(0)), AUTHORIZATION_BYTES_MAX - 1);
     assert_int_equal(lines("xxxxxxxx"), 0);
     assert_int_equal(lines("second"), 0);
     stop();

@@ -18,6 +18,8 @@ static const char document[] =
     "listeners:\n"
     "  - {name: apiserver, unix: {path: /run/a.sock}}\n"
     "  - {name: scrape, unix: {path: /run/b.sock}}\n"
+    "  - {name: agents, serves: agents, tcp: {address: 10.0.0.1, port: 8091}, tls: {certificateFile: /c, "
+    "keyFile: /k, clientCaFile: /a, allowedNames: [agent]}}\n"
     "tlsProfiles:\n"
     "  - {name: kubelet, caFile: /ca.pem, verifyKubeletName: true}\n"
     "  - {name: plain, caFile: /ca.pem}\n"
@@ -36,6 +38,8 @@ static const char document[] =
     "  - {name: here, match: {hosts: [localhost, 127.0.0.9, \"::1\"], schemes: [http]}}\n"
     "  - {name: tunnels, match: {hosts: [\"*.svc\"], cidrs: [0.0.0.0/0, \"64:ff9b::/96\", 127.16.0.0/12], "
     "ports: [22], schemes: [tunnel]}}\n"
+    "  - {name: far, match: {hosts: [\"*\"], ports: [6443]}, tlsProfile: plain, via: [direct, agent]}\n"
+    "  - {name: far-self, match: {hosts: [localhost], ports: [6443]}, tlsProfile: plain, via: [agent]}\n"
     "  - {name: rest, match: {hosts: [\"*\"], cidrs: [0.0.0.0/0], ports: [443]}, tlsProfile: plain}\n";
 
 struct world {
@@ -107,6 +111,10 @@ static void the_first_route_that_matches_decides(void **state)
         {"10.6.6.6",          10250, CONFIG_SCHEME_HTTPS,  "apiserver", "refused" },
         {"s.example",         80,    CONFIG_SCHEME_HTTPS,  "scrape",    "scraper" },
         {"s.example",         80,    CONFIG_SCHEME_HTTPS,  "apiserver", "none"    },
+        {"example.org",       6443,  CONFIG_SCHEME_HTTPS,  "apiserver", "far"     },
+        {"LOCALHOST.",        6443,  CONFIG_SCHEME_HTTPS,  "apiserver", "far-self"},
+        {"a.localhost",       6443,  CONFIG_SCHEME_HTTPS,  "apiserver", "unnamed" },
+        {"localhost",         443,   CONFIG_SCHEME_HTTPS,  "apiserver", "rest"    }, /* judged by its address */
         {"example.org",       443,   CONFIG_SCHEME_HTTPS,  "apiserver", "rest"    },
         {"8.8.8.8",           443,   CONFIG_SCHEME_HTTPS,  "apiserver", "rest"    },
         {"2001:db8::1",       443,   CONFIG_SCHEME_HTTPS,  "apiserver", "rest"    },

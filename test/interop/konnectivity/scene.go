@@ -25,6 +25,9 @@ type world struct {
 	folder              string
 	only                string
 	all                 bool
+	rounds              int
+	window              time.Duration
+	json                bool
 	pki                 *pki
 	servers             int
 }
@@ -35,6 +38,9 @@ func (w *world) flags(set *flag.FlagSet) {
 	set.StringVar(&w.front, "front", frontSingle, "single, shared or connect")
 	set.BoolVar(&w.mtls, "mtls", false, "the front over TCP with mutual TLS, not over a Unix socket")
 	set.StringVar(&w.destination, "destination", "127.64.0.1", "address for the destinations")
+	set.IntVar(&w.rounds, "rounds", 3, "stall: rounds without and with the stalled one")
+	set.DurationVar(&w.window, "window", 2*time.Second, "stall: how long each is")
+	set.BoolVar(&w.json, "json", false, "stall: print figures, judge nothing")
 	set.BoolVar(&w.all, "all", false, "the proxy-server, too, is asked for what Hawser does beyond it")
 	set.StringVar(&w.only, "only", "", "only the cases whose names have this expression in them")
 }

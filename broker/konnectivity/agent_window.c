@@ -1,0 +1,195 @@
+/* broker/konnectivity/agent_window.c — how much an agent may send: its stream's window.
+ *
+ * All connections of an agent share one window, and the protocol has no credit for a connection. The window
+ * is given back for what a near half's budget has room for, and for more: an agent whose window is shut stops
+ * for everybody. Only where one connection is alone, nobody else having said or heard a word for a second, is
+ * what its reader has not taken kept from the window, so that it has the back pressure that TCP has. Even
+ * then a little is given back now and then: whoever else wants to speak is queued behind it at the agent, and
+ * shows himself by that. From then on the one that holds too much, or holds much and takes nothing, is cut,
+ * and no other.
+ *
+ * The window begins small and grows where it is the limit: where as many bytes as make most of it come while
+ * a PING goes to the agent and back.
+ */
+#include "broker/broker_worker.h"
+#include "broker/config/config.h"
+#include "broker/front_http2.h"
+#include "broker/konnectivity/agent_call.h"
+#include "io/worker.h"
+
+enum {
+    ALONE_MS = 1000, /* of silence of everybody else */
+    LEAK_MS = 50,
+    LEAK_BYTES = 16384,      /* a frame; 320 KiB a second */
+    JUDGE_MS = 250,          /* how often the patience with those that hold much is looked at */
+    PROBE_MS = 50,           /* between PINGs; their answers are frames that http2_watch.h counts */
+    PROBE_BYTES = 64 * 1024, /* less than that, and no window is the limit */
+};
+
+static uint64_t now_of(const struct agent_call *a)
+{
+    return agent_worker(a)->now_ns;
+}
+
+/* -- who is alone -------------------------------------------------------------------------------------------
+ */
+
+static void look_soon(struct agent_call *a, uint64_t ms)
+{
+    worker_arm_ms(agent_worker(a), &a->window_timer, ms);
+}
+
+void agent_window_active(struct agent_call *a, struct agent_conn *c)
+{
+    bool other = c != a->active;
+    if (other) {
+        a->other_ns = a->active_ns;
+        a->active = c;
+    }
+    a->active_ns = now_of(a);
+    if (other && !list_empty(&a->holders)) /* not from here: it may be about the one that would be cut */
+        look_soon(a, 0);
+}
+
+void agent_window_forget(struct agent_conn *c)
+{
+    if (c->agent->active == c)
+        c->agent->active = NULL;
+}
+
+bool agent_window_has_others(const struct agent_conn *c)
+{
+    const struct agent_call *a = c->agent;
+    uint64_t others_ns = a->active == c ? a->other_ns : a->active_ns;
+    return others_ns != 0 && now_of(a) - others_ns < ALONE_MS * 1000000ull;
+}
+
+bool agent_window_judge(struct agent_conn *c)
+{
+    const struct agent_call *a = c->agent;
+    const struct config_agents *config = agent_config(a);
+    if (c->held.bytes <= a->home->bw->budget || !agent_window_has_others(c))
+        return true;
+    if (c->held.bytes > config->connection_bytes_max) {
+        agent_conn_leave(
+            c, ENDING_SLOW_READER,
+            SLICE("more than agents.connectionBytesMax was not taken while others used the agent"));
+        return false;
+    }
+    if (now_of(a) - c->taken_ns < config->patience_ms * 1000000ull)
+        return true;
+    agent_conn_leave(c, ENDING_SLOW_READER,
+                     SLICE("nothing was taken for agents.patienceMs while others used the agent"));
+    return false;
+}
+
+/* -- giving back --------------------------------------------------------------------------------------------
+ */
+
+static void say(struct agent_call *a)
+{
+    struct http2_stream *s = a->call.http2;
+    if (a->unsaid > 0 && !s->request_ended && !a->call.over)
+        http2_submitted(s->session, nghttp2_submit_window_update(s->session->session, NGHTTP2_FLAG_NONE,
+                                                                 s->id, (int32_t)a->unsaid));
+    a->unsaid = 0;
+}
+
+static void give_back(struct agent_call *a, uint32_t bytes)
+{
+    a->call.owed -= bytes;
+    a->unsaid += bytes;
+    if (a->call.owed + a->unsaid >= a->call.window / 2)
+        say(a);
+}
+
+static uint32_t to_keep(const struct agent_call *a)
+{
+    const struct agent_conn *c = a->active;
+    uint32_t budget = a->home->bw->budget;
+    if (!c || c->held.bytes <= budget || agent_window_has_others(c))
+        return 0;
+    uint32_t beyond = c->held.bytes - budget;
+    return beyond < a->call.owed ? beyond : a->call.owed;
+}
+
+static void give_back_what_may(struct agent_call *a)
+{
+    uint32_t keep = to_keep(a);
+    if (a->call.owed > keep)
+        give_back(a, a->call.owed - keep);
+}
+
+static void watch_holders(struct agent_call *a)
+{
+    if (list_empty(&a->holders))
+        worker_disarm(agent_worker(a), &a->window_timer);
+    else if (!timer_is_armed(&a->window_timer))
+        look_soon(a, a->call.owed > 0 ? LEAK_MS : JUDGE_MS);
+}
+
+static void leak(struct agent_call *a)
+{
+    if (a->call.owed == 0 || a->active->held.bytes > agent_config(a)->connection_bytes_max)
+        return;
+    give_back(a, a->call.owed < LEAK_BYTES ? a->call.owed : LEAK_BYTES);
+    say(a);
+}
+
+static void on_timer(struct timer *t)
+{
+    struct agent_call *a = container_of(t, struct agent_call, window_timer);
+    list_each_safe(node, tmp, &a->holders)(void)
+        agent_window_judge(list_entry(node, struct agent_conn, holding));
+    give_back_what_may(a);
+    leak(a);
+    watch_holders(a);
+}
+
+/* -- growing ------------------------------------------------------------------------------------------------
+ */
+
+static void probe(struct agent_call *a)
+{
+    struct front_http2 *h = agent_session(a);
+    if (a->probing || a->call.window >= AGENT_WINDOW_MAX || a->probed < PROBE_BYTES ||
+        now_of(a) - a->probe_ns < PROBE_MS * 1000000ull)
+        return;
+    a->probing = true;
+    a->probed = 0;
+    a->probe_ns = now_of(a);
+    http2_submitted(h, nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL));
+}
+
+void agent_window_pong(struct agent_call *a)
+{
+    struct http2_stream *s = a->call.http2;
+    bool limits = a->probed >= a->call.window / 3 * 2 && a->call.owed == 0;
+    if (!a->probing || a->call.over)
+        return;
+    a->probing = false;
+    a->probed = 0;
+    if (!limits || s->request_ended)
+        return;
+    a->call.window *= 2;
+    http2_submitted(s->session, nghttp2_session_set_local_window_size(s->session->session, NGHTTP2_FLAG_NONE,
+                                                                      s->id, (int32_t)a->call.window));
+}
+
+/* -- the calls ----------------------------------------------------------------------------------------------
+ */
+
+void agent_window_init(struct agent_call *a)
+{
+    list_init(&a->holders);
+    timer_init(&a->window_timer, on_timer);
+}
+
+void agent_window_settle(struct agent_call *a)
+{
+    if (a->call.over)
+        return;
+    give_back_what_may(a);
+    watch_holders(a);
+    probe(a);
+}

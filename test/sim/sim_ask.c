@@ -1,0 +1,152 @@
+/* test/sim/sim_ask.c — see sim_ask.h. */
+#include "sim_ask.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "sim_wish.h"
+
+static struct sim_net *net_of(const struct sim_ask *a)
+{
+    return a->o->book->net;
+}
+
+struct sim_tunnel *sim_ask_tunnel(const struct sim_ask *a)
+{
+    return sim_tunnel_find(a->o->book, a->tunnel);
+}
+
+/* -- ends ---------------------------------------------------------------------------------------------------
+ */
+
+static void be_over(struct sim_ask *a)
+{
+    sim_door_shut(a->o->doors, a->tunnel);
+    sim_event_cancel(net_of(a), &a->leave);
+    if (a->cancelled.index == 0)
+        a->over(a);
+}
+
+void sim_ask_lost(struct sim_ask *a, bool by_itself)
+{
+    a->answered = true;
+    sim_ask_tunnel(a)->excused |= by_itself;
+    sim_tunnel_over(a->o->book, a->tunnel, by_itself ? TUNNEL_LEFT : TUNNEL_LOST);
+    be_over(a);
+}
+
+static void on_leave(struct sim_event *e)
+{
+    struct sim_ask *a = container_of(e, struct sim_ask, leave);
+    struct sim_end *end = sim_end_find(a->o->book, sim_ask_tunnel(a)->client);
+    end->broke = true;
+    end->broke_ns = sim_now_ns(net_of(a));
+    sim_trace(net_of(a), "leaves", a->tunnel, 0, end->said);
+    a->take_back(a);
+    if (a->asked_ns != 0)
+        sim_event_at(net_of(a), &a->cancelled, sim_now_ns(net_of(a)) + a->o->promises->cancel_ns);
+    sim_ask_lost(a, true);
+}
+
+static void on_cancelled(struct sim_event *e)
+{
+    struct sim_ask *a = container_of(e, struct sim_ask, cancelled);
+    if (sim_door_dials(a->o->doors, sim_ask_tunnel(a)) > 0)
+        sim_tunnel_violation(a->o->book, a->tunnel,
+                             "is still connected although its client left during the dial");
+    a->over(a);
+}
+
+static void on_peer_over(struct sim_peer *p)
+{
+    struct sim_ask *a = p->owner;
+    sim_peer_free(&p);
+    a->peer = NULL;
+    be_over(a);
+}
+
+/* -- answers ------------------------------------------------------------------------------------------------
+ */
+
+static void settle(struct sim_ask *a, struct sim_channel *channel)
+{
+    const struct sim_tunnel *x = sim_ask_tunnel(a);
+    sim_event_cancel(net_of(a), &a->leave);
+    a->answered = true;
+    if (x->outcome != TUNNEL_STOOD) {
+        be_over(a);
+        return;
+    }
+    a->peer = sim_peer_new(&(struct sim_peer_options){
+        .book = a->o->book, .channel = channel, .end = x->client, .owner = a, .over = on_peer_over});
+}
+
+void sim_ask_answered(struct sim_ask *a, unsigned status, const char *text, struct sim_channel *channel)
+{
+    sim_tunnel_answered(a->o->book, a->tunnel, status, text);
+    settle(a, channel);
+}
+
+void sim_ask_dialled(struct sim_ask *a, const char *error, struct sim_channel *channel)
+{
+    sim_tunnel_dialled(a->o->book, a->tunnel, error);
+    settle(a, channel);
+}
+
+void sim_ask_check(struct sim_ask *a, bool taken, uint64_t clear_since_ns)
+{
+    const struct sim_tunnel_promises *p = a->o->promises;
+    uint64_t now = sim_now_ns(net_of(a));
+    if (a->peer) {
+        sim_peer_check_held(a->peer, p->held_max);
+        sim_peer_check_told(a->peer, p->reset_told_ns);
+    }
+    if (a->answered)
+        return;
+    if (a->asked_ns == 0 && taken)
+        a->asked_ns = now;
+    uint64_t since_ns = a->asked_ns > clear_since_ns ? a->asked_ns : clear_since_ns;
+    if (a->asked_ns != 0 && clear_since_ns != UINT64_MAX && now > since_ns + p->answer_ns)
+        sim_tunnel_violation(a->o->book, a->tunnel, "was not answered in %" PRIu64 " ms",
+                             (now - since_ns) / 1000000u);
+}
+
+/* -- life ---------------------------------------------------------------------------------------------------
+ */
+
+/* Where the first end is the end of both directions, most clients wait until they have heard all. */
+static void hear_out(struct sim_net *n, const struct sim_tunnel *x, struct sim_script *near)
+{
+    bool far_waits_for_nothing = x->far.waits && near->len == 0;
+    if (x->destination == DESTINATION_SHARED || far_waits_for_nothing || !sim_chance(n, 700))
+        return;
+    near->ends_after = x->far.echo ? near->len : x->far.len;
+}
+
+struct sim_ask *sim_ask_new(const struct sim_tunneller_options *o, bool whole_close)
+{
+    struct sim_ask *a = calloc(1, sizeof(*a));
+    ASSERT(a != NULL);
+    *a = (struct sim_ask){
+        .o = o, .tunnel = sim_wish_make(o), .leave.fire = on_leave, .cancelled.fire = on_cancelled};
+    list_init(&a->node);
+    struct sim_tunnel *x = sim_ask_tunnel(a);
+    x->whole_close = whole_close;
+    o->book->whole_closes |= whole_close;
+    if (whole_close)
+        hear_out(o->book->net, x, &sim_end_find(o->book, x->client)->script);
+    if (x->leaving != LEAVES_NOT)
+        sim_event_at(o->book->net, &a->leave, sim_now_ns(o->book->net) + x->leaves_ns);
+    sim_door_open(o->doors, a->tunnel);
+    sim_trace(o->book->net, "ask tunnel", x->id, (uint64_t)x->destination, whole_close);
+    return a;
+}
+
+void sim_ask_free(struct sim_ask **ap)
+{
+    struct sim_ask *a = *ap;
+    *ap = NULL;
+    ASSERT(!a->peer && a->leave.index == 0 && a->cancelled.index == 0);
+    list_remove(&a->node);
+    free(a);
+}
