@@ -94,6 +94,7 @@ struct broker {
     char server_id[256]; /* to agents */
     _Atomic bool draining;
     _Atomic uint64_t agent_serials;  /* streams of agents that came */
+    _Atomic uint32_t agent_dials;    /* not answered by the agents they went to */
     _Atomic unsigned fronts_drained; /* workers without clients and exchanges */
     _Atomic unsigned pools_drained;  /* and without connections to endpoints */
     _Atomic unsigned drained;        /* workers with nothing left */

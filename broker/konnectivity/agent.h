@@ -54,6 +54,13 @@ struct agent_card {
     unsigned holders;                  /* home only: workers that know it */
 };
 
+/* Which agents may carry connections of a path, as pool_path.agents points to it: the ways to choose one, in
+ * order of priority. Immutable. */
+struct agent_wish {
+    enum config_strategy strategies[CONFIG_STRATEGIES];
+    uint32_t count;
+};
+
 enum agent_message {
     AGENT_DIAL,   /* seg: struct agent_dial */
     AGENT_DATA,   /* either way; seg */
@@ -70,7 +77,6 @@ enum agent_message {
 
 struct agent_dial {
     struct agent_near *near; /* opaque to the home */
-    unsigned worker;         /* that dialled: what the home says goes there */
     uint64_t deadline_ns;    /* monotonic: CLOSED comes by then, if OPENED does not */
     uint32_t credit;         /* as AGENT_CREDIT */
     char address[AGENT_ADDRESS_MAX];

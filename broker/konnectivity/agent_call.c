@@ -99,8 +99,13 @@ static void withdraw(struct agent_call *a, enum ending reason)
     if (a->state == AGENT_CALL_OVER)
         return;
     bool known = a->state == AGENT_CALL_SERVING;
-    if (known)
+    if (known) {
+        stats_gauge_sub(&a->home->bw->stats, STATS_CONNECT_STREAMS, 1);
         agent_watch_end(a, reason);
+    }
+    if (a->keeps)
+        stats_gauge_sub(&a->home->bw->stats, STATS_FULL_CONNECT, 1);
+    a->keeps = false;
     set_state(a, AGENT_CALL_OVER);
     a->call.over = true;
     token_review_cancel(&a->check);
@@ -135,6 +140,7 @@ void agent_call_fail(struct agent_call *a, enum grpc_status status, const char *
     if (a->state == AGENT_CALL_OVER)
         return;
     a->why = why;
+    stats_stream_error(&a->home->bw->stats, STATS_FROM_AGENT, status, STATS_NO_PACKET);
     http2_wasted(agent_session(a));
     end(a, status == GRPC_RESOURCE_EXHAUSTED ? ENDING_LIMIT : ENDING_BAD_REQUEST, status, why);
 }
@@ -142,6 +148,8 @@ void agent_call_fail(struct agent_call *a, enum grpc_status status, const char *
 static void on_gone(struct http2_call *call, enum ending reason)
 {
     struct agent_call *a = agent_of(call);
+    if (a->state == AGENT_CALL_SERVING) /* reset, or its connection was lost */
+        stats_stream_error(&a->home->bw->stats, STATS_FROM_AGENT, STATS_STATUS_CANCELED, STATS_NO_PACKET);
     withdraw(a, reason);
     agent_queue_drop(&a->orphan, a->home);
     agent_session(a)->agent = NULL;
@@ -193,6 +201,7 @@ void agent_call_stranger(struct agent_call *a, int64_t id)
 /* Of those that only a server sends, and of types that there are not, none is good. */
 static void on_packet(struct agent_call *a, const struct packet *packet)
 {
+    stats_packet(&a->home->bw->stats, STATS_FROM_AGENT, packet->type);
     switch (packet->type) {
     case PACKET_DIAL_RSP: agent_far_answered(a, packet); return;
     case PACKET_DIAL_CLS: agent_far_dial_closed(a, packet); return;
@@ -217,6 +226,8 @@ static void on_input(struct http2_call *call, const uint8_t *data, uint32_t len)
         struct reader_failure failure;
         enum reader_result result = reader_read(&a->reader, &agent_worker(a)->bufs, &bytes, &packet,
                                                 &failure);
+        if (result == READ_BYTES && a->reader.state == READER_PREFIX) /* the last of them */
+            stats_packet(&a->home->bw->stats, STATS_FROM_AGENT, PACKET_DATA);
         if (result == READ_BYTES)
             agent_far_data(a, &packet, h->input);
         else if (result == READ_PACKET)
@@ -262,10 +273,11 @@ static void serve(struct agent_call *a)
     snprintf(count, sizeof(count), "%u", config->server_count);
     const struct slice fields[][2] = {
         {SLICE("serverid"),    slice_of_text(a->home->bw->broker->server_id)},
-        {SLICE("servercount"), slice_of_text(count)            }
+        {SLICE("servercount"), slice_of_text(count)                         }
     };
     set_state(a, AGENT_CALL_SERVING);
     a->call.answered = true;
+    stats_gauge_add(&a->home->bw->stats, STATS_CONNECT_STREAMS, 1);
     a->card->home = w->number;
     a->card->since_ns = w->now_ns;
     a->card->serial = a->number;

@@ -85,6 +85,7 @@ struct agent_call {
     /* Its window: what is kept from it for a reader that stands still, and how far it has grown. */
     struct list holders; /* connections that hold more than their budget */
     struct timer window_timer;
+    bool keeps;                /* something is kept from it */
     uint32_t unsaid;           /* given back, without a WINDOW_UPDATE yet */
     struct agent_conn *active; /* the last that was; NULL: it is gone */
     uint64_t active_ns, other_ns;
@@ -133,7 +134,8 @@ struct agent_conn {
     bool fin;        /* the near half has ended its direction */
     bool close_said; /* CLOSE_REQ went */
     struct timer timer;
-    uint64_t asked_ns, limit_ns; /* of a dial; of what follows a FIN */
+    uint64_t asked_ns, opened_ns; /* 0: not opened */
+    uint64_t limit_ns;            /* of the dial; of what follows a FIN */
 
     struct agent_queue out; /* to the agent */
 

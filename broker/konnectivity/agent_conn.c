@@ -90,11 +90,28 @@ static void enter(struct agent_conn *c)
     }
 }
 
+static void count_asked(struct agent_conn *c)
+{
+    struct agent_home *home = c->agent->home;
+    c->agent->pending++;
+    c->agent->dials++;
+    atomic_fetch_add_explicit(&home->bw->broker->agent_dials, 1, memory_order_relaxed);
+    stats_gauge_add(&home->bw->stats, STATS_PENDING_DIALS, 1);
+}
+
+static void count_answered(struct agent_conn *c)
+{
+    struct agent_home *home = c->agent->home;
+    c->agent->pending--;
+    atomic_fetch_sub_explicit(&home->bw->broker->agent_dials, 1, memory_order_relaxed);
+    stats_gauge_sub(&home->bw->stats, STATS_PENDING_DIALS, 1);
+}
+
 void agent_conn_set_state(struct agent_conn *c, enum agent_conn_state next)
 {
     ASSERT(states[c->state].next & (1u << next));
-    c->agent->pending -= states[c->state].pending;
-    c->agent->pending += states[next].pending;
+    if (states[c->state].pending && !states[next].pending)
+        count_answered(c);
     worker_disarm(worker_of(c), &c->timer);
     c->state = next;
     enter(c);
@@ -123,10 +140,12 @@ static void on_timer(struct timer *t)
     case AGENT_CONN_DIALLING:
         if (worker_of(c)->now_ns - c->asked_ns >= AGENT_SUSPECT_MS * 1000000ull)
             agent_watch_unanswered(c->agent);
-        if (worker_of(c)->now_ns >= c->limit_ns)
-            agent_conn_leave(c, ENDING_CONNECT_TIMEOUT, SLICE("the agent did not answer the dial in time"));
-        else
+        if (worker_of(c)->now_ns < c->limit_ns) {
             wait_for_answer(c);
+            return;
+        }
+        stats_dial_failed(&c->agent->home->bw->stats, STATS_DIAL_BACKEND_DIAL_TIMEOUT);
+        agent_conn_leave(c, ENDING_DEADLINE, SLICE("the agent did not answer the dial in time"));
         return;
     case AGENT_CONN_FINISHING: agent_conn_set_state(c, AGENT_CONN_CLOSING); return;
     case AGENT_CONN_CLOSING:
@@ -235,11 +254,25 @@ void agent_queue_drop(struct agent_queue *q, struct agent_home *home)
     q->at = 0;
 }
 
+static void count_closed(const struct agent_conn *c, enum ending reason)
+{
+    struct konnectivity_stats *stats = &c->agent->home->bw->stats;
+    if (c->opened_ns != 0) {
+        stats_gauge_sub(stats, STATS_ESTABLISHED, 1);
+        stats_duration(stats, STATS_CONNECTION, worker_of(c)->now_ns - c->opened_ns);
+    } else if (c->agent->state == AGENT_CALL_OVER) {
+        stats_dial_failed(stats, STATS_DIAL_BACKEND_CLOSE);
+    } else if (reason == ENDING_CANCELLED) {
+        stats_dial_failed(stats, STATS_DIAL_FRONTEND_CLOSE);
+    }
+}
+
 /* The near half's last word is heard, and nothing of it or for it is kept. */
 static void say_closed(struct agent_conn *c, enum ending reason, struct slice detail)
 {
     if (!c->near)
         return;
+    count_closed(c, reason);
     agent_conn_post(c, AGENT_CLOSED, detail_seg(worker_of(c), detail), (uint32_t)reason);
     c->near = NULL;
     agent_send_orphan(c);
@@ -253,7 +286,8 @@ void agent_conn_free(struct agent_conn *c)
     say_closed(c, ENDING_AGENT_LOST, SLICE(""));
     agent_window_forget(c);
     worker_disarm(worker_of(c), &c->timer);
-    a->pending -= states[c->state].pending;
+    if (states[c->state].pending)
+        count_answered(c);
     a->conn_count--;
     list_remove(&c->due);
     list_remove(&c->dial_bucket);
@@ -317,8 +351,7 @@ struct agent_conn *agent_conn_new(struct agent_call *a, const struct msg *dial)
     list_add_tail(&home->by_dial[bucket_of(home, c->dial, 0)], &c->dial_bucket);
     list_add_tail(&a->conns, &c->node);
     a->conn_count++;
-    a->pending++;
-    a->dials++;
+    count_asked(c);
     wait_for_answer(c);
     agent_send_due(c);
     return c;

@@ -11,6 +11,11 @@
 #include "broker/konnectivity/agent_call.h"
 #include "io/worker.h"
 
+static struct konnectivity_stats *stats_of(struct agent_call *a)
+{
+    return &a->home->bw->stats;
+}
+
 /* -- what errors mean ---------------------------------------------------------------------------------------
  */
 
@@ -54,6 +59,14 @@ enum ending agent_ending_of(struct slice error)
 /* -- the near half ------------------------------------------------------------------------------------------
  */
 
+/* One agent that answers nothing leaves half of them to the others. */
+static bool may_dial(const struct agent_call *a)
+{
+    uint32_t max = agent_config(a)->pending_dials_max;
+    return a->pending < (max + 1) / 2 &&
+           atomic_load_explicit(&a->home->bw->broker->agent_dials, memory_order_relaxed) < max;
+}
+
 static void on_dial(struct agent_home *home, struct agent_card *card, const struct msg *msg)
 {
     struct agent_call *a = card->call;
@@ -61,7 +74,7 @@ static void on_dial(struct agent_home *home, struct agent_card *card, const stru
     ASSERT(msg->seg.len >= sizeof(struct agent_dial));
     if (!a)
         refusal = ENDING_AGENT_LOST;
-    else if (a->pending < agent_config(a)->pending_dials_max) {
+    else if (may_dial(a)) {
         struct agent_conn *c = agent_conn_new(a, msg);
         if (c) {
             agent_window_active(a, c);
@@ -156,6 +169,9 @@ static void opened(struct agent_conn *c, int64_t id)
         return;
     }
     agent_conn_set_state(c, AGENT_CONN_OPEN);
+    c->opened_ns = agent_worker(c->agent)->now_ns;
+    stats_gauge_add(stats_of(c->agent), STATS_ESTABLISHED, 1);
+    stats_duration(stats_of(c->agent), STATS_DIAL, c->opened_ns - c->asked_ns);
     agent_conn_post(c, AGENT_OPENED, (struct seg){0}, 0);
     if (c->fin)
         agent_conn_set_state(c, AGENT_CONN_FINISHING);
@@ -165,6 +181,7 @@ void agent_far_answered(struct agent_call *a, const struct packet *packet)
 {
     struct agent_conn *c = dial_of(a, packet);
     if (!c) {
+        stats_dial_failed(stats_of(a), STATS_DIAL_UNRECOGNIZED_RESPONSE);
         agent_call_stranger(a, packet->connect_id);
         agent_call_nonsense(a);
         return;
@@ -172,6 +189,7 @@ void agent_far_answered(struct agent_call *a, const struct packet *packet)
     agent_watch_answered(a);
     agent_window_active(a, c);
     if (packet->error.len > 0) {
+        stats_dial_failed(stats_of(a), STATS_DIAL_ERROR_RESPONSE);
         failed(c, agent_ending_of(packet->error), packet->error);
     } else if (packet->connect_id == 0) {
         failed(c, ENDING_BAD_RESPONSE, SLICE("the agent gave a connection without a number"));
@@ -186,6 +204,8 @@ void agent_far_answered(struct agent_call *a, const struct packet *packet)
 void agent_far_dial_closed(struct agent_call *a, const struct packet *packet)
 {
     struct agent_conn *c = dial_of(a, packet);
+    if (c)
+        stats_dial_failed(stats_of(a), STATS_DIAL_BACKEND_CLOSE);
     if (c)
         failed(c, ENDING_UNREACHABLE, SLICE("the agent gave up the dial"));
     else

@@ -57,6 +57,7 @@ void agent_send_due(struct agent_conn *c)
 
 static void begin_packet(struct agent_call *a, const struct packet *packet)
 {
+    stats_packet(&a->home->bw->stats, STATS_TO_AGENT, packet->type);
     a->head_len = packet_encode(packet, a->head);
     a->head_sent = 0;
 }
@@ -93,6 +94,7 @@ static uint32_t data_of(const struct agent_queue *q)
 static void say_data(struct agent_conn *c)
 {
     struct agent_call *a = c->agent;
+    stats_packet(&a->home->bw->stats, STATS_TO_AGENT, PACKET_DATA);
     a->data_left = data_of(&c->out);
     a->head_len = packet_write_data_head(a->head, c->id, a->data_left);
     a->head_sent = 0;

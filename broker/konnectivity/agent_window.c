@@ -118,6 +118,10 @@ static void give_back_what_may(struct agent_call *a)
     uint32_t keep = to_keep(a);
     if (a->call.owed > keep)
         give_back(a, a->call.owed - keep);
+    if (a->keeps == (keep > 0))
+        return;
+    a->keeps = keep > 0;
+    stats_gauge_add(&a->home->bw->stats, STATS_FULL_CONNECT, a->keeps ? 1 : UINT64_MAX);
 }
 
 static void watch_holders(struct agent_call *a)
