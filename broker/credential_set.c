@@ -303,10 +303,9 @@ static int make_authorization(struct reading *r, const char *path, struct made *
     if (rc < 0)
         return fail(r, rc, file_error_text(rc));
     size_t len = strcspn(file.bytes, "\r\n"); /* one line, as was judged */
-    size_t len_max = sizeof(m->authorization.authorization) - sizeof("Bearer ");
+    size_t len_max = sizeof(m->authorization.text) - sizeof("Bearer ");
     if (len <= len_max) {
-        snprintf(m->authorization.authorization, sizeof(m->authorization.authorization), "Bearer %.*s",
-                 (int)len, file.bytes);
+        snprintf(m->authorization.text, sizeof(m->authorization.text), "Bearer %.*s", (int)len, file.bytes);
     } else {
         snprintf(found, sizeof(found), "%.200s: found a token of %zu bytes, expected at most %zu", path, len,
                  len_max);
