@@ -3,8 +3,7 @@
  *
  * Where the original shows a series from its first use on, those whose labels are known beforehand are shown
  * from the start here, as 0; errors of streams and calls about leases, which have hundreds of possible
- * labels, appear when they happen. Two help texts name the wrong thing ("delection", and "deletion" of
- * lists): so they do there.
+ * labels, appear when they happen.
  */
 #include "broker/konnectivity/stats.h"
 
@@ -12,7 +11,6 @@
 
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
-#include "broker/kube/leases.h"
 
 #define PREFIX "konnectivity_network_proxy_server_"
 
@@ -28,6 +26,10 @@ static const struct bounds latency_bounds = {
 static const struct bounds connection_bounds = {
     12, {1, 5, 15, 30, 60, 300, 900, 1800, 3600, 14400, 43200, 86400}
 };
+static const struct bounds lease_bounds = {
+    11, {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}  /* the Go client's default */
+};
+
 static const struct {
     const char *name, *help;
     const struct bounds *bounds;
@@ -56,6 +58,45 @@ static void observe(struct stats_histogram *h, const struct bounds *bounds, uint
 void stats_duration(struct konnectivity_stats *s, enum stats_duration which, uint64_t ns)
 {
     observe(&s->durations[which], durations[which].bounds, ns);
+}
+
+/* Rows are made by one thread and read by others: a row is complete before it is counted. */
+static struct stats_lease_row *lease_row(struct konnectivity_stats *s, enum stats_lease_call call,
+                                         unsigned code, const char *reason)
+{
+    unsigned n = atomic_load_explicit(&s->lease_rows[call], memory_order_relaxed);
+    for (unsigned i = 0; i < n; i++)
+        if (s->leases[call][i].code == code && strcmp(s->leases[call][i].reason, reason) == 0)
+            return &s->leases[call][i];
+    if (n == STATS_LEASE_ROWS) /* more than the API server has: not told apart any more */
+        return &s->leases[call][n - 1];
+    struct stats_lease_row *row = &s->leases[call][n];
+    row->code = code;
+    snprintf(row->reason, sizeof(row->reason), "%s", reason);
+    atomic_store_explicit(&s->lease_rows[call], n + 1, memory_order_release);
+    return row;
+}
+
+/* A reason comes from outside, and becomes part of a label. */
+static void clean(char to[STATS_LEASE_REASON], const char *reason)
+{
+    size_t n = 0;
+    for (; reason[n] && n < STATS_LEASE_REASON - 1; n++) {
+        char c = reason[n];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        to[n] = letter ? c : '_';
+    }
+    to[n] = '\0';
+}
+
+void stats_lease_call(struct konnectivity_stats *s, enum stats_lease_call call, unsigned http_code,
+                      const char *reason, uint64_t ns)
+{
+    char text[STATS_LEASE_REASON];
+    clean(text, reason);
+    struct stats_lease_row *row = lease_row(s, call, http_code, text);
+    stats_bump(&row->count, 1);
+    observe(&row->latency, &lease_bounds, ns);
 }
 
 /* -- printing -----------------------------------------------------------------------------------------------
@@ -223,69 +264,69 @@ static void print_errors(FILE *out, const struct broker *b)
             }
 }
 
-/* -- leases -------------------------------------------------------------------------------------------------
+/* -- leases: one worker has them all ------------------------------------------------------------------------
  */
 
-/* A reason comes from outside, and becomes part of a label. */
-static void print_label(FILE *out, const char *text)
+static const struct {
+    const char *counter, *help, *histogram, *histogram_help;
+} lease_calls[STATS_LEASE_CALLS] = {
+    [STATS_LEASE_LIST] = {"lease_list_total",
+                          "Count of lease list calls by the garbage collection controller. Labeled by HTTP "
+                          "status code and reason.",        "lease_list_latency_seconds",
+                          "Latency of lease list calls by the garbage collection controller in seconds."},
+    [STATS_LEASE_DELETE] = {"lease_delete_total",
+                          "Count of lease deletion calls by the garbage collection controller. Labeled by "
+                            "HTTP status code and reason.", "lease_delete_latency_seconds",
+                          "Latency of lease deletion calls by the garbage collection controller in "
+                            "seconds."                                                                  },
+};
+
+static void print_lease_counts(FILE *out, const struct konnectivity_stats *s, enum stats_lease_call call,
+                               unsigned n)
 {
-    for (; *text; text++) {
-        bool plain = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z') ||
-                     (*text >= '0' && *text <= '9');
-        fputc(plain ? *text : '_', out);
-    }
+    family(out, lease_calls[call].counter, "counter", lease_calls[call].help);
+    for (unsigned i = 0; i < n; i++)
+        fprintf(out, PREFIX "%s{http_status_code=\"%u\",reason=\"%s\"} %llu\n", lease_calls[call].counter,
+                s->leases[call][i].code, s->leases[call][i].reason,
+                (unsigned long long)s->leases[call][i].count);
 }
 
-static void print_lease_counts(FILE *out, const struct lease_calls *calls, const char *name, const char *help)
+/* The histograms have no reason: rows of one code are added up. */
+static void print_lease_latencies(FILE *out, const struct konnectivity_stats *s, enum stats_lease_call call,
+                                  unsigned n)
 {
-    unsigned n = atomic_load_explicit(&calls->row_count, memory_order_acquire);
-    if (n == 0)
-        return;
-    family(out, name, "counter", help);
+    family(out, lease_calls[call].histogram, "histogram", lease_calls[call].histogram_help);
     for (unsigned i = 0; i < n; i++) {
-        fprintf(out, PREFIX "%s{http_status_code=\"%u\",reason=\"", name, (unsigned)calls->rows[i].code);
-        print_label(out, calls->rows[i].reason);
-        fprintf(out, "\"} %llu\n", (unsigned long long)calls->rows[i].count);
+        struct stats_histogram sum = {.sum_ns = 0};
+        unsigned code = s->leases[call][i].code;
+        char label[40];
+        bool seen = false;
+        for (unsigned k = 0; k < n; k++)
+            if (s->leases[call][k].code == code) {
+                seen |= k < i;
+                add_histogram(&sum, &s->leases[call][k].latency);
+            }
+        snprintf(label, sizeof(label), "http_status_code=\"%u\"", code);
+        if (!seen)
+            print_histogram(out, lease_calls[call].histogram, label, &lease_bounds, &sum);
     }
 }
 
-static void print_lease_latencies(FILE *out, const struct lease_calls *calls, const char *name,
-                                  const char *help)
-{
-    unsigned n = atomic_load_explicit(&calls->latency_count, memory_order_acquire);
-    if (n == 0)
-        return;
-    family(out, name, "histogram", help);
-    for (unsigned i = 0; i < n; i++) {
-        unsigned code = calls->latencies[i].code;
-        unsigned long long count = calls->latencies[i].count;
-        for (unsigned k = 0; k < LEASE_BUCKETS; k++)
-            fprintf(out, PREFIX "%s_bucket{http_status_code=\"%u\",le=\"%.6g\"} %llu\n", name, code,
-                    lease_bucket_bounds_s[k], (unsigned long long)calls->latencies[i].buckets[k]);
-        fprintf(out, PREFIX "%s_bucket{http_status_code=\"%u\",le=\"+Inf\"} %llu\n", name, code, count);
-        fprintf(out, PREFIX "%s_sum{http_status_code=\"%u\"} %.9g\n", name, code,
-                (double)calls->latencies[i].sum_ns / 1e9);
-        fprintf(out, PREFIX "%s_count{http_status_code=\"%u\"} %llu\n", name, code, count);
-    }
-}
-
-static void print_leases(FILE *out, const struct lease_stats *s)
+static void print_leases(FILE *out, const struct broker *b)
 {
     family(out, "culled_leases_count", "counter",
            "Count of expired leases that the lease garbage collection controller has culled.");
-    fprintf(out, PREFIX "culled_leases_count %llu\n", s ? (unsigned long long)s->culled : 0);
-    if (!s)
-        return;
-    print_lease_counts(out, &s->deletes, "lease_delete_total",
-                       "Count of lease delection calls by the garbage collection controller. Labeled by HTTP "
-                       "status code and reason.");
-    print_lease_latencies(out, &s->deletes, "lease_delete_latency_seconds",
-                          "Latency of lease deletion calls by the garbage collection controller in seconds.");
-    print_lease_counts(out, &s->lists, "lease_list_total",
-                       "Count of lease deletion calls by the garbage collection controller. Labeled by HTTP "
-                       "status code and reason.");
-    print_lease_latencies(out, &s->lists, "lease_list_latency_seconds",
-                          "Latency of lease list calls by the garbage collection controller in seconds.");
+    fprintf(out, PREFIX "culled_leases_count %llu\n", (unsigned long long)total(b, AT(culled_leases)));
+    for (unsigned call = 0; call < STATS_LEASE_CALLS; call++)
+        for (unsigned i = 0; i < b->count; i++) {
+            const struct konnectivity_stats *s = stats_of(b, i);
+            unsigned n = atomic_load_explicit(&s->lease_rows[call], memory_order_acquire);
+            if (n == 0)
+                continue;
+            print_lease_counts(out, s, (enum stats_lease_call)call, n);
+            print_lease_latencies(out, s, (enum stats_lease_call)call, n);
+            break;
+        }
 }
 
 void stats_print(FILE *out, const struct broker *b, const struct broker_worker *page)
@@ -296,5 +337,5 @@ void stats_print(FILE *out, const struct broker *b, const struct broker_worker *
     print_dial_failures(out, b);
     print_packets(out, b);
     print_errors(out, b);
-    print_leases(out, b->kube && b->kube->leases ? &b->kube->leases->stats : NULL);
+    print_leases(out, b);
 }

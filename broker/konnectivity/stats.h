@@ -4,8 +4,7 @@
  * Every worker has its own (broker_worker.stats); the owner worker writes, any thread reads, as with
  * io/counters.h. A gauge may be
  * raised on one worker and lowered on another: what is printed is the sum of all. Only the backends are seen
- * by every worker as a whole, and the page prints what the worker that answers it sees. What is counted of
- * leases is kept elsewhere (broker/kube/lease_stats.h), and printed here.
+ * by every worker as a whole, and the page prints what the worker that answers it sees.
  */
 #pragma once
 
@@ -34,6 +33,8 @@ enum {
     STATS_STATUS_CANCELED = 1,     /* a stream that its peer reset, or whose connection was lost: */
     STATS_STATUS_UNAVAILABLE = 14, /* the two that no peer is ever told */
     STATS_BUCKETS = 13,            /* of the longest histogram, with the one above all bounds */
+    STATS_LEASE_ROWS = 16,         /* pairs of code and reason told apart; the API server has some ten */
+    STATS_LEASE_REASON = 40,       /* "RequestEntityTooLarge" is its longest */
 };
 
 /* Row: symbol, label. Why a dial did not become a connection; of one dial there may be several. */
@@ -87,8 +88,17 @@ enum stats_strategy {
         STATS_STRATEGY_COUNT
 };
 
+enum stats_lease_call { STATS_LEASE_LIST, STATS_LEASE_DELETE, STATS_LEASE_CALLS };
+
 struct stats_histogram {
     _Atomic uint64_t buckets[STATS_BUCKETS], sum_ns;
+};
+
+struct stats_lease_row {
+    unsigned code; /* of HTTP */
+    char reason[STATS_LEASE_REASON];
+    _Atomic uint64_t count;
+    struct stats_histogram latency;
 };
 
 struct konnectivity_stats {
@@ -97,10 +107,16 @@ struct konnectivity_stats {
     _Atomic uint64_t dial_failures[STATS_DIAL_FAILURE_COUNT];
     _Atomic uint64_t gauges[STATS_GAUGE_COUNT];
     _Atomic uint64_t backends[STATS_STRATEGY_COUNT];
+    _Atomic uint64_t culled_leases;
     struct stats_histogram durations[STATS_DURATIONS];
+    struct stats_lease_row leases[STATS_LEASE_CALLS][STATS_LEASE_ROWS];
+    _Atomic unsigned lease_rows[STATS_LEASE_CALLS];
 };
 
 void stats_duration(struct konnectivity_stats *, enum stats_duration, uint64_t ns);
+void stats_lease_call(struct konnectivity_stats *, enum stats_lease_call, unsigned http_code,
+                      const char *reason, uint64_t ns);
+/* An answer of the API server: 200 and "", or its Status' code and reason. Always on the same worker. */
 void stats_print(FILE *, const struct broker *, const struct broker_worker *page);
 /* Prometheus' text. page: the worker that answers. */
 
@@ -151,4 +167,9 @@ static inline void stats_set_backends(struct konnectivity_stats *s, enum stats_s
 static inline uint64_t stats_backends(const struct konnectivity_stats *s, enum stats_strategy strategy)
 {
     return atomic_load_explicit(&s->backends[strategy], memory_order_relaxed);
+}
+
+static inline void stats_lease_culled(struct konnectivity_stats *s)
+{
+    stats_bump(&s->culled_leases, 1);
 }

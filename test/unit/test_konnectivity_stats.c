@@ -13,15 +13,14 @@
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
 #include "broker/konnectivity/stats.h"
-#include "broker/kube/leases.h"
 
 #define PREFIX "konnectivity_network_proxy_server_"
 
 static struct broker_worker workers[2];
-static struct broker broker;
 
 static char *print(unsigned page)
 {
+    struct broker broker = {.count = 2, .states = workers};
     char *text = NULL;
     size_t len;
     FILE *out = open_memstream(&text, &len);
@@ -44,7 +43,6 @@ static int reset(void **state)
 {
     (void)state;
     memset(workers, 0, sizeof(workers));
-    broker = (struct broker){.count = 2, .states = workers};
     return 0;
 }
 
@@ -59,6 +57,7 @@ static void what_workers_count_is_added_up(void **state)
     stats_gauge_add(&workers[0].stats, STATS_ESTABLISHED, 3);
     stats_gauge_sub(&workers[1].stats, STATS_ESTABLISHED, 2); /* raised elsewhere */
     stats_gauge_add(&workers[1].stats, STATS_CONNECT_STREAMS, 5);
+    stats_lease_culled(&workers[1].stats);
     char *text = print(0);
     expect(text, "stream_packets_total{packet_type=\"DATA\",segment=\"from_agent\"} 2");
     expect(text, "stream_packets_total{packet_type=\"DIAL_RSP\",segment=\"to_client\"} 1");
@@ -68,7 +67,7 @@ static void what_workers_count_is_added_up(void **state)
     expect(text, "established_connections 1");
     expect(text, "grpc_connections{service_method=\"Connect\"} 5");
     expect(text, "grpc_connections{service_method=\"Proxy\"} 0");
-    expect(text, "culled_leases_count 0");
+    expect(text, "culled_leases_count 1");
     free(text);
 }
 
@@ -126,18 +125,14 @@ static void durations_fall_in_their_buckets(void **state)
 
 static void calls_about_leases_are_told_apart(void **state)
 {
-    struct leases leases = {.holder = ""};
-    struct kube kube = {.leases = &leases};
     char *text = print(0);
     (void)state;
     assert_null(strstr(text, "lease_list"));
     free(text);
-    broker.kube = &kube;
-    lease_calls_note(&leases.stats.lists, 200, "", 20000000);
-    lease_calls_note(&leases.stats.lists, 403, "Forbidden", 1000);
-    lease_calls_note(&leases.stats.lists, 403, "Fo\"rb\nidden", 1000);
-    lease_calls_note(&leases.stats.lists, 200, "", 1000);
-    leases.stats.culled = 3;
+    stats_lease_call(&workers[1].stats, STATS_LEASE_LIST, 200, "", 20000000);
+    stats_lease_call(&workers[1].stats, STATS_LEASE_LIST, 403, "Forbidden", 1000);
+    stats_lease_call(&workers[1].stats, STATS_LEASE_LIST, 403, "Fo\"rb\nidden", 1000);
+    stats_lease_call(&workers[1].stats, STATS_LEASE_LIST, 200, "", 1000);
     text = print(0);
     expect(text, "lease_list_total{http_status_code=\"200\",reason=\"\"} 2");
     expect(text, "lease_list_total{http_status_code=\"403\",reason=\"Forbidden\"} 1");
@@ -145,8 +140,20 @@ static void calls_about_leases_are_told_apart(void **state)
     expect(text, "lease_list_latency_seconds_bucket{http_status_code=\"200\",le=\"0.01\"} 1");
     expect(text, "lease_list_latency_seconds_bucket{http_status_code=\"200\",le=\"0.025\"} 2");
     expect(text, "lease_list_latency_seconds_count{http_status_code=\"403\"} 2");
-    expect(text, "culled_leases_count 3");
     assert_null(strstr(text, "lease_delete"));
+    free(text);
+}
+
+static void lease_rows_are_bounded(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < STATS_LEASE_ROWS + 5; i++)
+        stats_lease_call(&workers[0].stats, STATS_LEASE_DELETE, 400 + i, "", 1);
+    char *text = print(0);
+    expect(text, "lease_delete_total{http_status_code=\"414\",reason=\"\"} 1");
+    expect(text,
+           "lease_delete_total{http_status_code=\"415\",reason=\"\"} 6"); /* the last one has the rest */
+    assert_null(strstr(text, "http_status_code=\"416\""));
     free(text);
 }
 
@@ -158,6 +165,7 @@ int main(void)
         cmocka_unit_test_setup(errors_appear_when_they_happen, reset),
         cmocka_unit_test_setup(durations_fall_in_their_buckets, reset),
         cmocka_unit_test_setup(calls_about_leases_are_told_apart, reset),
+        cmocka_unit_test_setup(lease_rows_are_bounded, reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
