@@ -99,6 +99,7 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
 {
     const struct config *config = b->broker->config;
     uint32_t exchanges = config->limits.requests_in_flight_max + config->limits.tunnels_max;
+    uint32_t slots = exchanges + KUBE_CALLS_MAX; /* its calls have slots and no exchanges */
     bw->broker = b->broker;
     bw->worker = w;
     bw->budget = config->limits.body_buffer_bytes;
@@ -116,19 +117,20 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
     slab_init(&bw->proxy_tunnels, "Konnectivity tunnels", sizeof(struct proxy_tunnel),
               exchanges + FRONTS_MAX);
     slab_init(&bw->exchanges, "exchanges", sizeof(struct exchange), exchanges);
-    slab_init(&bw->egresses, "egresses", sizeof(struct egress), exchanges * b->broker->count);
+    slab_init(&bw->egresses, "egresses", sizeof(struct egress),
+              exchanges * b->broker->count + KUBE_CALLS_MAX);
     slab_init(&bw->bridges, "bridges", sizeof(struct front_bridge), FRONTS_MAX);
     slab_init(&bw->http2_clients, "http2 sessions", sizeof(struct http2_client),
               UINT32_MAX); /* the pool bounds them */
     slab_init(&bw->seg_nodes, "segments", sizeof(struct segq_node), 1u << 20);
     token_asks_init(bw);
     bw->by_sender = calloc(b->broker->count, sizeof(*bw->by_sender));
-    bw->free_slots = calloc(exchanges, sizeof(*bw->free_slots));
+    bw->free_slots = calloc(slots, sizeof(*bw->free_slots));
     bw->mints = calloc(b->broker->route_count + 1u, sizeof(struct tls_mint *));
     if (!bw->by_sender || !bw->free_slots || !bw->mints)
         return build_fail(b, -ENOMEM, "worker");
-    while (bw->free_count < exchanges) { /* low numbers are used first, so that tables stay small */
-        bw->free_slots[bw->free_count] = exchanges - 1 - bw->free_count;
+    while (bw->free_count < slots) { /* low numbers are used first, so that tables stay small */
+        bw->free_slots[bw->free_count] = slots - 1 - bw->free_count;
         bw->free_count++;
     }
     int rc = resolver_new(w, NULL, &bw->resolver);

@@ -46,6 +46,8 @@ static void abort_all(struct broker_worker *bw)
     list_each_safe(node, tmp, &bw->agent_fronts)
         front_abort(list_entry(node, struct front_conn, node), ENDING_DRAINING);
     list_each_safe(node, tmp, &bw->exchanges_open) exchange_give_up(list_entry(node, struct exchange, node));
+    if (is_kubes_home(bw))
+        kube_abandon(bw->broker->kube);
 }
 
 static void on_drain_deadline(struct timer *t)
