@@ -89,7 +89,6 @@ struct front_http2 {
     uint64_t held_in, held_out; /* sums of `uncredited` and of the queues */
     uint32_t window_owed;       /* of the connection's window, while held_in is at its limit */
     bool has_called;            /* a service of the broker's own */
-    struct http2_call *agent;   /* on a listener that serves agents: its one call */
     uint64_t heard_ns;          /* when anything was last received */
     enum ending failed;         /* not DONE: to be aborted for this reason */
     uint32_t refusal;           /* not NO_ERROR: nothing more is read, and GOAWAY with this code is due */

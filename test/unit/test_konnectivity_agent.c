@@ -119,12 +119,25 @@ static void a_bad_hello_is_refused_in_words(void **state)
     }
 }
 
-static void a_connection_has_one_agent(void **state)
+static void a_connection_may_carry_several(void **state)
 {
     (void)state;
-    struct h2_stream *s = home_connect("agentid=b");
-    assert_non_null(strstr(s->fields, "grpc-status=2;grpc-message=found a second Connect"));
+    struct near *n = near_open(1, 1000);
+    struct h2_stream *first = home.call, *second = home_connect("agentid=b");
+    struct agent_card *card = home.card;
+    assert_int_equal(second->status, 200);
+    assert_int_equal(known(), 2);
+    home.call = second;
+    agent_say_data(1, 100); /* of the other stream */
+    assert_true(agent_heard(PACKET_CLOSE_REQ));
+    agent_say(&(struct packet){.type = PACKET_CLOSE_RSP, .connect_id = 1});
+    assert_int_equal(n->got.len, 0);
+    h2_client_reset(second, NGHTTP2_CANCEL);
+    h2_client_turns(3);
     assert_int_equal(known(), 1);
+    home.call = first;
+    home.card = card;
+    assert_false(n->closed);
 }
 
 static void nothing_else_is_served(void **state)
@@ -635,7 +648,7 @@ int main(void)
         T(an_agent_is_told_who_we_are_at_once),
         T(identifiers_are_a_query),
         T(a_bad_hello_is_refused_in_words),
-        T(a_connection_has_one_agent),
+        T(a_connection_may_carry_several),
         T(nothing_else_is_served),
         T(http1_is_told_to_go),
         T(a_dial_names_its_destination),
