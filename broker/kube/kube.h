@@ -119,6 +119,8 @@ void kube_cancel(struct kube_request *);
 /* No answer will come. Harmless when none is due. */
 void kube_drain(struct kube *);
 /* Our lease is deleted, checks of tokens are answered, and no new one is begun. Again: no effect. */
+void kube_abandon(struct kube *);
+/* After kube_drain(): what is still under way is not waited for any longer. */
 bool kube_is_idle(const struct kube *);
 /* Nothing is under way. After kube_drain() this comes true within the deadlines of what is, and of a
  * deletion. */

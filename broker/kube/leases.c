@@ -113,6 +113,11 @@ void leases_drain(struct leases *l)
     lease_own_drain(l);
 }
 
+void leases_abandon(struct leases *l)
+{
+    lease_own_abandon(l);
+}
+
 void leases_free(struct leases **lp)
 {
     struct leases *l = *lp;

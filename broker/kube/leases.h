@@ -89,12 +89,15 @@ void leases_open(struct leases *);
 /* Begins, before the first turn of the home. */
 void leases_drain(struct leases *);
 /* Deletes ours, at once or when what is under way was answered. */
+void leases_abandon(struct leases *);
+/* After leases_drain(): gives up what is under way. Ours may stay behind until it is over. */
 void leases_free(struct leases **);
 
 /* Between the files. */
 void lease_own_init(struct leases *);
 void lease_own_begin(struct leases *);
 void lease_own_drain(struct leases *);
+void lease_own_abandon(struct leases *);
 void lease_own_fini(struct leases *);
 void lease_others_init(struct leases *, const char *label);
 void lease_others_begin(struct leases *);

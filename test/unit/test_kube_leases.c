@@ -370,6 +370,19 @@ static void draining_waits_for_what_is_under_way(void **state)
     assert_true(kube_is_idle(rig.kube));
 }
 
+static void a_broker_that_must_end_does_not_wait(void **state)
+{
+    (void)state;
+    make_ours();
+    kube_drain(rig.kube);
+    expect("DELETE", OWN);
+    assert_false(kube_is_idle(rig.kube));
+    kube_abandon(rig.kube);
+    rig_run(&rig.http2);
+    assert_true(kube_is_idle(rig.kube));
+    kube_abandon(rig.kube);
+}
+
 static void what_was_never_made_is_not_deleted(void **state)
 {
     (void)state;
@@ -486,6 +499,7 @@ int main(void)
         T(rubbish_is_no_lease),
         T(draining_deletes_ours_at_once),
         T(draining_waits_for_what_is_under_way),
+        T(a_broker_that_must_end_does_not_wait),
         T(what_was_never_made_is_not_deleted),
         T(those_that_are_over_are_deleted_one_by_one),
         T(a_list_that_fails_is_asked_for_again),
