@@ -25,7 +25,8 @@ enum {
     HTTP2_MEMORY_MAX = 4 * 1024 * 1024, /* of nghttp2's session */
     HTTP2_MEMORY_SPARE = 1024 *
                          1024, /* kept free of response heads, or a reader that stands still fills it */
-    HTTP2_CALL_STREAMS = 1000, /* on a connection with calls: Konnectivity's client has one for each dial */
+    HTTP2_CALL_STREAMS = 4096, /* on a connection with calls: Konnectivity's client has one for each dial, and
+                                  waits for ever beyond; nghttp2 needs some 600 bytes for each */
     HTTP2_RAPID_MS =
         1000, /* a request cancelled later than that was no attack: many a deadline may pass at once */
     HTTP2_DRAIN_MS = 1000, /* for what was on its way to us when we said GOAWAY; a guess */

@@ -216,6 +216,7 @@ int http2_session_new(struct front_http2 *h)
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_http_messaging(option, 1); /* http2_head.h judges */
     nghttp2_option_set_no_closed_streams(option, 1);
+    nghttp2_option_set_stream_reset_rate_limit(option, UINT64_MAX, UINT64_MAX); /* http2_watch.h judges */
     nghttp2_option_set_max_send_header_block_length(option, b->response_limits.head_bytes_max +
                                                                 HEAD_FIELDS_MAX * HTTP2_FIELD_OVERHEAD);
     int rc = nghttp2_session_server_new3(&h->session, callbacks, h, option, &h->memory.calls);
