@@ -119,6 +119,69 @@ static void a_bad_hello_is_refused_in_words(void **state)
     }
 }
 
+static struct config_token_review review; /* that there is one is all that counts */
+
+static struct h2_stream *with_token(const char *metadata)
+{
+    home_rig_stop();
+    home_rig_start();
+    h2_client_say(home.call, "", 0, true);
+    h2_client_turns(4);
+    rig.config.agents.token_review = &review;
+    return home_connect(metadata);
+}
+
+static void a_token_is_reviewed_before_anything_is_said(void **state)
+{
+    (void)state;
+    struct h2_stream *s = with_token("agentid=a|authorization=Bearer abc.def");
+    assert_int_equal(s->status, 0);
+    assert_int_equal(known(), 0);
+    assert_string_equal(home.token, "abc.def");
+    home_review(NULL);
+    assert_int_equal(s->status, 200);
+    assert_non_null(strstr(s->fields, "serverid=server-1"));
+    assert_int_equal(known(), 1);
+}
+
+static void a_token_that_is_not_good_is_refused(void **state)
+{
+    (void)state;
+    struct h2_stream *s = with_token("agentid=a|authorization=Bearer abc");
+    home_review("it is another\taccount's");
+    assert_int_equal(s->status, 200);
+    assert_string_equal(s->fields, "content-type=application/grpc;grpc-status=2;"
+                                   "grpc-message=authentication failed: it is another?account's;");
+    assert_true(s->ended);
+    assert_int_equal(known(), 0);
+}
+
+static void what_is_no_token_is_not_reviewed(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {"x=y", "authorization=Basic abc", "authorization=Bearer",
+                                        "authorization=Bearer a|authorization=Bearer b"};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char metadata[128];
+        snprintf(metadata, sizeof(metadata), "agentid=a|%s", cases[i]);
+        struct h2_stream *s = with_token(metadata);
+        assert_non_null(strstr(s->fields, "grpc-status=2;grpc-message=authorization: found "));
+        assert_int_equal(home.reviews, 0);
+    }
+}
+
+static void an_agent_may_leave_while_its_token_is_reviewed(void **state)
+{
+    (void)state;
+    struct h2_stream *s = with_token("agentid=a|authorization=Bearer abc");
+    home.call = s;
+    agent_say_bytes("\0\0\0\0\4\x08\x06\x42\0", 9); /* and may speak meanwhile */
+    h2_client_reset(s, NGHTTP2_CANCEL);
+    h2_client_turns(3);
+    assert_null(home.check);
+    assert_int_equal(known(), 0);
+}
+
 static void a_connection_may_carry_several(void **state)
 {
     (void)state;
@@ -648,6 +711,10 @@ int main(void)
         T(an_agent_is_told_who_we_are_at_once),
         T(identifiers_are_a_query),
         T(a_bad_hello_is_refused_in_words),
+        T(a_token_is_reviewed_before_anything_is_said),
+        T(a_token_that_is_not_good_is_refused),
+        T(what_is_no_token_is_not_reviewed),
+        T(an_agent_may_leave_while_its_token_is_reviewed),
         T(a_connection_may_carry_several),
         T(nothing_else_is_served),
         T(http1_is_told_to_go),
