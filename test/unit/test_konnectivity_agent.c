@@ -610,6 +610,17 @@ static void a_reset_stream_is_an_end(void **state)
     assert_int_equal(a->reason, ENDING_AGENT_LOST);
 }
 
+static void a_drain_ends_the_stream_in_peace(void **state)
+{
+    (void)state;
+    front_drain(front_rig_conn());
+    h2_client_turns(4);
+    assert_string_equal(home.call->trailers, "grpc-status=0;");
+    assert_int_equal(known(), 0);
+    home_pass(8000);
+    assert_null(front_rig_conn()); /* whether the agent leaves or not */
+}
+
 static void drain_marks_the_card(void **state)
 {
     (void)state;
@@ -739,6 +750,7 @@ int main(void)
         T(an_agents_end_is_heard_by_all_at_once),
         T(a_lost_connection_is_an_end),
         T(a_reset_stream_is_an_end),
+        T(a_drain_ends_the_stream_in_peace),
         T(drain_marks_the_card),
         T(a_quiet_agent_is_asked),
         T(an_agent_that_does_not_answer_is_lost),
