@@ -229,7 +229,7 @@ fi
 
 start hawser "${RUN[@]}" "$WORK/proxy-server" --server-cert="$WORK/front.crt" --server-key="$WORK/front.key" --server-ca-cert="$WORK/front-ca/ca.crt" \
     --cluster-cert="$WORK/front.crt" --cluster-key="$WORK/front.key" --cluster-ca-cert="$WORK/front-ca/ca.crt" --server-port="$FRONT" \
-    --agent-port="$AGENTS" --health-port="$HEALTH" --admin-port="$PAGES" --server-bind-address=127.0.0.1 --v=1 \
+    --agent-port="$(free_port)" --health-port="$HEALTH" --admin-port="$PAGES" --server-bind-address=127.0.0.1 --v=1 \
     --cipher-suites=TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
 SERVER=$PID
 wait_for 20 listens 127.0.0.1 "$FRONT" || die "the front is not open"
