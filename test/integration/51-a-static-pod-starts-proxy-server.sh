@@ -41,6 +41,9 @@ refused "TCP without a CA is refused" '--server-ca-cert: found nothing' --cluste
 refused "what is wrong inside a file is told" 'flags:[0-9]+:[0-9]+: listeners\[1\]\.tls\.certificateFile: found .*no certificate in it' \
     "${POD[@]}" --cluster-cert="$WORK/front.key"
 
+"$WORK/proxy-server" "${POD[@]}" --cluster-cert="$WORK/front.key" --print-config >/dev/null 2>&1
+equal "--print-config tells it, too" 1 $?
+
 original_flags() { # of cobra's usage: name and default
     sed -nE 's/^ +(-[a-z], )?--([a-z-]+)( .*|$)/\2 \3/p' | awk '{ name = $1; value = ""; if (match($0, /\(default [^)]*\)$/)) {
         value = substr($0, RSTART + 9, RLENGTH - 10); gsub(/"/, "", value) } print name "=" value }' | sort
