@@ -43,7 +43,7 @@ static void on_leave(struct sim_event *e)
     end->broke_ns = sim_now_ns(net_of(a));
     sim_trace(net_of(a), "leaves", a->tunnel, 0, end->said);
     a->take_back(a);
-    if (a->asked_ns != 0)
+    if (a->asked_ns != 0 && !a->o->by_agent) /* who goes on dialling */
         sim_event_at(net_of(a), &a->cancelled, sim_now_ns(net_of(a)) + a->o->promises->cancel_ns);
     sim_ask_lost(a, true);
 }
@@ -114,15 +114,6 @@ void sim_ask_check(struct sim_ask *a, bool taken, uint64_t clear_since_ns)
 /* -- life ---------------------------------------------------------------------------------------------------
  */
 
-/* Where the first end is the end of both directions, most clients wait until they have heard all. */
-static void hear_out(struct sim_net *n, const struct sim_tunnel *x, struct sim_script *near)
-{
-    bool far_waits_for_nothing = x->far.waits && near->len == 0;
-    if (x->destination == DESTINATION_SHARED || far_waits_for_nothing || !sim_chance(n, 700))
-        return;
-    near->ends_after = x->far.echo ? near->len : x->far.len;
-}
-
 struct sim_ask *sim_ask_new(const struct sim_tunneller_options *o, bool whole_close)
 {
     struct sim_ask *a = calloc(1, sizeof(*a));
@@ -131,10 +122,8 @@ struct sim_ask *sim_ask_new(const struct sim_tunneller_options *o, bool whole_cl
         .o = o, .tunnel = sim_wish_make(o), .leave.fire = on_leave, .cancelled.fire = on_cancelled};
     list_init(&a->node);
     struct sim_tunnel *x = sim_ask_tunnel(a);
-    x->whole_close = whole_close;
-    o->book->whole_closes |= whole_close;
-    if (whole_close)
-        hear_out(o->book->net, x, &sim_end_find(o->book, x->client)->script);
+    if (whole_close && !x->whole_close)
+        sim_wish_without_half_close(o, x->id);
     if (x->leaving != LEAVES_NOT)
         sim_event_at(o->book->net, &a->leave, sim_now_ns(o->book->net) + x->leaves_ns);
     sim_door_open(o->doors, a->tunnel);

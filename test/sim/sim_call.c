@@ -162,6 +162,14 @@ static void conn_reset(struct sim_channel *channel)
     settle(c);
 }
 
+void sim_call_break(struct sim_channel *channel, const char *error)
+{
+    struct conn *c = conn_of(channel);
+    say_closed(c, error);
+    c->let_go = true;
+    settle(c);
+}
+
 /* What of its own waits before the network is not told apart from others': less may have been taken. */
 static bool conn_traffic(const struct sim_channel *channel, struct sim_traffic *ret)
 {
@@ -211,6 +219,12 @@ void sim_call_forget(struct sim_call *call, int64_t id)
 bool sim_call_has(const struct sim_call *call, int64_t id)
 {
     return find(call, id) != NULL;
+}
+
+bool sim_call_is_open(const struct sim_call *call, int64_t id)
+{
+    const struct conn *c = find(call, id);
+    return c && !c->over && !c->closed;
 }
 
 /* -- packets ------------------------------------------------------------------------------------------------

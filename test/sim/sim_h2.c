@@ -23,7 +23,7 @@ struct sim_h2 {
     struct sim_event pump, late, rest_over;
     void *owner;
     void (*over)(struct sim_h2 *);
-    bool leaving, by_reset, gone, goaway, calmed, broken, stalled, ping_out;
+    bool leaving, by_reset, gone, goaway, calmed, broken, stalled, frozen, ping_out;
 };
 
 static uint64_t now(const struct sim_h2 *h)
@@ -165,7 +165,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         return 0;
     if (strcmp((const char *)name, ":status") == 0)
         s->status = (unsigned)strtoul((const char *)value, NULL, 10);
-    else if (s->events->field && !s->let_go)
+    if (s->events->field && !s->let_go)
         s->events->field(s, (const char *)name, (const char *)value);
     return 0;
 }
@@ -298,6 +298,8 @@ static void be_over(struct sim_h2 *h)
 static void on_pump(struct sim_event *e)
 {
     struct sim_h2 *h = container_of(e, struct sim_h2, pump);
+    if (h->frozen && !h->leaving)
+        return;
     if (!h->gone && !(h->leaving && h->by_reset)) {
         write_out(h);
         tell_writable(h);
@@ -344,7 +346,8 @@ static void on_rest_over(struct sim_event *e)
 {
     struct sim_h2 *h = container_of(e, struct sim_h2, rest_over);
     h->stalled = false;
-    h->channel->ops->pause(h->channel, false);
+    if (!h->frozen)
+        h->channel->ops->pause(h->channel, false);
 }
 
 static void misbehave(struct sim_h2 *h)
@@ -443,6 +446,12 @@ struct sim_h2 *sim_h2_new(struct sim_net *n, struct sim_channel *channel, const 
     start_session(h);
     pump_soon(h);
     return h;
+}
+
+void sim_h2_freeze(struct sim_h2 *h)
+{
+    h->frozen = true;
+    h->channel->ops->pause(h->channel, true);
 }
 
 void *sim_h2_owner(const struct sim_h2 *h)
