@@ -15,6 +15,7 @@
 #include "broker/broker_worker.h"
 #include "broker/config/config.h"
 #include "broker/front.h"
+#include "broker/reload.h"
 #include "io/engine.h"
 #include "io/process.h"
 #include "io/tls/tls.h"
@@ -112,6 +113,7 @@ static void print_metrics(FILE *out, const struct broker *b, const struct broker
             "# HELP hawser_workers workers of this process\n# TYPE hawser_workers gauge\nhawser_workers %u\n",
             b->count);
     print_counters(out, b);
+    reload_print_metrics(b->reload, out);
     fprintf(
         out,
         "# HELP hawser_exchanges_total exchanges by how they ended\n# TYPE hawser_exchanges_total counter\n");

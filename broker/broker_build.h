@@ -1,5 +1,6 @@
 /* broker/broker_build.h — a broker while it is built from its configuration, for the files that build it:
- * broker.c, and broker_routes.c for what is behind the routes. One thread, before the workers start. */
+ * broker.c, broker_routes.c for what is behind the routes, broker_kube.c for the Kubernetes API. One thread,
+ * before the workers start. */
 #pragma once
 
 #include <stddef.h>
@@ -32,3 +33,5 @@ MUST_USE int build_agents(struct builder *, struct broker_worker *, uint32_t con
 void free_agents(struct broker_worker *);
 MUST_USE int build_bridges(struct builder *);
 /* What is minted where TLS ends; after the workers were made. */
+MUST_USE int build_kube(struct builder *);
+/* The Kubernetes API, if the configuration needs it; after the workers were made. */

@@ -12,7 +12,10 @@
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
 #include "broker/config/config.h"
+#include "broker/credentials.h"
 #include "broker/front.h"
+#include "broker/kube/kube.h"
+#include "broker/reload.h"
 #include "io/engine.h"
 #include "io/tls/tls.h"
 #include "io/worker.h"
@@ -26,7 +29,14 @@ int broker_open(struct broker *b, char *ret_detail, size_t detail_size)
             return rc;
         }
     }
+    if (b->kube)
+        kube_open(b->kube);
     return 0;
+}
+
+static bool is_kubes_home(const struct broker_worker *bw)
+{
+    return bw->broker->kube && kube_home(bw->broker->kube) == bw->worker->number;
 }
 
 static void abort_all(struct broker_worker *bw)
@@ -36,6 +46,8 @@ static void abort_all(struct broker_worker *bw)
     list_each_safe(node, tmp, &bw->agent_fronts)
         front_abort(list_entry(node, struct front_conn, node), ENDING_DRAINING);
     list_each_safe(node, tmp, &bw->exchanges_open) exchange_give_up(list_entry(node, struct exchange, node));
+    if (is_kubes_home(bw))
+        kube_abandon(bw->broker->kube);
 }
 
 static void on_drain_deadline(struct timer *t)
@@ -53,6 +65,9 @@ void drain_init(struct broker_worker *bw)
 static void drain_begin(struct broker_worker *bw)
 {
     bw->draining = true;
+    if (is_kubes_home(
+            bw)) /* agents hear of it first: they shall look for another server while this one serves */
+        kube_drain(bw->broker->kube);
     front_listeners_stop(bw);
     list_each_safe(node, tmp, &bw->fronts) front_drain(list_entry(node, struct front_conn, node));
     worker_arm_ms(bw->worker, &bw->drain_timer, bw->broker->config->timeouts.drain_ms);
@@ -60,7 +75,8 @@ static void drain_begin(struct broker_worker *bw)
 
 static bool is_empty(struct broker_worker *bw)
 {
-    return list_empty(&bw->fronts) && list_empty(&bw->exchanges_open) && bw->egresses.used == 0;
+    return list_empty(&bw->fronts) && list_empty(&bw->exchanges_open) && bw->egresses.used == 0 &&
+           bw->token_asks.used == 0 && (!is_kubes_home(bw) || kube_is_idle(bw->broker->kube));
 }
 
 /* Only now: a GOAWAY makes an agent drop all that it carries. */
@@ -77,6 +93,9 @@ void broker_turn(struct broker *b, unsigned number, uint64_t wait_limit_ns)
 {
     struct broker_worker *bw = &b->states[number];
     worker_turn(bw->worker, wait_limit_ns);
+    struct credentials *newest = atomic_load_explicit(&b->credentials, memory_order_acquire);
+    if (UNLIKELY(newest != bw->credentials))
+        credentials_adopt(bw, newest);
     if (LIKELY(!atomic_load_explicit(&b->draining, memory_order_relaxed)))
         return;
     if (!bw->draining) { /* the next turn hears of the cancelled accepts: only this thread can */
@@ -111,6 +130,7 @@ static void worker_main(struct worker *w)
     while (!broker_is_drained_any_thread(bw->broker))
         broker_turn(bw->broker, w->number, w->now_ns + WORKER_WAIT_MAX_MS * 1000000ull);
     tls_thread_fini();
+    reload_wake_any_thread(bw->broker->reload);
 }
 
 static int cpu_of(unsigned worker)
@@ -136,6 +156,8 @@ int broker_run(struct broker *b)
         log_any_thread(LOG_ERROR, "thread_failed", "worker %u: %s", started - 1, strerror(-rc));
         _exit(1);
     }
+    while (!broker_is_drained_any_thread(b))
+        reload_wait(b->reload);
     for (unsigned i = 0; i < b->count; i++)
         pthread_join(b->workers[i].thread, NULL);
     return 0;
@@ -144,6 +166,11 @@ int broker_run(struct broker *b)
 void broker_drain_any_thread(struct broker *b)
 {
     atomic_store(&b->draining, true);
+}
+
+void broker_reload_any_thread(struct broker *b)
+{
+    reload_ask_any_thread(b->reload);
 }
 
 bool broker_is_drained_any_thread(const struct broker *b)

@@ -32,7 +32,7 @@ enum conn_state {
 
 enum {
     CONN_LINGER_MS = 1000, /* a polite close gets so long for the peer's part; a guess, many round trips */
-    CONN_ADDRESS_MAX = 64, /* "[v6]:port" */
+    CONN_ADDRESS_MAX = 96, /* "[v6]:port", and by which agent: an id is a UUID as a rule */
 };
 
 struct conn {

@@ -36,19 +36,6 @@ enum {
     AGENT_ADDRESS_MAX = 320, /* host:port, as DIAL_REQ has it */
 };
 
-enum agent_strategy {
-    AGENT_DEFAULT,       /* any agent */
-    AGENT_DEST_HOST,     /* one that has said the destination's host, letter by letter */
-    AGENT_DEFAULT_ROUTE, /* one that has said default-route */
-    AGENT_STRATEGIES,
-};
-
-/* By which agents a route goes: pool_path.agents. Immutable. */
-struct agent_wish {
-    uint8_t count;
-    uint8_t strategies[AGENT_STRATEGIES]; /* enum agent_strategy, the one liked best first */
-};
-
 /* Who an agent's stream is, as all workers see it: immutable but for what is atomic. Made by its home
  * (agent_card_new()), known to the workers from agents_announce() until each has said that it has forgotten
  * it. */
@@ -67,6 +54,13 @@ struct agent_card {
     unsigned holders;                  /* home only: workers that know it */
 };
 
+/* Which agents may carry connections of a path, as pool_path.agents points to it: the ways to choose one, in
+ * order of priority. Immutable. */
+struct agent_wish {
+    enum config_strategy strategies[CONFIG_STRATEGIES];
+    uint32_t count;
+};
+
 enum agent_message {
     AGENT_DIAL,   /* seg: struct agent_dial */
     AGENT_DATA,   /* either way; seg */
@@ -83,7 +77,6 @@ enum agent_message {
 
 struct agent_dial {
     struct agent_near *near; /* opaque to the home */
-    unsigned worker;         /* that dialled: what the home says goes there */
     uint64_t deadline_ns;    /* monotonic: CLOSED comes by then, if OPENED does not */
     uint32_t credit;         /* as AGENT_CREDIT */
     char address[AGENT_ADDRESS_MAX];

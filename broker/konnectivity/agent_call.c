@@ -152,7 +152,8 @@ static void on_gone(struct http2_call *call, enum ending reason)
         stats_stream_error(&a->home->bw->stats, STATS_FROM_AGENT, STATS_STATUS_CANCELED, STATS_NO_PACKET);
     withdraw(a, reason);
     agent_queue_drop(&a->orphan, a->home);
-    agent_session(a)->agent = NULL;
+    if (agent_session(a)->agent == call)
+        agent_session(a)->agent = NULL;
     slab_give(&a->home->calls, a);
 }
 
@@ -338,9 +339,10 @@ void agent_call_begin(struct http2_stream *s, const struct head_view *view, bool
     struct agent_card *card = NULL;
     struct slice token = SLICE("");
     const char *wrong = home->bw->draining ? ending_text(ENDING_DRAINING)
-                        : h->agent         ? "found a second Connect on one connection, expected one"
-                        : ended            ? "Connect ended with its head"
-                                           : agent_hello_read(view, &card);
+                        : h->agent && !h->agent->over
+                            ? "found a second Connect on one connection, expected one"
+                        : ended ? "Connect ended with its head"
+                                : agent_hello_read(view, &card);
     if (!wrong && reviewed)
         wrong = agent_hello_token(view, &token);
     struct agent_call *a = wrong ? NULL : make(home, s, card);

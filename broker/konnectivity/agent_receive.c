@@ -23,7 +23,6 @@ static void drain_held(struct agent_conn *c)
 {
     while (!segq_empty(&c->held) && c->credit > 0) {
         struct seg *first = &c->held.head->seg, seg;
-        c->taken_ns = bw_of(c)->worker->now_ns;
         if (first->len <= c->credit) {
             seg = segq_pop(&c->held, &bw_of(c)->seg_nodes);
         } else {
@@ -32,6 +31,8 @@ static void drain_held(struct agent_conn *c)
             first->len -= seg.len;
             c->held.bytes -= seg.len;
         }
+        c->taken_ns = bw_of(c)->worker->now_ns;
+        c->paced += seg.len;
         give(c, seg);
     }
 }
@@ -39,10 +40,12 @@ static void drain_held(struct agent_conn *c)
 static void note_holding(struct agent_conn *c)
 {
     bool holds = c->held.bytes > bw_of(c)->budget, noted = !list_empty(&c->holding);
-    if (holds && !noted)
+    if (holds && !noted) {
         list_add_tail(&c->agent->holders, &c->holding);
-    else if (!holds)
+        agent_window_holds(c);
+    } else if (!holds) {
         list_remove(&c->holding);
+    }
 }
 
 /* False: it is cut. */

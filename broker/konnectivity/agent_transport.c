@@ -260,6 +260,8 @@ static struct dial *agent_dial(struct transport *t, const struct dial_request *r
     snprintf(d->address, sizeof(d->address), ipv6 ? "[%s]:%u" : "%s:%u", request->host, request->port);
     note_failure(d, ENDING_NO_AGENT, NULL);
     ask_next(d);
+    if (d->agents.tried_count == 0)
+        stats_dial_failed(&b->bw->stats, STATS_DIAL_NO_AGENT);
     return d;
 }
 

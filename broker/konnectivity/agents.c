@@ -75,11 +75,22 @@ static void forget_unused(struct agents *a, struct agent_seen *seen)
     free(seen);
 }
 
+static void show_counts(struct agents *a)
+{
+    struct konnectivity_stats *stats = &a->bw->stats;
+    const struct agents_keys *keys = a->index.keys;
+    stats_set_backends(stats, STATS_DEFAULT, keys[CONFIG_STRATEGY_DEFAULT].count);
+    stats_set_backends(stats, STATS_DEST_HOST, keys[CONFIG_STRATEGY_DEST_HOST].count);
+    stats_set_backends(stats, STATS_DEFAULT_ROUTE, keys[CONFIG_STRATEGY_DEFAULT_ROUTE].count);
+}
+
 static void deliver_known(struct worker *w, struct msg *msg)
 {
     struct agents *a = broker_worker_of(w)->agents;
     struct agent_card *card = msg->to;
-    if (agents_index_add(&a->index, card))
+    bool known = agents_index_add(&a->index, card) != NULL;
+    show_counts(a);
+    if (known)
         return;
     log_begin(w, LOG_WARN, "agent_unknown");
     log_str(w, "agent", card->id);
@@ -97,6 +108,7 @@ static void deliver_left(struct worker *w, struct msg *msg)
     }
     agents_index_remove(&a->index, seen);
     seen->withdrawn = true;
+    show_counts(a);
     a->leaving++;
     forget_unused(a, seen);
 }

@@ -25,7 +25,7 @@ enum {
 /* What a dial asks for. */
 struct agents_request {
     const struct agent_wish *wish;
-    const char *host;                 /* of the destination, for AGENT_DEST_HOST: no brackets */
+    const char *host;                 /* of the destination, for CONFIG_STRATEGY_DEST_HOST: no brackets */
     uint64_t tried[AGENTS_TRIED_MAX]; /* serials of those that it shall not be */
     unsigned tried_count;
 };
@@ -33,8 +33,8 @@ struct agents_request {
 /* For readiness and metrics. */
 struct agents_counts {
     uint32_t streams, draining, suspect; /* streams of all agents, and those of them that are chosen last */
-    uint32_t keys[AGENT_STRATEGIES];     /* what each strategy chooses by: agents' ids, hosts, ids */
-    uint32_t ready[AGENT_STRATEGIES];    /* of those, with a stream that neither drains nor is suspect */
+    uint32_t keys[CONFIG_STRATEGIES];    /* what each strategy chooses by: agents' ids, hosts, ids */
+    uint32_t ready[CONFIG_STRATEGIES];   /* of those, with a stream that neither drains nor is suspect */
 };
 
 MUST_USE int agents_new(struct broker_worker *, struct agents **ret);

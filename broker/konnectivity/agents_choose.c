@@ -37,7 +37,7 @@ static enum standing_of_agent standing_of(const struct agent_card *card, uint64_
 struct choice {
     struct agents *agents;
     const struct agents_request *request;
-    enum agent_strategy strategy;
+    enum config_strategy strategy;
     const struct agents_set *set;
     enum standing_of_agent wanted;
     struct agent_seen *best; /* NULL: none yet */
@@ -60,11 +60,11 @@ static bool may_be(const struct choice *c, const struct agent_seen *seen)
  * been chosen before. */
 static struct agent_seen *first_of_id(const struct choice *c, struct agent_seen *seen)
 {
-    const struct agents_set *same = c->strategy == AGENT_DEFAULT_ROUTE ? &seen->by_route->set
-                                                                       : &seen->by_id->set;
+    const struct agents_set *same = c->strategy == CONFIG_STRATEGY_DEFAULT_ROUTE ? &seen->by_route->set
+                                                                                 : &seen->by_id->set;
     for (uint32_t i = 0; i < same->count && i < SAME_ID_MAX; i++) {
         struct agent_seen *other = same->members[i];
-        bool meant = c->strategy != AGENT_DEST_HOST || agents_set_has(c->set, other);
+        bool meant = c->strategy != CONFIG_STRATEGY_DEST_HOST || agents_set_has(c->set, other);
         if (meant && may_be(c, other))
             return other;
     }
@@ -108,13 +108,14 @@ static void choose_of_set(struct choice *c)
         consider(c, c->set->members[(from + i) % count]);
 }
 
-static const struct agents_set *set_of(const struct agents *a, enum agent_strategy strategy, const char *host)
+static const struct agents_set *set_of(const struct agents *a, enum config_strategy strategy,
+                                       const char *host)
 {
     switch (strategy) {
-    case AGENT_DEFAULT: return &a->index.all;
-    case AGENT_DEST_HOST: return agents_index_host(&a->index, host);
-    case AGENT_DEFAULT_ROUTE: return &a->index.routes;
-    case AGENT_STRATEGIES: break;
+    case CONFIG_STRATEGY_DEFAULT: return &a->index.all;
+    case CONFIG_STRATEGY_DEST_HOST: return agents_index_host(&a->index, host);
+    case CONFIG_STRATEGY_DEFAULT_ROUTE: return &a->index.routes;
+    case CONFIG_STRATEGIES: break;
     }
     ASSERT(!"no strategy");
     return NULL;
@@ -126,7 +127,7 @@ static struct agent_seen *choose(struct agents *a, const struct agents_request *
     for (unsigned wanted = 0; wanted < AGENT_STANDINGS; wanted++) {
         c.wanted = (enum standing_of_agent)wanted;
         for (unsigned i = 0; i < r->wish->count && !c.best; i++) {
-            c.strategy = (enum agent_strategy)r->wish->strategies[i];
+            c.strategy = r->wish->strategies[i];
             c.set = set_of(a, c.strategy, r->host);
             if (c.set)
                 choose_of_set(&c);
@@ -171,7 +172,7 @@ void agents_count(const struct agents *a, struct agents_counts *ret)
         counts.draining += standing == AGENT_IS_DRAINING;
         counts.suspect += standing == AGENT_IS_SUSPECT;
     }
-    for (unsigned strategy = 0; strategy < AGENT_STRATEGIES; strategy++) {
+    for (unsigned strategy = 0; strategy < CONFIG_STRATEGIES; strategy++) {
         const struct agents_keys *keys = &index->keys[strategy];
         counts.keys[strategy] = keys->count;
         for (uint32_t i = 0; i <= keys->mask; i++)

@@ -105,7 +105,7 @@ static void grow(struct agents_keys *keys)
     keys->mask = mask;
 }
 
-static struct agents_key *key_get(struct agents_index *index, enum agent_strategy strategy, const char *text)
+static struct agents_key *key_get(struct agents_index *index, enum config_strategy strategy, const char *text)
 {
     struct agents_keys *keys = &index->keys[strategy];
     uint64_t hash = hash_of(index, text);
@@ -135,7 +135,7 @@ static void key_free_unused(struct agents_keys *keys, struct agents_key *key)
     free(key);
 }
 
-static struct agents_key *key_add(struct agents_index *index, enum agent_strategy strategy, const char *text,
+static struct agents_key *key_add(struct agents_index *index, enum config_strategy strategy, const char *text,
                                   struct agent_seen *seen)
 {
     struct agents_key *key = key_get(index, strategy, text);
@@ -145,7 +145,7 @@ static struct agents_key *key_add(struct agents_index *index, enum agent_strateg
     return NULL;
 }
 
-static void key_remove(struct agents_index *index, enum agent_strategy strategy, const char *text,
+static void key_remove(struct agents_index *index, enum config_strategy strategy, const char *text,
                        const struct agent_seen *seen)
 {
     struct agents_keys *keys = &index->keys[strategy];
@@ -163,7 +163,7 @@ int agents_index_init(struct agents_index *index, uint64_t seed)
 {
     memset(index, 0, sizeof(*index));
     index->seed = seed;
-    for (unsigned i = 0; i < AGENT_STRATEGIES; i++) {
+    for (unsigned i = 0; i < CONFIG_STRATEGIES; i++) {
         struct agents_keys *keys = &index->keys[i];
         keys->buckets = calloc(BUCKETS_FIRST, sizeof(*keys->buckets));
         keys->mask = BUCKETS_FIRST - 1;
@@ -178,7 +178,7 @@ int agents_index_init(struct agents_index *index, uint64_t seed)
 void agents_index_fini(struct agents_index *index)
 {
     ASSERT(index->all.count == 0 && index->routes.count == 0);
-    for (unsigned i = 0; i < AGENT_STRATEGIES; i++) {
+    for (unsigned i = 0; i < CONFIG_STRATEGIES; i++) {
         ASSERT(index->keys[i].count == 0);
         free(index->keys[i].buckets);
     }
@@ -189,16 +189,16 @@ void agents_index_fini(struct agents_index *index)
 static bool add(struct agents_index *index, struct agent_seen *seen)
 {
     const struct agent_card *card = seen->card;
-    seen->by_id = key_add(index, AGENT_DEFAULT, card->id, seen);
+    seen->by_id = key_add(index, CONFIG_STRATEGY_DEFAULT, card->id, seen);
     if (!seen->by_id || !set_add(&index->all, seen))
         return false;
     if (card->default_route) {
-        seen->by_route = key_add(index, AGENT_DEFAULT_ROUTE, card->id, seen);
+        seen->by_route = key_add(index, CONFIG_STRATEGY_DEFAULT_ROUTE, card->id, seen);
         if (!seen->by_route || !set_add(&index->routes, seen))
             return false;
     }
     for (uint32_t i = 0; i < card->host_count; i++)
-        if (!key_add(index, AGENT_DEST_HOST, card->hosts[i], seen))
+        if (!key_add(index, CONFIG_STRATEGY_DEST_HOST, card->hosts[i], seen))
             return false;
     return true;
 }
@@ -228,15 +228,16 @@ void agents_index_remove(struct agents_index *index, struct agent_seen *seen)
     const struct agent_card *card = seen->card;
     set_remove(&index->all, seen);
     set_remove(&index->routes, seen);
-    key_remove(index, AGENT_DEFAULT, card->id, seen);
-    key_remove(index, AGENT_DEFAULT_ROUTE, card->id, seen);
+    key_remove(index, CONFIG_STRATEGY_DEFAULT, card->id, seen);
+    key_remove(index, CONFIG_STRATEGY_DEFAULT_ROUTE, card->id, seen);
     for (uint32_t i = 0; i < card->host_count; i++)
-        key_remove(index, AGENT_DEST_HOST, card->hosts[i], seen);
+        key_remove(index, CONFIG_STRATEGY_DEST_HOST, card->hosts[i], seen);
     seen->by_id = seen->by_route = NULL;
 }
 
 const struct agents_set *agents_index_host(const struct agents_index *index, const char *host)
 {
-    const struct agents_key *key = *link_of(&index->keys[AGENT_DEST_HOST], hash_of(index, host), host);
+    const struct agents_key *key = *link_of(&index->keys[CONFIG_STRATEGY_DEST_HOST], hash_of(index, host),
+                                            host);
     return key ? &key->set : NULL;
 }

@@ -29,9 +29,9 @@ struct agents_keys {
 };
 
 struct agents_index {
-    uint64_t seed;                             /* of hashes: hosts are what agents say */
-    struct agents_set all, routes;             /* of AGENT_DEFAULT and AGENT_DEFAULT_ROUTE */
-    struct agents_keys keys[AGENT_STRATEGIES]; /* by id, by host, by id */
+    uint64_t seed;                 /* of hashes: hosts are what agents say */
+    struct agents_set all, routes; /* of CONFIG_STRATEGY_DEFAULT and CONFIG_STRATEGY_DEFAULT_ROUTE */
+    struct agents_keys keys[CONFIG_STRATEGIES]; /* by id, by host, by id */
 };
 
 struct agent_seen {

@@ -8,7 +8,7 @@
 
 #include "broker/kube/credentials.h"
 #include "io/file.h"
-#include "io/log.h"
+#include "io/worker.h"
 
 static void drop(char **field)
 {
@@ -71,16 +71,25 @@ void bearer_fini(struct bearer *b)
     b->file = NULL;
 }
 
-bool bearer_look(struct bearer *b, uint64_t now_ns, bool at_once)
+static void complain(struct bearer *b, struct worker *w, const char *detail)
+{
+    if (!b->broken) {
+        log_begin(w, LOG_WARN, "kube_token");
+        log_str(w, "problem", detail);
+        log_str(w, "instead", "the token from before is used");
+        log_end(w);
+    }
+    b->broken = true;
+}
+
+bool bearer_look(struct bearer *b, struct worker *w, bool at_once)
 {
     char detail[600], *field = NULL;
-    if (!b->file || (!at_once && now_ns - b->looked_ns < BEARER_LOOK_MS * 1000000ull))
+    if (!b->file || (!at_once && w->now_ns - b->looked_ns < BEARER_LOOK_MS * 1000000ull))
         return false;
-    b->looked_ns = now_ns;
+    b->looked_ns = w->now_ns;
     if (read_file(b->file, &field, detail, sizeof(detail)) < 0) {
-        if (!b->broken)
-            log_any_thread(LOG_WARN, "kube_token", "%s; the token from before is used", detail);
-        b->broken = true;
+        complain(b, w, detail);
         return false;
     }
     b->broken = false;

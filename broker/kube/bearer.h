@@ -10,6 +10,7 @@
 #include "broker/http/slice.h"
 
 struct kube_credentials;
+struct worker;
 
 enum {
     BEARER_LOOK_MS =
@@ -26,7 +27,7 @@ struct bearer {
 MUST_USE int bearer_init(struct bearer *, struct kube_credentials *, char *ret_detail, size_t detail_size);
 /* Takes the token out of the credentials and reads the file, if it is in one. 0, or -errno with one line. */
 void bearer_fini(struct bearer *);
-bool bearer_look(struct bearer *, uint64_t now_ns, bool at_once);
+bool bearer_look(struct bearer *, struct worker *, bool at_once);
 /* Reads the file again, if it is time to or at_once. True when the token is another one than before. One that
  * cannot be read any more is said in the log, and the one from before is used. */
 struct slice bearer_field(const struct bearer *);

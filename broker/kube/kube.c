@@ -16,7 +16,6 @@
 
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
-#include "broker/http/http1_scan.h"
 #include "broker/kube/credentials.h"
 #include "broker/kube/kube_call.h"
 #include "broker/kube/leases.h"
@@ -117,7 +116,7 @@ static uint64_t backoff_ms(struct kube_request *r)
 static void begin(struct kube_request *r)
 {
     struct kube *k = r->kube;
-    bearer_look(&k->bearer, worker_of(k)->now_ns, false);
+    bearer_look(&k->bearer, worker_of(k), false);
     r->tries++;
     counter_add(worker_of(k), COUNTER_kube_requests, 1);
     if (kube_call_begin(k, r))
@@ -195,7 +194,7 @@ const char *kube_status_text(const char *body, size_t len, const char *field, ch
     const char *text = json_string_value(json_object_get(status, field));
     snprintf(ret, size, "%s", text ? text : "");
     for (char *at = ret; *at; at++)
-        if (http1_is_control(*at))
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
             *at = '?';
     json_decref(status);
     return ret;
@@ -232,7 +231,7 @@ static uint64_t retry_ms(struct kube_request *r, const struct kube_call *c)
 {
     uint64_t ms = c->retry_after_ms ? c->retry_after_ms : KUBE_RETRY_AFTER_MS;
     if (c->ending == ENDING_DONE && c->status == 401)
-        ms = bearer_look(&r->kube->bearer, worker_of(r->kube)->now_ns, true) ? 1 : 0;
+        ms = bearer_look(&r->kube->bearer, worker_of(r->kube), true) ? 1 : 0;
     else if (c->ending == ENDING_DONE && c->status != 429 && c->status < 500)
         ms = 0;
     else if (c->ending == ENDING_BAD_RESPONSE)
@@ -376,12 +375,24 @@ unsigned kube_home(const struct kube *k)
     return k->home->worker->number;
 }
 
+void kube_open(struct kube *k)
+{
+    if (k->leases)
+        leases_open(k->leases);
+}
+
 void kube_drain(struct kube *k)
 {
     if (k->reviews)
         token_reviews_drain(k->reviews);
     if (k->leases)
         leases_drain(k->leases);
+}
+
+void kube_abandon(struct kube *k)
+{
+    if (k->leases)
+        leases_abandon(k->leases);
 }
 
 bool kube_is_idle(const struct kube *k)

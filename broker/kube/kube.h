@@ -109,6 +109,8 @@ MUST_USE int kube_make(struct kube_credentials *, const struct kube_options *, s
                        struct kube **ret, char *ret_detail, size_t detail_size);
 /* Part of it, for tests: takes the context and the token. Its home is the caller's to set. */
 unsigned kube_home(const struct kube *);
+void kube_open(struct kube *);
+/* Leases begin, with the first turn. */
 
 void kube_request_init(struct kube_request *);
 void kube_request(struct kube *, struct kube_request *);
@@ -117,8 +119,11 @@ void kube_cancel(struct kube_request *);
 /* No answer will come. Harmless when none is due. */
 void kube_drain(struct kube *);
 /* Our lease is deleted, checks of tokens are answered, and no new one is begun. Again: no effect. */
+void kube_abandon(struct kube *);
+/* After kube_drain(): what is still under way is not waited for any longer. */
 bool kube_is_idle(const struct kube *);
-/* Nothing is under way. After kube_drain() this comes true within the deadline of the last request. */
+/* Nothing is under way. After kube_drain() this comes true within the deadlines of what is, and of a
+ * deletion. */
 
 const char *kube_status_text(const char *body, size_t len, const char *field, char *ret, size_t size);
 /* A text of a Status (meta/v1): its message or reason, printable; "" when there is none. Returns ret. */

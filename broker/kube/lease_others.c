@@ -100,14 +100,15 @@ static void delete_next(struct leases *l)
  */
 
 /* Only what the API server has answered is counted, as by the proxy-server. */
-static void note(struct leases *l, struct lease_calls *calls, const struct kube_answer *a, bool good)
+static void note(struct leases *l, enum stats_lease_call call, const struct kube_answer *a, bool good)
 {
-    char reason[LEASE_REASON_MAX] = "";
+    char reason[STATS_LEASE_REASON] = "";
     if (a->ending != ENDING_DONE)
         return;
     if (!good)
         kube_status_text(a->body, a->len, "reason", reason, sizeof(reason));
-    lease_calls_note(calls, good ? 200 : a->status, reason, worker_of(l)->now_ns - l->others.asked_ns);
+    stats_lease_call(&l->kube->home->stats, call, good ? 200 : a->status, reason,
+                     worker_of(l)->now_ns - l->others.asked_ns);
 }
 
 static void on_list(struct leases *l, const struct kube_answer *a)
@@ -123,7 +124,7 @@ static void on_list(struct leases *l, const struct kube_answer *a)
     }
     for (size_t i = 0; i < count; i++)
         valid += lease_is_valid(json_array_get(items, i), leases_now_us(l));
-    atomic_store_explicit(&l->stats.valid, valid, memory_order_relaxed);
+    atomic_store_explicit(&l->valid, valid, memory_order_relaxed);
     o->next = 0;
     delete_next(l);
 }
@@ -132,7 +133,7 @@ static void on_deleted(struct leases *l, bool good)
 {
     struct worker *w = worker_of(l);
     if (good) {
-        atomic_fetch_add_explicit(&l->stats.culled, 1, memory_order_relaxed);
+        stats_lease_culled(&l->kube->home->stats);
         log_begin(w, LOG_INFO, "lease_culled");
         log_str(w, "lease", l->others.path + strlen(l->folder) + 1);
         log_end(w);
@@ -148,7 +149,7 @@ static void on_answered(struct kube_request *r, const struct kube_answer *a)
     bool listing = o->state == OTHERS_LISTING;
     free(o->body);
     o->body = NULL;
-    note(l, listing ? &l->stats.lists : &l->stats.deletes, a, good);
+    note(l, listing ? STATS_LEASE_LIST : STATS_LEASE_DELETE, a, good);
     if (!listing)
         on_deleted(l, good);
     else if (good)

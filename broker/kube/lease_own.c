@@ -18,12 +18,12 @@ static const struct {
     const char *name;
     uint32_t next;
 } states[LEASE_OWN_STATES] = {
-    [LEASE_RESTING] = {"resting",  B(READING) | B(RENEWING) | B(DELETING) | B(OVER)               },
-    [LEASE_READING] = {"reading",  B(RESTING) | B(READING) | B(MAKING) | B(RENEWING) | B(DELETING)},
-    [LEASE_MAKING] = {"making",   B(RESTING) | B(READING) | B(DELETING)                          },
-    [LEASE_RENEWING] = {"renewing", B(RESTING) | B(READING) | B(MAKING) | B(DELETING)              },
-    [LEASE_DELETING] = {"deleting", B(OVER)                                                        },
-    [LEASE_OVER] = {"over",     0                                                              },
+    [LEASE_RESTING] = {"resting",  B(READING) | B(RENEWING) | B(DELETING) | B(OVER)                         },
+    [LEASE_READING] = {"reading",  B(RESTING) | B(READING) | B(MAKING) | B(RENEWING) | B(DELETING) | B(OVER)},
+    [LEASE_MAKING] = {"making",   B(RESTING) | B(READING) | B(DELETING) | B(OVER)                          },
+    [LEASE_RENEWING] = {"renewing", B(RESTING) | B(READING) | B(MAKING) | B(DELETING) | B(OVER)              },
+    [LEASE_DELETING] = {"deleting", B(OVER)                                                                  },
+    [LEASE_OVER] = {"over",     0                                                                        },
 };
 #undef B
 
@@ -233,6 +233,16 @@ void lease_own_drain(struct leases *l)
         delete_it(l);
     else if (o->state == LEASE_RESTING)
         set_state(o, LEASE_OVER);
+}
+
+void lease_own_abandon(struct leases *l)
+{
+    struct lease_own *o = &l->own;
+    if (o->state == LEASE_OVER)
+        return;
+    say(l, LOG_WARN, "lease_failed", "the API server did not answer before the broker had to end");
+    kube_cancel(&o->request);
+    set_state(o, LEASE_OVER);
 }
 
 void lease_own_fini(struct leases *l)

@@ -87,7 +87,7 @@ int leases_new(struct kube *k, const struct lease_options *o, struct leases **re
         return -ENOMEM;
     }
     l->kube = k;
-    atomic_init(&l->stats.valid, -1);
+    atomic_init(&l->valid, -1);
     lease_own_init(l);
     int rc = set_names(l, o, ret_detail, detail_size);
     lease_others_init(l, o->label);
@@ -111,6 +111,11 @@ void leases_drain(struct leases *l)
     l->draining = true;
     lease_others_drain(l);
     lease_own_drain(l);
+}
+
+void leases_abandon(struct leases *l)
+{
+    lease_own_abandon(l);
 }
 
 void leases_free(struct leases **lp)

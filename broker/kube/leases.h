@@ -3,7 +3,6 @@
  *
  *   lease_own.c      ours: made, renewed, and deleted when the broker drains
  *   lease_others.c   all with the label: counted, and deleted when they are over
- *   lease_stats.c    what is counted of that
  *
  * An agent with --count-server-leases opens a connection for each that is valid; they are what the
  * proxy-server's own controller makes. On the API's home worker, but for the counts, which any thread may
@@ -17,7 +16,6 @@
 #include <jansson.h>
 
 #include "broker/kube/kube.h"
-#include "broker/kube/lease_stats.h"
 
 enum {
     LEASE_DURATION_S = 30, /* as the proxy-server has it, and the next three */
@@ -81,7 +79,7 @@ struct leases {
     bool draining;
     struct lease_own own;
     struct lease_others others;
-    struct lease_stats stats;
+    _Atomic int32_t valid; /* with the label, at the last list; -1: not known yet. Any thread may read it */
 };
 
 MUST_USE int leases_new(struct kube *, const struct lease_options *, struct leases **ret, char *ret_detail,
@@ -91,12 +89,15 @@ void leases_open(struct leases *);
 /* Begins, before the first turn of the home. */
 void leases_drain(struct leases *);
 /* Deletes ours, at once or when what is under way was answered. */
+void leases_abandon(struct leases *);
+/* After leases_drain(): gives up what is under way. Ours may stay behind until it is over. */
 void leases_free(struct leases **);
 
 /* Between the files. */
 void lease_own_init(struct leases *);
 void lease_own_begin(struct leases *);
 void lease_own_drain(struct leases *);
+void lease_own_abandon(struct leases *);
 void lease_own_fini(struct leases *);
 void lease_others_init(struct leases *, const char *label);
 void lease_others_begin(struct leases *);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/http/http1_scan.h"
 #include "broker/kube/kube.h"
 
 /* -- question
@@ -48,7 +47,7 @@ static enum token_verdict say(char why[TOKEN_WHY_MAX], enum token_verdict verdic
 {
     snprintf(why, TOKEN_WHY_MAX, "%s%.120s", text, more);
     for (char *at = why; *at; at++) /* it came from outside, and goes into lines and headers */
-        if (http1_is_control(*at) || (unsigned char)*at >= 0x7f)
+        if ((unsigned char)*at < ' ' || (unsigned char)*at >= 0x7f)
             *at = '?';
     return verdict;
 }

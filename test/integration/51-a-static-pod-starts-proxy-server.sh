@@ -70,9 +70,9 @@ python3 - "$SOCKET" <<'PY' # left over from a process that died
 import socket, sys
 socket.socket(socket.AF_UNIX).bind(sys.argv[1])
 PY
-SANITIZED=(env ASAN_OPTIONS="detect_leaks=1:quarantine_size_mb=8:${ASAN_OPTIONS:-}" UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}")
+RUN=(env ASAN_OPTIONS="detect_leaks=1:quarantine_size_mb=8:${ASAN_OPTIONS:-}" UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}")
 begin() { # begin FLAG...: of the pod, in $SERVER
-    start hawser "${SANITIZED[@]}" "$WORK/proxy-server" "${POD[@]}" "$@"
+    start hawser "${RUN[@]}" "$WORK/proxy-server" "${POD[@]}" "$@"
     SERVER=$PID
     wait_for 20 curl -fsS -m 2 "http://127.0.0.1:$HEALTH/healthz" -o /dev/null || die "proxy-server does not answer on its health port"
 }
@@ -98,9 +98,26 @@ for port in "$HEALTH" "$PAGES"; do
     check "hawser's own beside them" grep -q '^hawser_workers ' "$WORK/ours.metrics"
     check "and the process's" grep -qE '^process_resident_memory_bytes [0-9]{6,}$' "$WORK/ours.metrics"
 done
-status_of() { curl -sS -m 20 -o /dev/null -w '%{http_connect}' --unix-socket "$SOCKET" -p -x http://broker.invalid "$1" 2>/dev/null; }
-equal "no agent, no tunnel" 503 "$(status_of http://10.0.0.1:443/)"
-start second "${SANITIZED[@]}" "$WORK/proxy-server" "${POD[@]}" --agent-port="$(free_port)" --health-port="$(free_port)" --admin-port="$(free_port)"
+# connect SOCKET HOST:PORT: the answer to CONNECT, and behind 200 the first line of the answer to a request
+connect() {
+    timeout 30 python3 - "$1" "$2" <<'PY'
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(20)
+s.connect(sys.argv[1])
+s.sendall(f"CONNECT {sys.argv[2]} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+answer = s.makefile("rb")
+status = answer.readline().decode().split()[1]
+print(status)
+if status == "200":
+    while answer.readline().strip():
+        pass
+    s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    print(answer.readline().decode().strip())
+PY
+}
+equal "no agent, no tunnel" 503 "$(connect "$SOCKET" 10.0.0.1:443)"
+start second "${RUN[@]}" "$WORK/proxy-server" "${POD[@]}" --agent-port="$(free_port)" --health-port="$(free_port)" --admin-port="$(free_port)"
 wait "$PID"
 equal "a socket in use is not taken away" 1 $?
 check "and the reason is logged" grep -q 'Address already in use' "$WORK/second.log"
@@ -115,8 +132,8 @@ agent() { # agent NAME PORT: the original's, towards that port
 ready() { [ "$(page "127.0.0.1:$1/readyz" | tail -1)" = 200 ]; }
 pages_metric() { curl -sS -m 10 "http://127.0.0.1:$PAGES/metrics" | awk -v want="konnectivity_network_proxy_server_$1" '$1 == want { print $2 }'; }
 scenario() { # scenario SOCKET PORT: a request that is answered, one that is refused, through the agent
-    curl -sS -m 20 --unix-socket "$1" -p -x http://broker.invalid "http://127.0.0.1:$2/" -o /dev/null
-    curl -sS -m 20 --unix-socket "$1" -p -x http://broker.invalid "http://127.0.0.1:$(free_port)/" -o /dev/null 2>/dev/null
+    matches "a tunnel through the agent" '^HTTP/1.0 200' "$(connect "$1" "127.0.0.1:$2")"
+    equal "a refused one" 502 "$(connect "$1" "127.0.0.1:$(free_port)")"
     sleep 0.2 # the original closes behind the answer
 }
 if [ -n "$GO_PROGRAM" ]; then
@@ -127,7 +144,6 @@ if [ -n "$GO_PROGRAM" ]; then
     check "ready with an agent" wait_for 30 ready "$HEALTH"
     equal "the agent is counted, deprecated" 1 "$(pages_metric ready_backend_connections)"
     equal "and by strategy" 1 "$(pages_metric 'ready_backends{proxy_strategy="destHost"}')"
-    equal "a tunnel through the agent" 200 "$(status_of "http://127.0.0.1:$TARGET/")"
     scenario "$SOCKET" "$TARGET"
     curl -sS -m 10 "http://127.0.0.1:$PAGES/metrics" >"$WORK/ours.metrics"
     check "the dials are in the histogram" [ "$(pages_metric dial_duration_seconds_count)" -ge 1 ]
@@ -158,19 +174,60 @@ ended() { # ended SENTENCE SECONDS_MAX CODE
 kill -TERM "$SERVER"
 ended "without a graceful timeout it ends at once" 5 0
 refute "the socket is gone" [ -e "$SOCKET" ]
-begin --graceful-shutdown-timeout=60s
-exec 9<>"/dev/tcp/127.0.0.1/$HEALTH" # a client that stays
-kill -TERM "$SERVER"
-sleep 0.3
-kill -TERM "$SERVER"
-wait "$SERVER"
-status=$?
-check "a second signal ends it" [ "$status" -eq 1 ] || [ "$status" -eq 0 ]
-exec 9>&-
+if [ -n "$GO_PROGRAM" ]; then # a connection that is used once a second, and ends when $WORK/over is there
+    cat >"$WORK/talk.py" <<'PY'
+import os, socket, sys, threading, time
+work, path = sys.argv[1:]
+peer = socket.create_server(("127.0.0.1", 0))
+def echo():
+    other, _ = peer.accept()
+    while data := other.recv(4096):
+        other.sendall(data)
+threading.Thread(target=echo, daemon=True).start()
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(10)
+s.connect(path)
+target = "%s:%d" % peer.getsockname()
+s.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
+assert s.recv(4096).startswith(b"HTTP/1.1 200")
+for turn in range(300):
+    s.sendall(b"%d." % turn)
+    assert s.recv(4096) == b"%d." % turn
+    print(turn, flush=True)
+    if os.path.exists(work + "/over"):
+        break
+    time.sleep(0.1)
+PY
+    turns() { wc -l <"$WORK/talk.log"; }
+    more_turns() { [ "$(turns)" -ge "$1" ]; }
+    draining() { # draining: an agent, a connection through it, and SIGTERM
+        begin --graceful-shutdown-timeout=60s
+        wait_for 30 ready "$HEALTH" || fail "no agent"
+        rm -f "$WORK/over"
+        start talk python3 "$WORK/talk.py" "$WORK" "$SOCKET"
+        TALK=$PID
+        wait_for 20 more_turns 3 || fail "the connection says nothing: $(cat "$WORK/talk.log")"
+        kill -TERM "$SERVER"
+        sleep 0.3
+    }
+    draining
+    refute "probes fail while it drains" curl -fsS -m 2 "http://127.0.0.1:$HEALTH/readyz" -o /dev/null 2>/dev/null
+    NOW=$(turns)
+    check "with a graceful timeout a connection goes on" wait_for 20 more_turns $((NOW + 10))
+    touch "$WORK/over"
+    wait "$TALK"
+    equal "and ends by itself" 0 $?
+    ended "when it is over" 10 0
+    draining
+    kill -TERM "$SERVER"
+    wait "$SERVER"
+    equal "a second signal ends all at once" 1 $?
+    kill "$TALK" 2>/dev/null
+fi
 
 # -- TCP -----------------------------------------------------------------------------------------------------------------------
 
-start hawser "${SANITIZED[@]}" "$WORK/proxy-server" --server-cert="$WORK/front.crt" --server-key="$WORK/front.key" --server-ca-cert="$WORK/front-ca/ca.crt" \
+start hawser "${RUN[@]}" "$WORK/proxy-server" --server-cert="$WORK/front.crt" --server-key="$WORK/front.key" --server-ca-cert="$WORK/front-ca/ca.crt" \
     --cluster-cert="$WORK/front.crt" --cluster-key="$WORK/front.key" --cluster-ca-cert="$WORK/front-ca/ca.crt" --server-port="$FRONT" \
     --agent-port="$AGENTS" --health-port="$HEALTH" --admin-port="$PAGES" --server-bind-address=127.0.0.1 --v=1 \
     --cipher-suites=TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256

@@ -4,7 +4,7 @@
 . "$HAWSER_SOURCE/test/integration/hawser.sh"
 . "$HAWSER_SOURCE/test/integration/go_program.sh"
 
-for name in apiserver konnectivity; do
+for name in apiserver konnectivity kubeapi; do
     build_program $name "what it is the client for"
     check "the Go program $name is there" [ -x "$PROGRAM" ]
 done

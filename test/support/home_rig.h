@@ -30,7 +30,7 @@ struct home_rig {
     struct packet said; /* the last packet that home_heard() took; its texts are copied */
     char address[512];
     struct bytes_fifo data; /* bytes of DATA that were heard */
-    uint8_t upload[4 << 20];
+    uint8_t upload[5 << 20];
     size_t upload_len;
 };
 

@@ -52,6 +52,7 @@ void rig_ask(struct http2_rig *rig, struct rig_request *r, const char *text, boo
     *open = (struct exchange_open){.front = r,
                                    .deliver = exchange_deliver,
                                    .key = rig->key,
+                                   .identity = rig->profile.id,
                                    .form = EXCHANGE_REQUEST,
                                    .lease_ms = 12000,
                                    .first_byte_ms = 60000};
@@ -361,6 +362,9 @@ void rig_start(struct http2_rig *rig)
     };
     ASSERT(pool_new(w, &options, &rig->bw.pool) == 0);
     rig->profile = (struct pool_profile){.id = 1, .tls = true, .shared = true};
+    rig->profiles[1] = &rig->profile;
+    rig->credentials.profiles = rig->profiles;
+    rig->bw.credentials = &rig->credentials;
     rig->key = (struct endpoint_key){.profile = &rig->profile, .host = "10.0.0.1", .port = 10250};
 }
 

@@ -36,7 +36,7 @@ void kube_rig_stop(struct kube_rig *rig)
     struct broker_worker *bw = &rig->http2.bw;
     kube_drain(rig->kube);
     rig_run(&rig->http2);
-    rig_advance_ms(&rig->http2, 6000); /* a deletion that nobody answers has its deadline */
+    rig_advance_ms(&rig->http2, 11000); /* two requests that nobody answers have their deadlines */
     ASSERT(kube_is_idle(rig->kube));
     ASSERT(bw->free_count == KUBE_RIG_SLOTS);
     slab_fini(&bw->token_asks);

@@ -11,7 +11,7 @@
 
 #include "test/support/agent_rig.h"
 
-static const struct agent_wish any = {1, {AGENT_DEFAULT}};
+static const struct agent_wish any = {{CONFIG_STRATEGY_DEFAULT}, 1};
 
 static struct agent_card *card;
 static struct owner owner;

@@ -16,8 +16,8 @@
 
 enum { CARDS_MAX = 4 };
 
-static const struct agent_wish any = {1, {AGENT_DEFAULT}};
-static const struct agent_wish by_host = {1, {AGENT_DEST_HOST}};
+static const struct agent_wish any = {{CONFIG_STRATEGY_DEFAULT}, 1};
+static const struct agent_wish by_host = {{CONFIG_STRATEGY_DEST_HOST}, 1};
 static const struct pool_path path = {1, 1, {POOL_WAY_AGENT}, &any};
 static const struct pool_path host_path = {2, 1, {POOL_WAY_AGENT}, &by_host};
 
@@ -306,6 +306,7 @@ static void without_an_agent_it_says_so(void **state)
     dial_by(&d, 0, &host_path, "node-2", 8000);
     agent_rig_settle();
     assert_int_equal(d.ending, ENDING_NO_AGENT);
+    assert_int_equal(agent_rig.workers[0].bw.stats.dial_failures[STATS_DIAL_NO_AGENT], 2);
     dial_by(&d, 0, &host_path, "node-1", 8000);
     agent_rig_settle();
     far_open(far_last());

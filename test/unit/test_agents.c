@@ -12,11 +12,12 @@
 
 enum { MS = 1000000 };
 
-static const struct agent_wish any = {1, {AGENT_DEFAULT}};
-static const struct agent_wish by_host = {1, {AGENT_DEST_HOST}};
-static const struct agent_wish by_route = {1, {AGENT_DEFAULT_ROUTE}};
+static const struct agent_wish any = {{CONFIG_STRATEGY_DEFAULT}, 1};
+static const struct agent_wish by_host = {{CONFIG_STRATEGY_DEST_HOST}, 1};
+static const struct agent_wish by_route = {{CONFIG_STRATEGY_DEFAULT_ROUTE}, 1};
 static const struct agent_wish host_then_any = {
-    2, {AGENT_DEST_HOST, AGENT_DEFAULT}
+    {CONFIG_STRATEGY_DEST_HOST, CONFIG_STRATEGY_DEFAULT},
+    2
 };
 
 static int setup(void **state)
@@ -276,8 +277,9 @@ static void one_of_many_is_found(void **state)
     assert_int_equal(counts_of(2).streams, AGENTS);
     assert_int_equal(counts_of(2).draining, AGENTS / 2);
     assert_int_equal(counts_of(2).suspect, AGENTS / 2 - 1);
-    assert_int_equal(counts_of(2).keys[AGENT_DEFAULT], AGENTS);
-    assert_int_equal(counts_of(2).ready[AGENT_DEFAULT], 1);
+    assert_int_equal(counts_of(2).keys[CONFIG_STRATEGY_DEFAULT], AGENTS);
+    assert_int_equal(stats_backends(&agent_rig.workers[2].bw.stats, STATS_DEFAULT), AGENTS);
+    assert_int_equal(counts_of(2).ready[CONFIG_STRATEGY_DEFAULT], 1);
     for (unsigned i = 0; i < AGENTS; i++)
         agent_rig_withdraw(cards[i]);
 }
@@ -291,9 +293,9 @@ static void streams_of_one_id_are_one_agent(void **state)
     static const struct agent_wish *const wishes[] = {&any, &by_host, &by_route};
     agent_rig_settle();
     assert_int_equal(counts_of(0).streams, 3);
-    assert_int_equal(counts_of(0).keys[AGENT_DEFAULT], 2);
-    assert_int_equal(counts_of(0).keys[AGENT_DEFAULT_ROUTE], 2);
-    assert_int_equal(counts_of(0).keys[AGENT_DEST_HOST], 1);
+    assert_int_equal(counts_of(0).keys[CONFIG_STRATEGY_DEFAULT], 2);
+    assert_int_equal(counts_of(0).keys[CONFIG_STRATEGY_DEFAULT_ROUTE], 2);
+    assert_int_equal(counts_of(0).keys[CONFIG_STRATEGY_DEST_HOST], 1);
     for (size_t i = 0; i < ARRAY_SIZE(wishes); i++) {
         old->load = 1;
         assert_ptr_equal(chosen(1, wishes[i], "node"), other); /* and not the younger one */
@@ -452,8 +454,10 @@ static void random_coming_and_going(void **state)
     for (unsigned w = 0; w < 3; w++) {
         struct agents_counts counts = counts_of(w);
         assert_int_equal(counts.streams, 0);
-        for (unsigned s = 0; s < AGENT_STRATEGIES; s++)
+        for (unsigned s = 0; s < CONFIG_STRATEGIES; s++) {
             assert_int_equal(counts.keys[s], 0);
+            assert_int_equal(stats_backends(&agent_rig.workers[w].bw.stats, (enum stats_strategy)s), 0);
+        }
     }
 }
 

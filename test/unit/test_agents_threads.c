@@ -51,7 +51,8 @@ static void come_or_go(struct side *s, unsigned i)
 static void choose(struct side *s, unsigned i)
 {
     static const struct agent_wish wish = {
-        3, {AGENT_DEST_HOST, AGENT_DEFAULT_ROUTE, AGENT_DEFAULT}
+        {CONFIG_STRATEGY_DEST_HOST, CONFIG_STRATEGY_DEFAULT_ROUTE, CONFIG_STRATEGY_DEFAULT},
+        3
     };
     struct agents_request r = {.wish = &wish, .host = i % 2 ? "host" : "host-3"};
     if (s->held[i]) {

@@ -216,7 +216,7 @@ static void a_silent_agent_is_suspect_and_the_dial_is_answered_in_time(void **st
     assert_false(n->closed);
     home_pass(200); /* the dial's own deadline is sooner than agents.dialMs */
     assert_true(n->closed);
-    assert_int_equal(n->reason, ENDING_CONNECT_TIMEOUT);
+    assert_int_equal(n->reason, ENDING_DEADLINE);
     agent_say(&(struct packet){.type = PACKET_DIAL_RSP, .connect_id = 9, .random = (int64_t)n->id});
     assert_true(agent_heard(PACKET_CLOSE_REQ));
     assert_int_equal(home.said.connect_id, 9);

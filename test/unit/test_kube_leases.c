@@ -136,20 +136,20 @@ static void a_lease_holds_for_its_duration(void **state)
         const char *spec;
         bool valid; /* at 100 s */
     } cases[] = {
-        {"{'renewTime':'1970-01-01T00:01:20Z','leaseDurationSeconds':30}",        true        },
-        {"{'renewTime':'1970-01-01T00:01:10.000001Z','leaseDurationSeconds':30}", true        },
-        {"{'renewTime':'1970-01-01T00:01:10Z','leaseDurationSeconds':30}",        false       },
-        {"{'acquireTime':'1970-01-01T00:01:20Z','leaseDurationSeconds':30}",      true        },
+        {"{'renewTime':'1970-01-01T00:01:20Z','leaseDurationSeconds':30}",                    true },
+        {"{'renewTime':'1970-01-01T00:01:10.000001Z','leaseDurationSeconds':30}",             true },
+        {"{'renewTime':'1970-01-01T00:01:10Z','leaseDurationSeconds':30}",                    false},
+        {"{'acquireTime':'1970-01-01T00:01:20Z','leaseDurationSeconds':30}",                  true },
         {"{'acquireTime':'1970-01-01T00:01:20Z','renewTime':'1970-01-01T00:00:01Z','leaseDurationSeconds':"
-         "30}",                                                                        false                                                                                },
-        {"{'renewTime':null,'acquireTime':'1970-01-01T00:01:20Z','leaseDurationSeconds':30}",                                                                       true},
-        {"{'renewTime':'1970-01-01T00:01:20Z'}",                                                                       false                                                                                                                             },
-        {"{'renewTime':'1970-01-01T00:01:20Z','leaseDurationSeconds':-1}",                                                                       false},
-        {"{'renewTime':'1970-01-01T00:01:20Z','leaseDurationSeconds':9223372036854775807}",                                                                       false                                                                                                            },
-        {"{'renewTime':'soon','leaseDurationSeconds':30}",                                                                       false},
-        {"{'renewTime':7,'leaseDurationSeconds':30}",                                                                       false                                                                                                                 },
-        {"{}",                                                                       false},
-        {"[]",                                                                       false                                                                                                                 },
+         "30}",                                                                      false},
+        {"{'renewTime':null,'acquireTime':'1970-01-01T00:01:20Z','leaseDurationSeconds':30}", true },
+        {"{'renewTime':'1970-01-01T00:01:20Z'}",                                              false},
+        {"{'renewTime':'1970-01-01T00:01:20Z','leaseDurationSeconds':-1}",                    false},
+        {"{'renewTime':'1970-01-01T00:01:20Z','leaseDurationSeconds':9223372036854775807}",   false},
+        {"{'renewTime':'soon','leaseDurationSeconds':30}",                                    false},
+        {"{'renewTime':7,'leaseDurationSeconds':30}",                                         false},
+        {"{}",                                                                                false},
+        {"[]",                                                                                false},
     };
     (void)state;
     for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -163,28 +163,6 @@ static void a_lease_holds_for_its_duration(void **state)
             fail_msg("row %u", i);
         json_decref(lease);
     }
-}
-
-static void calls_are_counted_by_status_and_reason(void **state)
-{
-    static struct lease_calls c;
-    (void)state;
-    lease_calls_note(&c, 200, "", 7000000);
-    lease_calls_note(&c, 200, "", 70000000);
-    lease_calls_note(&c, 409, "Conflict", 20000000000);
-    assert_int_equal(c.row_count, 2);
-    assert_int_equal(c.rows[0].count, 2);
-    assert_string_equal(c.rows[1].reason, "Conflict");
-    assert_int_equal(c.latencies[0].buckets[0], 0);
-    assert_int_equal(c.latencies[0].buckets[1], 1);
-    assert_int_equal(c.latencies[0].buckets[LEASE_BUCKETS - 1], 2);
-    assert_int_equal(c.latencies[0].sum_ns, 77000000);
-    assert_int_equal(c.latencies[1].buckets[LEASE_BUCKETS - 1], 0);
-    assert_int_equal(c.latencies[1].count, 1);
-    for (unsigned i = 0; i < 100; i++) /* whatever the API server says, it ends somewhere */
-        lease_calls_note(&c, (uint16_t)(500 + i), "x", 1);
-    assert_int_equal(c.row_count, LEASE_ROWS_MAX);
-    assert_int_equal(c.latency_count, LEASE_CODES_MAX);
 }
 
 /* -- against an API server
@@ -392,6 +370,19 @@ static void draining_waits_for_what_is_under_way(void **state)
     assert_true(kube_is_idle(rig.kube));
 }
 
+static void a_broker_that_must_end_does_not_wait(void **state)
+{
+    (void)state;
+    make_ours();
+    kube_drain(rig.kube);
+    expect("DELETE", OWN);
+    assert_false(kube_is_idle(rig.kube));
+    kube_abandon(rig.kube);
+    rig_run(&rig.http2);
+    assert_true(kube_is_idle(rig.kube));
+    kube_abandon(rig.kube);
+}
+
 static void what_was_never_made_is_not_deleted(void **state)
 {
     (void)state;
@@ -416,9 +407,9 @@ static const char *item(char *to, size_t size, const char *name, int ago_s)
 static void those_that_are_over_are_deleted_one_by_one(void **state)
 {
     char text[8][300], list[3000];
-    const struct lease_stats *stats = &rig.kube->leases->stats;
+    const struct konnectivity_stats *stats = &rig.http2.bw.stats;
     (void)state;
-    assert_int_equal(stats->valid, -1);
+    assert_int_equal(rig.kube->leases->valid, -1);
     answer("GET", OWN, "404", "{}");
     item(text[0], sizeof text[0], "valid-1", 5);
     item(text[1], sizeof text[1], "over-1", 31);
@@ -436,7 +427,7 @@ static void those_that_are_over_are_deleted_one_by_one(void **state)
         own = swap;
     }
     kube_rig_reply(&rig, st, "200", list);
-    assert_int_equal(stats->valid, 2);
+    assert_int_equal(rig.kube->leases->valid, 2);
     st = expect("DELETE", FOLDER "/over-1");
     json_t *root = body_of(st);
     assert_string_equal(json_string_value(json_object_get(root, "kind")), "DeleteOptions");
@@ -446,23 +437,23 @@ static void those_that_are_over_are_deleted_one_by_one(void **state)
     answer("DELETE", FOLDER "/over-2", "409", "{\"reason\":\"Conflict\"}"); /* renewed meanwhile */
     answer("DELETE", FOLDER "/over-3", "404", "{\"reason\":\"NotFound\"}");
     assert_null(kube_rig_next(&rig));
-    assert_int_equal(stats->culled, 1);
-    assert_int_equal(stats->lists.rows[0].code, 200);
-    assert_int_equal(stats->lists.rows[0].count, 1);
-    assert_int_equal(stats->deletes.row_count, 3);
-    assert_string_equal(stats->deletes.rows[1].reason, "Conflict");
-    assert_string_equal(stats->deletes.rows[2].reason, "NotFound");
-    assert_int_equal(stats->deletes.rows[2].code, 404);
+    assert_int_equal(stats->culled_leases, 1);
+    assert_int_equal(stats->leases[STATS_LEASE_LIST][0].code, 200);
+    assert_int_equal(stats->leases[STATS_LEASE_LIST][0].count, 1);
+    assert_int_equal(stats->lease_rows[STATS_LEASE_DELETE], 3);
+    assert_string_equal(stats->leases[STATS_LEASE_DELETE][1].reason, "Conflict");
+    assert_string_equal(stats->leases[STATS_LEASE_DELETE][2].reason, "NotFound");
+    assert_int_equal(stats->leases[STATS_LEASE_DELETE][2].code, 404);
 }
 
 static void a_list_that_fails_is_asked_for_again(void **state)
 {
-    const struct lease_stats *stats = &rig.kube->leases->stats;
+    const struct konnectivity_stats *stats = &rig.http2.bw.stats;
     (void)state;
     answer("GET", OWN, "403", "{}");
     answer("GET", list_path, "403", "{\"reason\":\"Forbidden\"}");
-    assert_int_equal(stats->lists.rows[0].code, 403);
-    assert_string_equal(stats->lists.rows[0].reason, "Forbidden");
+    assert_int_equal(stats->leases[STATS_LEASE_LIST][0].code, 403);
+    assert_string_equal(stats->leases[STATS_LEASE_LIST][0].reason, "Forbidden");
     kube_drain(rig.kube);
 }
 
@@ -500,7 +491,6 @@ int main(void)
         cmocka_unit_test(names_that_may_stand_in_paths),
         cmocka_unit_test(labels_are_pairs),
         cmocka_unit_test(a_lease_holds_for_its_duration),
-        cmocka_unit_test(calls_are_counted_by_status_and_reason),
         T(ours_is_made_where_there_is_none),
         T(it_is_renewed_in_time_and_what_is_theirs_stays),
         T(one_that_is_there_is_taken_over),
@@ -509,6 +499,7 @@ int main(void)
         T(rubbish_is_no_lease),
         T(draining_deletes_ours_at_once),
         T(draining_waits_for_what_is_under_way),
+        T(a_broker_that_must_end_does_not_wait),
         T(what_was_never_made_is_not_deleted),
         T(those_that_are_over_are_deleted_one_by_one),
         T(a_list_that_fails_is_asked_for_again),

@@ -1,0 +1,233 @@
+#!/usr/bin/env bash
+# TokenReviews and Leases against an API server made of Kubernetes' own modules (test/interop/kubeapi), which decode what the
+# broker writes strictly and say whether its Lease is valid: over HTTP/2 and HTTP/1.1, by token and by certificate, with an
+# API server that is slow, overloaded, silent, or not the one it should be. hawser-kube-asker asks as agents' connections do.
+. "$(dirname "$0")/lib.sh"
+. "$HAWSER_SOURCE/test/integration/hawser.sh"
+. "$HAWSER_SOURCE/test/integration/go_program.sh"
+build_program kubeapi "Kubernetes' own types"
+
+AGENT=system:serviceaccount:kube-system:konnectivity-agent
+AUDIENCE=system:konnectivity-server
+LABEL=k8s-app=konnectivity-server
+made=0
+"$PKI" ca --out "$WORK/api-ca" --name api-ca --quiet || made=1
+"$PKI" ca --out "$WORK/rogue-ca" --name rogue-ca --quiet || made=1
+"$PKI" server --ca "$WORK/api-ca" --cn kube-apiserver --dns api.internal --ip 127.0.0.1 --out "$WORK/api" --quiet || made=1
+"$PKI" client --ca "$WORK/api-ca" --cn konnectivity-server --out "$WORK/client" --quiet || made=1
+[ $made -eq 0 ] || die "hawser-pki failed"
+
+API=$(free_port) CONTROL=$(free_port)
+echo bearer-secret-1 >"$WORK/bearer"
+cat >"$WORK/tokens" <<TOKENS
+agent-token-1 $AGENT $AUDIENCE
+agent-token-2 $AGENT $AUDIENCE,vault
+agent-token-3 $AGENT $AUDIENCE
+agent-token-4 $AGENT $AUDIENCE
+agent-token-5 $AGENT $AUDIENCE
+agent-token-6 $AGENT $AUDIENCE
+unaware $AGENT -
+other-audience $AGENT vault
+wrong-answer $AGENT =
+other-account system:serviceaccount:kube-system:other $AUDIENCE
+other-space system:serviceaccount:default:konnectivity-agent $AUDIENCE
+admin kubernetes-admin $AUDIENCE
+TOKENS
+control() { curl -sS -m 10 "http://127.0.0.1:$CONTROL/$1"; }
+api_start() { # api_start [OPTION...]: an API server that has everything
+    start kubeapi "$PROGRAM" -address "127.0.0.1:$API" -control "127.0.0.1:$CONTROL" -cert "$WORK/api.crt" -key "$WORK/api.key" \
+        -bearer "$WORK/bearer" -tokens "$WORK/tokens" "$@"
+    KUBEAPI=$PID
+    wait_for 10 listens 127.0.0.1 "$API" && wait_for 10 listens 127.0.0.1 "$CONTROL" || die "the API server did not start"
+}
+
+kubeconfig() { # kubeconfig CA-FIELD USER-FIELDS [SERVER]: $WORK/kubeconfig
+    cat >"$WORK/kubeconfig" <<YAML
+apiVersion: v1
+kind: Config
+current-context: broker
+contexts: [{name: broker, context: {cluster: here, user: broker}}]
+clusters: [{name: here, cluster: {server: "${3:-https://127.0.0.1:$API}", $1}}]
+users: [{name: broker, user: {$2}}]
+YAML
+    chmod 600 "$WORK/kubeconfig"
+}
+
+config() { # config SERVER-ID [KUBERNETES-FIELDS]
+    {
+        unix_listener
+        cat <<YAML
+routes:
+  - name: tunnels
+    match: {cidrs: [127.64.0.0/10], schemes: [tunnel]}
+agents:
+  serverId: $1
+  tokenReview: {audience: "$AUDIENCE", namespace: kube-system, serviceAccount: konnectivity-agent}
+  leases: {namespace: kube-system, label: $LABEL}
+kubernetes: {${2:-kubeconfigFile: $WORK/kubeconfig, qps: 1000, burst: 1000}}
+YAML
+    } | hawser_config "$WORK/hawser.yaml"
+}
+
+asker_start() {
+    [ -p "$WORK/commands" ] || mkfifo "$WORK/commands"
+    exec 7<>"$WORK/commands"
+    start hawser env ASAN_OPTIONS="detect_leaks=1:${ASAN_OPTIONS:-}" bash -c 'exec "$0" "$1" <"$2" 7<&-' \
+        "$HAWSER_BUILD/test/integration/hawser-kube-asker" "$WORK/hawser.yaml" "$WORK/commands"
+    ASKER=$PID
+    wait_for 20 grep -q '^ready' "$WORK/hawser.log" || die "the broker did not start"
+}
+asker_stop() {
+    echo drain >&7
+    wait "$ASKER"
+    equal "the broker's exit code" 0 $?
+    exec 7>&-
+    no_sanitizer_spoke
+}
+ask() { printf 'check %s %s\n' "$1" "$2" >&7; }
+answers() { grep -cE "^[0-9]+ $1 " "$WORK/hawser.log"; }
+has_answers() { [ "$(answers "$1")" -ge "$2" ]; }
+answer_of() { # answer_of TOKEN [N [SECONDS]]: the N-th one
+    wait_for "${3:-15}" has_answers "$1" "${2:-1}" || { echo "no answer"; return; }
+    grep -E "^[0-9]+ $1 " "$WORK/hawser.log" | sed -n "${2:-1}p" | cut -d' ' -f3-
+}
+judged() { # judged SENTENCE TOKEN PATTERN
+    ask 0 "$2"
+    matches "$1" "$3" "$(answer_of "$2")"
+}
+reviews() { control counts | awk '$2 ~ /tokenreviews$/ { n += $4 } END { print n + 0 }'; }
+lease() { control leases | grep "^kube-system/$1 "; }
+lease_matches() { lease "$1" | grep -qE "$2"; }
+
+# -- tokens over HTTP/2, with a bearer token that is renewed ----------------------------------------------------------
+api_start
+kubeconfig "certificate-authority: api-ca/ca.crt" "tokenFile: bearer"
+config server-1
+asker_start
+
+control 'delay?ms=300'
+for worker in 0 1 0 1 0; do ask $worker agent-token-1; done
+equal "a good token is good" good "$(answer_of agent-token-1 1)"
+equal "for all who asked for it, on all workers" good "$(answer_of agent-token-1 5)"
+equal "one TokenReview answers them" 1 "$(reviews)"
+ask 1 agent-token-1
+equal "and those who ask later" good "$(answer_of agent-token-1 6)"
+equal "without another" 1 "$(reviews)"
+control 'delay?ms=0'
+judged "a token for several audiences is good" agent-token-2 '^good$'
+judged "so is one whose authenticator knows no audiences" unaware '^good$'
+judged "a token for another audience is not" other-audience 'does not accept the token: .*audience'
+judged "nor one that was judged for another audience" wrong-answer 'not meant for the audience'
+judged "nor that of another account" other-account "somebody else: system:serviceaccount:kube-system:other"
+judged "nor that of another namespace's account" other-space "somebody else: system:serviceaccount:default:"
+judged "nor that of a person" admin "somebody else: kubernetes-admin"
+judged "nor one that nobody knows" rubbish 'does not accept the token: \[invalid bearer token'
+before=$(reviews)
+ask 1 rubbish
+matches "what was refused is refused again" 'refused: ' "$(answer_of rubbish 2)"
+equal "without asking again" "$before" "$(reviews)"
+
+echo bearer-secret-2 >"$WORK/bearer"
+judged "a renewed token of ours is read when the old one is refused" agent-token-3 '^good$'
+control 'fail?times=2&status=429&after=1'
+judged "an overloaded API server is asked again" agent-token-4 '^good$'
+control 'fail?times=1&status=500'
+judged "so is one that failed" agent-token-5 '^good$'
+control 'garbage?on=true'
+judged "what is no TokenReview is no proof" agent-token-6 'no TokenReview'
+control 'garbage?on=false'
+ask 0 agent-token-6
+equal "and nothing to remember" good "$(answer_of agent-token-6 2)"
+equal "requests share a connection" 1 "$(control connections)"
+
+# -- leases -----------------------------------------------------------------------------------------------------------
+check "our lease is valid in the eyes of the proxy-server's own code" wait_for 10 \
+    lease_matches konnectivity-proxy-server-server-1 "holder=server-1 valid=true .*labels=$LABEL "
+first=$(lease konnectivity-proxy-server-server-1 | sed 's/.*version=\([0-9]*\).*/\1/')
+control "lease?name=konnectivity-proxy-server-gone&age=40s&label=$LABEL"
+control "lease?name=konnectivity-proxy-server-alive&age=1s&label=$LABEL"
+control "lease?name=unrelated&age=40s&label=a=b"
+renewed() { [ "$(lease konnectivity-proxy-server-server-1 | sed 's/.*version=\([0-9]*\).*/\1/')" != "$first" ]; }
+check "it is renewed" wait_for 20 renewed
+is_gone() { ! lease "$1" >/dev/null; }
+check "one that is over is deleted" wait_for 20 is_gone konnectivity-proxy-server-gone
+check "one that is valid stays" lease_matches konnectivity-proxy-server-alive valid=true
+check "and so does what has another label" lease_matches unrelated valid=false
+equal "the proxy-server's metrics tell of it" 1 "$(metric konnectivity_network_proxy_server_culled_leases_count)"
+matches "lists are counted by status" '^[1-9]' "$(metric 'konnectivity_network_proxy_server_lease_list_total{http_status_code="200",reason=""}')"
+control "lease?name=konnectivity-proxy-server-server-1&age=40s&label=$LABEL" # somebody else writes it
+check "a conflict is won back, and what they wrote stays" wait_for 20 \
+    lease_matches konnectivity-proxy-server-server-1 'holder=server-1 valid=true .*annotations=by=test'
+matches "the conflict was met" 'PUT /apis/coordination.k8s.io/v1/namespaces/kube-system/leases/konnectivity-proxy-server-server-1 409' "$(control counts)"
+
+# -- silence, leaving, the end ----------------------------------------------------------------------------------------
+control 'hang?on=true'
+begun=$(date +%s%N)
+ask 0 silence
+ask 1 silence
+matches "a silent API server costs a limited time" 'could not be asked: the API server did not answer in time' "$(answer_of silence 2 15)"
+took=$((($(date +%s%N) - begun) / 1000000))
+check "ten seconds ($took ms)" [ $took -lt 12000 ]
+ask 0 left
+ask 1 left
+echo leave >&7
+control 'hang?on=false'
+judged "it is asked again" after-silence 'does not accept the token'
+equal "who has left hears nothing" 0 "$(answers left)"
+asker_stop
+check "our lease is gone" is_gone konnectivity-proxy-server-server-1
+equal "the broker said nothing wrong" "" "$(control wrong)"
+lacks "no secret is in the log" 'bearer-secret|agent-token-1.*event|token=' "$(cat "$WORK/hawser.log")"
+stop "$KUBEAPI"
+
+# -- HTTP/1.1, by certificate, under another name, everything in one file ----------------------------------------------
+base64_of() { base64 -w0 "$1"; }
+kubeconfig "certificate-authority-data: $(base64_of "$WORK/api-ca/ca.crt"), tls-server-name: api.internal" \
+    "client-certificate-data: $(base64_of "$WORK/client.crt"), client-key-data: $(base64_of "$WORK/client.key")"
+config server-2
+api_start -http1 -client-ca "$WORK/api-ca/ca.crt"
+asker_start
+for i in 1 2 3 4; do ask $((i % 2)) "agent-token-$i"; done
+for i in 1 2 3 4; do equal "over HTTP/1.1 and by certificate, token $i" good "$(answer_of "agent-token-$i")"; done
+check "there is a lease" wait_for 10 lease_matches konnectivity-proxy-server-server-2 'holder=server-2 valid=true'
+asker_stop
+check "and none when it has gone" is_gone konnectivity-proxy-server-server-2
+equal "over HTTP/1.1 it said nothing wrong either" "" "$(control wrong)"
+
+# -- somebody else answers --------------------------------------------------------------------------------------------
+asked_before=$(reviews)
+kubeconfig "certificate-authority: rogue-ca/ca.crt" "tokenFile: bearer"
+config server-3
+asker_start
+ask 0 agent-token-1
+matches "who is not of the CA is not asked" 'could not be asked: .*no trust root signs the certificate' "$(answer_of agent-token-1)"
+equal "and sees no request" "$asked_before" "$(reviews)"
+asker_stop
+kubeconfig "certificate-authority: api-ca/ca.crt, tls-server-name: api.elsewhere" "tokenFile: bearer"
+asker_start
+ask 0 agent-token-1
+matches "nor is who has another name" 'could not be asked: .*expected dNSName SAN api\.elsewhere' "$(answer_of agent-token-1)"
+equal "who sees no request either" "$asked_before" "$(reviews)"
+asker_stop
+stop "$KUBEAPI"
+
+# -- what is wrong is said at start -------------------------------------------------------------------------------------
+refused() { # refused SENTENCE PATTERN
+    local said
+    said=$(env -u KUBERNETES_SERVICE_HOST timeout 20 "$HAWSER_BUILD/hawser" serve --config "$WORK/hawser.yaml" 2>&1) &&
+        fail "$1: it started"
+    matches "$1" "$2" "$said"
+}
+kubeconfig "certificate-authority: api-ca/ca.crt" "exec: {command: aws, apiVersion: client.authentication.k8s.io/v1}"
+refused "plugins are not run" 'kubeconfig:6:[0-9]+: users\[0\]\.user\.exec: found a setting that is not supported'
+kubeconfig "insecure-skip-tls-verify: true" "tokenFile: bearer"
+refused "the API server is always verified" 'clusters\[0\]\.cluster\.insecure-skip-tls-verify: found'
+kubeconfig "certificate-authority: nowhere.crt" "tokenFile: bearer"
+refused "a CA that is not there" 'clusters\[0\]\.cluster\.certificate-authority: found .*nowhere\.crt'
+kubeconfig "certificate-authority: api-ca/ca.crt" "tokenFile: nothing"
+refused "a token that is not there" '/nothing: found .*, expected a file with a bearer token'
+kubeconfig "certificate-authority: api-ca/ca.crt" "tokenFile: bearer"
+config Server_3
+refused "an id that no lease can have" 'agents\.serverId: found "Server_3", expected lower-case'
+config server-3 "qps: 10"
+refused "no credentials at all" 'kubernetes\.kubeconfigFile: found none, and no KUBERNETES_SERVICE_HOST'
