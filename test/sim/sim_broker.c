@@ -10,6 +10,7 @@
 #include "broker/config/config.h"
 #include "broker/front_http2.h"
 #include "io/mailbox.h"
+#include "io/tls/tls.h"
 #include "sim_case.h"
 #include "sim_walk.h"
 
@@ -22,8 +23,6 @@ static const uint64_t mux_slack_ns = 5000000000u;
 
 struct broker_case {
     struct broker *broker;
-    struct config *config;
-    struct config_listener_tls *agents_tls; /* taken away for as long as the broker runs */
 };
 
 static struct broker *broker_of(const struct sim_case *c)
@@ -78,23 +77,16 @@ static void put_agents(const struct sim_plan *p, char *text, size_t size)
             1000 + (unsigned)(p->seed * 7919 % 9000));
 }
 
-/* No production configuration gets this far without TLS, whose worlds are not repeatable. */
-static void make_agents_plain(struct broker_case *bc)
+/* A configuration has no such listener without TLS, whose worlds are not repeatable. */
+static void make_agents_plain(struct broker *b)
 {
-    for (uint32_t i = 0; i < bc->config->listener_count; i++) {
-        struct config_listener *l = &bc->config->listeners[i];
-        if (l->serves != CONFIG_SERVES_AGENTS)
-            continue;
-        bc->agents_tls = l->tls;
-        l->tls = NULL;
+    for (unsigned i = 0; i < b->count; i++) {
+        for (unsigned k = 0; k < b->states[i].listener_count; k++) {
+            struct front_listener *l = &b->states[i].listeners[k];
+            if (l->tls && l->config && l->config->serves == CONFIG_SERVES_AGENTS)
+                tls_context_unref(&l->tls);
+        }
     }
-}
-
-static void give_agents_tls_back(struct broker_case *bc)
-{
-    for (uint32_t i = 0; i < bc->config->listener_count; i++)
-        if (bc->config->listeners[i].serves == CONFIG_SERVES_AGENTS)
-            bc->config->listeners[i].tls = bc->agents_tls;
 }
 
 static struct config *make_config(const struct sim_case *c)
@@ -219,15 +211,15 @@ static void *case_start(struct sim_case *c)
     struct broker_case *bc = calloc(1, sizeof(*bc));
     ASSERT(bc != NULL);
     char detail[512] = "";
-    bc->config = make_config(c);
-    make_agents_plain(bc);
-    struct broker_options options = {.config = bc->config,
+    struct broker_options options = {.config = make_config(c),
                                      .mailbox_entries = c->plan.mailbox_entries,
                                      .engine_new = engine_new,
                                      .engine_arg = c->world};
     int rc = broker_new(&options, &bc->broker, detail, sizeof(detail));
     for (unsigned i = 0; rc == 0 && i < bc->broker->count; i++)
         sim_world_turn_by(&bc->broker->workers[i], turn);
+    if (rc == 0)
+        make_agents_plain(bc->broker);
     if (rc == 0)
         rc = broker_open(bc->broker, detail, sizeof(detail));
     if (rc != 0)
@@ -326,7 +318,6 @@ static void case_free(struct sim_case *c)
     for (unsigned i = 0; i < bc->broker->count; i++)
         sim_check_worker(c, &bc->broker->workers[i], 1); /* the drain's own timer is disarmed by free */
     sim_give_up_if_bad(c);
-    give_agents_tls_back(bc);
     broker_free(&bc->broker);
     free(bc);
 }

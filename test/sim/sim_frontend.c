@@ -155,6 +155,9 @@ static bool is_used(const struct line *line, int64_t random)
         if (d->line == line && d->random == random)
             return true;
     }
+    list_each_safe(node, tmp,
+                   (struct list *)&line->given_up) if (list_entry(node, struct given_up, node)->random ==
+                                                       random) return true;
     return false;
 }
 
@@ -176,7 +179,6 @@ static void begin_dial(struct line *line)
     char text[NET_TEXT_MAX];
     ASSERT(d != NULL);
     *d = (struct dial){.line = line, .random = some_random(f, line)};
-    was_given_up(line, d->random);
     d->ask = sim_ask_new(&f->o.ask, true);
     d->ask->owner = d;
     d->ask->take_back = on_take_back;

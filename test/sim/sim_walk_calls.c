@@ -87,7 +87,7 @@ static void walk_connections(struct sim_case *c, const struct broker_worker *bw,
  */
 
 struct agents_found {
-    uint64_t conns, pending, established, serving;
+    uint64_t conns, pending, waiting, established, serving; /* pending: and nobody may wait for it any more */
 };
 
 static void walk_far_half(struct sim_case *c, const struct agent_conn *f, struct agents_found *found)
@@ -97,6 +97,7 @@ static void walk_far_half(struct sim_case *c, const struct agent_conn *f, struct
                    f->state == AGENT_CONN_LATE;
     found->conns++;
     found->pending += pending;
+    found->waiting += f->near && f->opened_ns == 0;
     found->established += f->near && f->opened_ns != 0;
     bound(c, "held of what an agent sent for one connection", f->held.bytes,
           (uint64_t)config->connection_bytes_max + f->agent->call.window);
@@ -120,6 +121,7 @@ static void walk_agent(struct sim_case *c, const struct agent_call *a, struct ag
     bound(c, "kept from the window of an agent", a->call.owed, a->call.window);
     sum->conns += found.conns;
     sum->pending += found.pending;
+    sum->waiting += found.waiting;
     sum->established += found.established;
     sum->serving += a->state == AGENT_CALL_SERVING;
 }
@@ -131,7 +133,7 @@ static void walk_home(struct sim_case *c, const struct agent_home *home, struct 
     list_each_safe(node, tmp, (struct list *)&home->agents)
         walk_agent(c, list_entry(node, struct agent_call, node), &found);
     same(c, "far halves of a home", home->conns.used, found.conns);
-    same(c, "pending_backend_dials", stats->gauges[STATS_PENDING_DIALS], found.pending);
+    same(c, "pending_backend_dials", stats->gauges[STATS_PENDING_DIALS], found.waiting);
     same(c, "established_connections", stats->gauges[STATS_ESTABLISHED], found.established);
     same(c, "grpc_connections of agents", stats->gauges[STATS_CONNECT_STREAMS], found.serving);
     sum->pending += found.pending;
