@@ -48,10 +48,8 @@ static void on_pipe_over(struct sim_agent_pipe *p)
 
 static void say_dialled(struct sim_agent *a, int64_t random, int64_t id, const char *error)
 {
-    sim_call_say(a->call, &(struct sim_packet){.type = KONNECTIVITY__PACKET_TYPE__DIAL_RSP,
-                                               .id = id,
-                                               .random = random,
-                                               .error = error});
+    sim_call_say(a->call,
+                 &(struct sim_packet){.type = SIM_DIAL_RSP, .id = id, .random = random, .error = error});
 }
 
 static void answer_well(struct sim_agent *a, struct sim_agent_pipe *p)
@@ -95,8 +93,7 @@ static void answer_badly(struct sim_agent *a, struct sim_agent_pipe *p, enum sim
         answer_well(a, p);
         return;
     case DIAL_GIVES_UP:
-        sim_call_say(a->call,
-                     &(struct sim_packet){.type = KONNECTIVITY__PACKET_TYPE__DIAL_CLS, .random = random});
+        sim_call_say(a->call, &(struct sim_packet){.type = SIM_DIAL_CLS, .random = random});
         sim_agent_pipe_drop(p, true);
         return;
     case DIAL_MISCHIEFS: ASSERT(!"what an agent does to a dial");
@@ -127,7 +124,7 @@ static bool read_address(const char *text, struct net_address *ret)
            net_address_parse(text, (size_t)(colon - text), (uint16_t)strtoul(colon + 1, NULL, 10), ret);
 }
 
-static void on_dial_request(struct sim_agent *a, const Konnectivity__DialRequest *r)
+static void on_dial_request(struct sim_agent *a, const struct sim_packet *r)
 {
     struct net_address to;
     a->dials++;
@@ -165,15 +162,14 @@ static void on_field(struct sim_call *call, const char *name, const char *value)
         sim_violation(a->o.ledger, 0, "agent %s is let in with metadata that is wrong", a->o.id);
 }
 
-static void on_packet(struct sim_call *call, const Konnectivity__Packet *p)
+static void on_packet(struct sim_call *call, const struct sim_packet *p)
 {
     struct sim_agent *a = call->owner;
     if (!a->serves || !a->counted)
         sim_violation(a->o.ledger, 0, "agent %s gets a packet before it knows the server", a->o.id);
-    /* DIAL_REQ is the type that needs no saying; stock agents do not heed DIAL_CLS. */
-    if (p->payload_case == KONNECTIVITY__PACKET__PAYLOAD_DIAL_REQUEST)
-        on_dial_request(a, p->dialrequest);
-    else if (p->payload_case != KONNECTIVITY__PACKET__PAYLOAD_CLOSE_DIAL)
+    if (p->type == SIM_DIAL_REQ)
+        on_dial_request(a, p);
+    else if (p->type != SIM_DIAL_CLS) /* which stock agents do not heed */
         sim_violation(a->o.ledger, 0, "agent %s gets a packet of type %d", a->o.id, (int)p->type);
 }
 
@@ -239,15 +235,14 @@ static void on_again(struct sim_event *e)
 static void meddle(struct sim_agent *a)
 {
     for (int64_t id = -1; id < 40; id += 3) {
-        sim_call_say(a->call, &(struct sim_packet){.type = KONNECTIVITY__PACKET_TYPE__DATA,
+        sim_call_say(a->call, &(struct sim_packet){.type = SIM_DATA,
                                                    .id = id + 3000000,
                                                    .data = (const uint8_t *)"meddling",
                                                    .len = 8});
-        sim_call_say(a->call,
-                     &(struct sim_packet){.type = KONNECTIVITY__PACKET_TYPE__CLOSE_RSP, .id = id + 4000000});
+        sim_call_say(a->call, &(struct sim_packet){.type = SIM_CLOSE_RSP, .id = id + 4000000});
     }
-    sim_call_say(a->call, &(struct sim_packet){.type = KONNECTIVITY__PACKET_TYPE__DATA});
-    sim_call_say(a->call, &(struct sim_packet){.type = KONNECTIVITY__PACKET_TYPE__CLOSE_REQ, .id = 1});
+    sim_call_say(a->call, &(struct sim_packet){.type = SIM_DATA});
+    sim_call_say(a->call, &(struct sim_packet){.type = SIM_CLOSE_REQ, .id = 1});
 }
 
 static void on_mischief(struct sim_event *e)
@@ -265,9 +260,7 @@ static void on_mischief(struct sim_event *e)
         sim_h2_freeze(a->h2);
         after(a, &a->thaw, frozen_ns);
         return;
-    case AGENT_DRAINS:
-        sim_call_say(a->call, &(struct sim_packet){.type = KONNECTIVITY__PACKET_TYPE__DRAIN});
-        return;
+    case AGENT_DRAINS: sim_call_say(a->call, &(struct sim_packet){.type = SIM_DRAIN}); return;
     case AGENT_BABBLES: sim_h2_write(a->call->stream, babble, sizeof(babble)); return;
     case AGENT_OVERSIZES: sim_h2_write(a->call->stream, oversize, sizeof(oversize)); return;
     case AGENT_MEDDLES: meddle(a); return;

@@ -18,7 +18,7 @@ struct sim_call;
 struct sim_call_events {
     void (*field)(struct sim_call *, const char *name, const char *value);
     /* NULL: does not care. */
-    void (*packet)(struct sim_call *, const Konnectivity__Packet *);
+    void (*packet)(struct sim_call *, const struct sim_packet *);
     /* One that is not about a connection. */
     void (*wrong)(struct sim_call *, const char *what, int64_t id);
     /* Something that the broker must not say. */

@@ -120,8 +120,7 @@ static void on_take_back(struct sim_ask *a)
         *g = (struct given_up){.random = d->random};
         list_init(&g->node);
         list_add_tail(&line->given_up, &g->node);
-        sim_call_say(line->call,
-                     &(struct sim_packet){.type = KONNECTIVITY__PACKET_TYPE__DIAL_CLS, .random = d->random});
+        sim_call_say(line->call, &(struct sim_packet){.type = SIM_DIAL_CLS, .random = d->random});
     } else if (f->o.mode == FRONTEND_SINGLE && sim_chance(net_of(f), 500)) {
         leave_link(line->link, sim_chance(net_of(f), 500));
     } else {
@@ -190,7 +189,8 @@ static void begin_dial(struct line *line)
     f->begun++;
     f->standing++;
     sim_door_address(f->o.ask.doors, sim_ask_tunnel(d->ask), &address);
-    sim_call_say(line->call, &(struct sim_packet){.type = KONNECTIVITY__PACKET_TYPE__DIAL_REQ,
+    sim_call_say(line->call, &(struct sim_packet){.type = SIM_DIAL_REQ,
+                                                  .protocol = "tcp",
                                                   .address = net_address_text(&address, text),
                                                   .random = d->random});
     const struct sim_h2_stream *s = line->call->stream;
@@ -206,26 +206,26 @@ static void on_wrong(struct sim_call *call, const char *what, int64_t id)
     sim_tunnel_violation(line->link->frontend->o.ask.book, 0, "a frontend gets %s (%" PRId64 ")", what, id);
 }
 
-static void on_dial_response(struct line *line, const Konnectivity__DialResponse *r)
+static void on_dial_response(struct line *line, const struct sim_packet *r)
 {
     struct dial *d = find(line, r->random);
     bool stands = r->error[0] == '\0';
-    if (stands != (r->connectid != 0))
-        on_wrong(line->call, "DIAL_RSP with both or neither of a connectID and an error", r->connectid);
-    else if (stands && sim_call_has(line->call, r->connectid))
-        on_wrong(line->call, "the same connectID twice", r->connectid);
+    if (stands != (r->id != 0))
+        on_wrong(line->call, "DIAL_RSP with both or neither of a connectID and an error", r->id);
+    else if (stands && sim_call_has(line->call, r->id))
+        on_wrong(line->call, "the same connectID twice", r->id);
     else if (d)
-        sim_ask_dialled(d->ask, r->error, stands ? sim_call_conn(line->call, r->connectid) : NULL);
+        sim_ask_dialled(d->ask, r->error, stands ? sim_call_conn(line->call, r->id) : NULL);
     else if (!was_given_up(line, r->random))
         on_wrong(line->call, "an answer to what it did not dial", r->random);
     else if (stands)
-        sim_call_forget(line->call, r->connectid);
+        sim_call_forget(line->call, r->id);
 }
 
-static void on_packet(struct sim_call *call, const Konnectivity__Packet *p)
+static void on_packet(struct sim_call *call, const struct sim_packet *p)
 {
-    if (p->payload_case == KONNECTIVITY__PACKET__PAYLOAD_DIAL_RESPONSE)
-        on_dial_response(call->owner, p->dialresponse);
+    if (p->type == SIM_DIAL_RSP)
+        on_dial_response(call->owner, p);
     else
         on_wrong(call, "a packet of type", p->type);
 }
