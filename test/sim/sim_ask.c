@@ -6,6 +6,8 @@
 
 #include "sim_wish.h"
 
+static const uint64_t still_ns = 15000000000u; /* longer than a stopped reader on a shared stream is borne */
+
 static struct sim_net *net_of(const struct sim_ask *a)
 {
     return a->o->book->net;
@@ -77,6 +79,7 @@ static void settle(struct sim_ask *a, struct sim_channel *channel)
         be_over(a);
         return;
     }
+    a->moved_ns = sim_now_ns(net_of(a));
     a->peer = sim_peer_new(&(struct sim_peer_options){
         .book = a->o->book, .channel = channel, .end = x->client, .owner = a, .over = on_peer_over});
 }
@@ -93,6 +96,27 @@ void sim_ask_dialled(struct sim_ask *a, const char *error, struct sim_channel *c
     settle(a, channel);
 }
 
+/* Who stops reading stops nobody else: a tunnel whose own ends read goes on, whatever shares its connection
+ * and its agent. */
+static void check_movement(struct sim_ask *a)
+{
+    const struct sim_end *near = sim_end_find(a->o->book, sim_ask_tunnel(a)->client);
+    const struct sim_end *far = sim_end_find(a->o->book, near->other);
+    const struct sim_channel *c = a->peer->channel;
+    uint64_t now = sim_now_ns(net_of(a));
+    bool excused = !a->o->book->calm || !far || !far->peer || near->script.stop_ns > 0 ||
+                   far->script.stop_ns > 0;
+    if (excused)
+        return;
+    uint64_t moved = near->said + near->heard + far->said + far->heard;
+    uint64_t clear_ns = c->ops->clear_since ? c->ops->clear_since(c) : 0;
+    if (moved != a->moved || clear_ns == UINT64_MAX)
+        a->moved_ns = now;
+    a->moved = moved;
+    if (now > a->moved_ns + still_ns)
+        sim_tunnel_violation(a->o->book, a->tunnel, "stands still");
+}
+
 void sim_ask_check(struct sim_ask *a, bool taken, uint64_t clear_since_ns)
 {
     const struct sim_tunnel_promises *p = a->o->promises;
@@ -100,6 +124,7 @@ void sim_ask_check(struct sim_ask *a, bool taken, uint64_t clear_since_ns)
     if (a->peer) {
         sim_peer_check_held(a->peer, p->held_max);
         sim_peer_check_told(a->peer, p->reset_told_ns);
+        check_movement(a);
     }
     if (a->answered)
         return;

@@ -140,16 +140,30 @@ static void walk_home(struct sim_case *c, const struct agent_home *home, struct 
     sum->serving += found.serving;
 }
 
-/* What a worker's near halves chose is what the cards say. */
-static uint64_t walk_seen(struct sim_case *c, const struct agents *a)
+/* What a card says of its load is what the workers' near halves chose; false: not all workers know the card,
+ * or it is leaving. */
+static bool walk_card(const struct broker *b, const struct agent_card *card, uint64_t *ret_halves)
 {
     uint64_t halves = 0;
-    for (uint32_t i = 0; i < a->index.all.count; i++) {
-        const struct agent_seen *seen = a->index.all.members[i];
+    for (unsigned i = 0; i < b->count; i++) {
+        const struct agent_seen *seen = agents_index_find(&b->states[i].agents->index, card);
+        if (!seen)
+            return false;
         halves += seen->halves;
-        bound(c, "near halves of a worker, by an agent's card", seen->halves, seen->card->load);
     }
-    return halves;
+    *ret_halves = halves;
+    return true;
+}
+
+static void walk_cards(struct sim_case *c, const struct broker *b)
+{
+    const struct agents *first = b->states[0].agents;
+    uint64_t halves;
+    for (uint32_t i = 0; first && i < first->index.all.count; i++) {
+        const struct agent_card *card = first->index.all.members[i]->card;
+        if (walk_card(b, card, &halves))
+            same(c, "near halves that chose an agent", card->load, halves);
+    }
 }
 
 void sim_walk_calls(struct sim_case *c, const struct broker *b)
@@ -161,9 +175,8 @@ void sim_walk_calls(struct sim_case *c, const struct broker *b)
         walk_connections(c, bw, &bw->agent_fronts, true);
         if (bw->agent_home)
             walk_home(c, bw->agent_home, &sum);
-        if (bw->agents && bw->agents->leaving == 0)
-            bound(c, "near halves that know their agent", walk_seen(c, bw->agents), bw->agent_nears.used);
     }
+    walk_cards(c, b);
     same(c, "dials that no agent has answered", atomic_load(&b->agent_dials), sum.pending);
     bound(c, "dials that no agent has answered", sum.pending, b->config->agents.pending_dials_max);
 }
