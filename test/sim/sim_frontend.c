@@ -184,8 +184,11 @@ static void begin_dial(struct line *line)
     d->ask->over = on_over;
     list_init(&d->node);
     list_add_tail(&f->dials, &d->node);
-    if (f->o.mode == FRONTEND_SHARED)
+    if (f->o.mode == FRONTEND_SHARED) {
         sim_ask_tunnel(d->ask)->patience_ns = impatience_ns;
+        /* An agent takes what it is given for many in turns, which may take longer than that. */
+        sim_ask_tunnel(d->ask)->excused |= f->o.ask.by_agent;
+    }
     f->begun++;
     f->standing++;
     sim_door_address(f->o.ask.doors, sim_ask_tunnel(d->ask), &address);

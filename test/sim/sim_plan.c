@@ -142,6 +142,23 @@ static void make_h2(struct dice *d, struct sim_h2_habits *h)
     h->stall_max_ns = roll(d, 1, 2000) * 1000000u;
 }
 
+/* In a third of the seeds readers stop on connections that carry more than an agent's window has room for. */
+static void make_tight(struct dice *d, struct sim_plan *p)
+{
+    struct sim_script_habits *s = &p->tunnel_habits.scripts;
+    if (roll(d, 0, 2) > 0)
+        return;
+    p->budget = 65536;
+    p->agents = 1;
+    p->frontends = (unsigned)roll(d, 1, 3);
+    p->frontend_habits.dials = (unsigned)roll(d, 4, 8);
+    p->frontend_habits.at_once = (unsigned)roll(d, 4, 8);
+    s->len_max = passes(&p->faults);
+    s->full = 600;
+    s->stops = 350;
+    s->stop_max_ns = 80000000000u;
+}
+
 static void make_agents(struct dice *d, struct sim_plan *p)
 {
     struct sim_agent_habits *h = &p->agent_habits;
@@ -233,6 +250,7 @@ void sim_plan_make(uint64_t seed, enum sim_profile profile, struct sim_plan *ret
     if (ret->agents > 0) {
         ret->warm_spares = 0;
         ret->answer_ms = ret->answer_ms < 1500 ? 1500 : ret->answer_ms;
+        make_tight(&d, ret);
     }
     if (profile >= PROFILE_TUNNELS && !ret->calm && roll(&d, 0, 3) == 0) {
         ret->drains_after_ns = roll(&d, 1, 3000) * 1000000u;
@@ -249,12 +267,13 @@ static void print_tunnels(const struct sim_plan *p, FILE *f)
             "spares %u, drains after %.3f s\n"
             "  habits: upgrades %u shared %u bad_doors %u ordinary %u bad_answers %u early %u early_ends %u "
             "answer_early %u leads %u leaves %u within %.0f ms slow_writes %u\n"
-            "  scripts: len<=%u echoes %u waits %u pauses %u breaks %u stops %u for_good %u within %.0f s\n",
+            "  scripts: len<=%u full %u echoes %u waits %u pauses %u breaks %u stops %u for_good %u within "
+            "%.0f s\n",
             p->tunnellers, p->tls_clients ? " (some over TLS)" : "", h->tunnels, p->tunnels_max, p->answer_ms,
             p->hold_ms, p->idle_ms, p->warm_spares, (double)p->drains_after_ns / 1e9, h->upgrades, h->shared,
             h->bad_doors, h->ordinary, h->bad_answers, h->early, h->early_ends, h->answer_early, h->leads,
-            h->leaves, (double)h->leave_max_ns / 1e6, h->slow_writes, s->len_max, s->echoes, s->waits,
-            s->pauses, s->breaks, s->stops, s->stops_for_good, (double)s->stop_max_ns / 1e9);
+            h->leaves, (double)h->leave_max_ns / 1e6, h->slow_writes, s->len_max, s->full, s->echoes,
+            s->waits, s->pauses, s->breaks, s->stops, s->stops_for_good, (double)s->stop_max_ns / 1e9);
 }
 
 static void print_h2(const struct sim_h2_habits *h, FILE *f)

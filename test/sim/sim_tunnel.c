@@ -176,6 +176,22 @@ static bool may_have_said(struct sim_tunnels *t, uint64_t bytes)
     return false;
 }
 
+/* By its own script it may leave the other without an end. */
+static bool may_break(const struct sim_tunnel *x, const struct sim_script *s)
+{
+    return s->breaks_at != UINT32_MAX || s->stop_ns >= (x->patience_ns ? x->patience_ns : long_ns);
+}
+
+/* Agents tell less than happened: what the broker cuts is an end to the destination, and so may be the loss
+ * of the agent; and what the destination breaks off may be one to the client. */
+static bool may_be_any_end(const struct sim_tunnels *t, const struct sim_tunnel *x, const struct sim_end *e,
+                           const struct sim_end *o)
+{
+    bool cut = e->side == SIDE_ANSWER && (x->excused || may_break(x, &e->script) || may_break(x, &o->script));
+    bool fault = !t->calm && (e->side == SIDE_ANSWER || t->plain_ends);
+    return x->by_agent && (o->broke || cut || fault);
+}
+
 static void judge_end(struct sim_tunnels *t, const struct sim_end *e)
 {
     const struct sim_end *o = sim_end_find(t, e->other);
@@ -191,8 +207,7 @@ static void judge_end(struct sim_tunnels *t, const struct sim_end *e)
         return;
     if (x && x->whole_close && e->ended_first)
         return;
-    bool fault = !t->calm && (e->side == SIDE_ANSWER || t->plain_ends);
-    if (x && x->by_agent && (o->broke || fault))
+    if (x && may_be_any_end(t, x, e, o))
         return;
     if (!o->ended || e->heard != o->said)
         sim_tunnel_violation(t, e->tunnel,
@@ -224,12 +239,6 @@ static enum ending ending_of(const char *phrase)
         if (strstr(phrase, ending_text(e)))
             return e;
     return ENDING_DONE;
-}
-
-/* By its own script it may leave the other without an end. */
-static bool may_break(const struct sim_tunnel *x, const struct sim_script *s)
-{
-    return s->breaks_at != UINT32_MAX || s->stop_ns >= (x->patience_ns ? x->patience_ns : long_ns);
 }
 
 static uint64_t fitting(const struct sim_tunnel *x)
