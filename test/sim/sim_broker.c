@@ -196,7 +196,7 @@ static uint64_t endings_by_chance(const struct sim_plan *p)
     if (p->agents > 0)
         bits |= 1ull << ENDING_AGENT_LOST | 1ull << ENDING_NO_AGENT | 1ull << ENDING_DEADLINE |
                 1ull << ENDING_CONNECT_TIMEOUT | 1ull << ENDING_BAD_RESPONSE | 1ull << ENDING_UNREACHABLE |
-                1ull << ENDING_PEER_LOST | 1ull << ENDING_TRUNCATED;
+                1ull << ENDING_PEER_LOST | 1ull << ENDING_TRUNCATED | 1ull << ENDING_PEER_RESET;
     if (p->agents > 0 && p->agent_habits.dial_mischiefs > 0)
         bits |= 1ull << ENDING_REFUSED;
     if (p->idle_close > 0) /* by a reset that overtakes the answer before it */

@@ -272,6 +272,8 @@ void sim_peer_check_told(const struct sim_peer *p, uint64_t told_ns)
     const struct sim_tunnel *x = sim_tunnel_find(p->book, e->tunnel);
     if (!o || !o->broke || (o->ended && e->ended)) /* where both have ended, nothing is left to break */
         return;
+    if (o->ended && p->stopped) /* what it has not read tells */
+        return;
     if (x && x->by_agent && (!p->book->calm || e->end_heard || p->stopped))
         return;
     uint64_t since_ns = o->broke_ns > p->since_ns ? o->broke_ns : p->since_ns;
