@@ -172,8 +172,10 @@ static void make_agents(struct dice *d, struct sim_plan *p)
     make_h2(d, &h->h2);
     h->h2.window = h->h2.window < 65535 ? 65535 : h->h2.window; /* grpc-go's */
     p->plain_ends = roll(d, 0, 1);
-    if (p->calm)
+    if (p->calm) {
+        h->h2.stalls = 0; /* dials through it are owed an answer */
         return;
+    }
     if (p->plain_ends)
         p->habits.closing_acts = 0; /* a body that ends with its connection may be cut by chance */
     h->dial_mischiefs = trouble(d, 300);
@@ -249,7 +251,7 @@ void sim_plan_make(uint64_t seed, enum sim_profile profile, struct sim_plan *ret
     ret->tls_clients &= profile <= PROFILE_TUNNELS;
     if (ret->agents > 0) {
         ret->warm_spares = 0;
-        ret->answer_ms = ret->answer_ms < 1500 ? 1500 : ret->answer_ms;
+        ret->answer_ms = ret->answer_ms < 3000 ? 3000 : ret->answer_ms;
         make_tight(&d, ret);
     }
     if (profile >= PROFILE_TUNNELS && !ret->calm && roll(&d, 0, 3) == 0) {

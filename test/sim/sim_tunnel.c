@@ -197,7 +197,7 @@ static void judge_end(struct sim_tunnels *t, const struct sim_end *e)
     const struct sim_end *o = sim_end_find(t, e->other);
     const struct sim_tunnel *x = sim_tunnel_find(t, e->tunnel);
     if (!o) {
-        bool cut_short = (t->whole_closes && e->ended_first) || (t->by_agents && !t->calm);
+        bool cut_short = t->whole_closes; /* who breaks off by CLOSE_REQ has said what it has said */
         if (e->heard > 0 && !cut_short && !may_have_said(t, e->heard))
             sim_tunnel_violation(t, e->tunnel, "end %" PRIu32 " heard an end within a preamble", e->id);
         return;
