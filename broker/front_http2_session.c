@@ -161,6 +161,8 @@ static void log_protocol_error(struct front_http2 *h, const nghttp2_goaway *goaw
     if (len > 0)
         log_str(worker_of(h), "detail", detail);
     log_end(worker_of(h));
+    /* nghttp2 may have said so and let the streams go on: nobody would hear them. */
+    http2_refuse(h, goaway->error_code);
 }
 
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
@@ -216,7 +218,11 @@ int http2_session_new(struct front_http2 *h)
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_http_messaging(option, 1); /* http2_head.h judges */
     nghttp2_option_set_no_closed_streams(option, 1);
-    nghttp2_option_set_stream_reset_rate_limit(option, UINT64_MAX, UINT64_MAX); /* http2_watch.h judges */
+#ifdef HAWSER_NGHTTP2_LIMITS_RESETS
+    /* http2_watch.h has a limit of its own, which grows with what was answered: a Konnectivity client resets
+     * the stream of each connection that it is done with, and would be refused at 33 a second. */
+    nghttp2_option_set_stream_reset_rate_limit(option, UINT32_MAX, UINT32_MAX);
+#endif
     nghttp2_option_set_max_send_header_block_length(option, b->response_limits.head_bytes_max +
                                                                 HEAD_FIELDS_MAX * HTTP2_FIELD_OVERHEAD);
     int rc = nghttp2_session_server_new3(&h->session, callbacks, h, option, &h->memory.calls);
