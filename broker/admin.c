@@ -86,13 +86,15 @@ static void print_process(FILE *out)
         const char *name, *type, *help;
         double value;
     } rows[] = {
-        {"cpu_seconds_total",     "counter", "Total user and system CPU time spent in seconds.",       u.cpu_seconds           },
-        {"max_fds",               "gauge",   "Maximum number of open file descriptors.",               (double)u.max_fds       },
-        {"open_fds",              "gauge",   "Number of open file descriptors.",                       (double)u.open_fds      },
-        {"resident_memory_bytes", "gauge",   "Resident memory size in bytes.",                         (double)u.resident_bytes},
-        {"start_time_seconds",    "gauge",   "Start time of the process since unix epoch in seconds.",
-         u.start_time                                                                                                          },
-        {"virtual_memory_bytes",  "gauge",   "Virtual memory size in bytes.",                          (double)u.virtual_bytes },
+        {"cpu_seconds_total",        "counter", "Total user and system CPU time spent in seconds.",       u.cpu_seconds           },
+        {"max_fds",                  "gauge",   "Maximum number of open file descriptors.",               (double)u.max_fds       },
+        {"open_fds",                 "gauge",   "Number of open file descriptors.",                       (double)u.open_fds      },
+        {"resident_memory_bytes",    "gauge",   "Resident memory size in bytes.",                         (double)u.resident_bytes},
+        {"start_time_seconds",       "gauge",   "Start time of the process since unix epoch in seconds.",
+         u.start_time                                                                                                             },
+        {"virtual_memory_bytes",     "gauge",   "Virtual memory size in bytes.",                          (double)u.virtual_bytes },
+        {"virtual_memory_max_bytes", "gauge",   "Maximum amount of virtual memory available in bytes.",
+         (double)u.virtual_max_bytes                                                                                              },
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         fprintf(out, "# HELP process_%s %s\n# TYPE process_%s %s\nprocess_%s %.15g\n", rows[i].name,

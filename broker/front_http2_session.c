@@ -91,16 +91,25 @@ static void on_reset(struct front_http2 *h, struct http2_stream *s)
         http2_wasted(h);
 }
 
+static void on_pong(struct front_http2 *h)
+{
+    if (timer_is_armed(&h->drain_timer))
+        http2_say_goaway(h);
+    list_each_safe(node, tmp, &h->streams)
+    {
+        struct http2_call *call = list_entry(node, struct http2_stream, node)->call;
+        if (call && call->ops->pong)
+            call->ops->pong(call);
+    }
+}
+
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct front_http2 *h = arg;
     struct http2_stream *s = frame->hd.stream_id ? stream_of(session, frame->hd.stream_id) : NULL;
     bool ended = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
-    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) &&
-        timer_is_armed(&h->drain_timer))
-        http2_say_goaway(h);
-    else if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) && h->agent)
-        h->agent->ops->pong(h->agent);
+    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK))
+        on_pong(h);
     if (!s)
         return 0;
     if (frame->hd.type == NGHTTP2_RST_STREAM) {

@@ -326,12 +326,14 @@ static int konnectivity_server(int argc, char **argv)
         fprintf(stderr, "proxy-server: %s\n", error);
         return EXIT_FAILED;
     }
-    if (flags.print_config) {
+    if (flags.print_config)
         server_config_print(&flags, stdout);
-        return EXIT_GOOD;
-    }
     if (load_flags(&flags, &config) != EXIT_GOOD)
         return EXIT_FAILED;
+    if (flags.print_config) {
+        config_free(&config);
+        return EXIT_GOOD;
+    }
     add_notes(config, &flags);
     return serve_config(config) == EXIT_GOOD ? EXIT_GOOD : EXIT_FAILED;
 }

@@ -142,6 +142,7 @@ struct agent_conn {
 
     /* To the near half. */
     struct gather gathered;
+    bool much;         /* of the input that is being read is for it */
     struct segq held;  /* beyond the credit */
     uint32_t credit;   /* that the near half gave */
     uint64_t taken_ns; /* when it last took something of what is held, or there began to be some */

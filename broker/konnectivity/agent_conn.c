@@ -106,11 +106,19 @@ static void count_answered(struct agent_conn *c)
     atomic_fetch_sub_explicit(&home->bw->broker->agent_dials, 1, memory_order_relaxed);
 }
 
+/* What a client has ended is established no longer, though the destination may have a word to say. */
+static void count_unopened(struct agent_conn *c)
+{
+    stats_gauge_sub(&c->agent->home->bw->stats, STATS_ESTABLISHED, 1);
+}
+
 void agent_conn_set_state(struct agent_conn *c, enum agent_conn_state next)
 {
     ASSERT(states[c->state].next & (1u << next));
     if (states[c->state].pending && !states[next].pending)
         count_answered(c);
+    if (c->state == AGENT_CONN_OPEN)
+        count_unopened(c);
     worker_disarm(worker_of(c), &c->timer);
     c->state = next;
     enter(c);
@@ -257,7 +265,6 @@ static void count_closed(const struct agent_conn *c)
 {
     struct konnectivity_stats *stats = &c->agent->home->bw->stats;
     if (c->opened_ns != 0) {
-        stats_gauge_sub(stats, STATS_ESTABLISHED, 1);
         stats_duration(stats, STATS_CONNECTION, worker_of(c)->now_ns - c->opened_ns);
         return;
     }
@@ -287,6 +294,8 @@ void agent_conn_free(struct agent_conn *c)
     worker_disarm(worker_of(c), &c->timer);
     if (states[c->state].pending)
         count_answered(c);
+    if (c->state == AGENT_CONN_OPEN)
+        count_unopened(c);
     a->conn_count--;
     list_remove(&c->due);
     list_remove(&c->dial_bucket);

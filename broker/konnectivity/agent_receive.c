@@ -1,7 +1,8 @@
 /* broker/konnectivity/agent_receive.c — what the destination says, from the agent's packets to the near half.
  *
  * The near half gets what it gave credit for; what comes beyond is held. Agents send 4 KiB at a time: small
- * pieces are put together until the input has been read, large ones are lent from it.
+ * pieces are put together until the input has been read, in a large buffer once they have filled a small one;
+ * large ones are lent from it.
  */
 #include "broker/broker_worker.h"
 #include "broker/konnectivity/agent_call.h"
@@ -78,20 +79,22 @@ static bool pass_on(struct agent_conn *c)
 
 void agent_receive_pass_on(struct agent_conn *c)
 {
+    c->much = false;
     (void)pass_on(c);
 }
 
 static void gather(struct agent_conn *c, struct slice bytes)
 {
     while (bytes.len > 0) {
-        uint32_t n = gather_add(&c->gathered, &bw_of(c)->worker->bufs, (const uint8_t *)bytes.data,
-                                bytes.len);
+        uint32_t n = gather_add(&c->gathered, &bw_of(c)->worker->bufs, c->much ? BUF_BIG : BUF_SMALL,
+                                (const uint8_t *)bytes.data, bytes.len);
         if (n == 0 && gather_is_empty(&c->gathered)) {
             agent_conn_leave(c, ENDING_LIMIT, SLICE("out of buffers"));
             return;
         }
         if (n == 0 && !pass_on(c))
             return;
+        c->much |= n == 0;
         bytes = slice_from(bytes, n);
     }
     if (list_empty(&c->dirty))

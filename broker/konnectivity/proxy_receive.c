@@ -112,7 +112,8 @@ void proxy_receive_pass_on(struct proxy_tunnel *t)
 static void gather(struct proxy_tunnel *t, struct slice bytes)
 {
     while (bytes.len > 0) {
-        uint32_t n = gather_add(&t->gathered, &worker_of(t)->bufs, (const uint8_t *)bytes.data, bytes.len);
+        uint32_t n = gather_add(&t->gathered, &worker_of(t)->bufs, BUF_SMALL, (const uint8_t *)bytes.data,
+                                bytes.len);
         if (n == 0 && gather_is_empty(&t->gathered)) {
             http2_consumed(session_of(t), bytes.len);
             proxy_tunnel_set_error(t, ending_text(ENDING_LIMIT));

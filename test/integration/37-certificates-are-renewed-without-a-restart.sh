@@ -12,6 +12,8 @@ make_pki
 "$PKI" ca --out "$WORK/bridge-ca-2" --name bridge-ca-2 --quiet || die "hawser-pki failed"
 "$PKI" client --ca "$WORK/front-ca-2" --cn kube-apiserver --out "$WORK/apiserver-2" --quiet || die "hawser-pki failed"
 PROXY=$(free_port)
+AGENTS=$(free_port)
+is_ready() { curl -fsS -m 2 "http://127.0.0.1:$ADMIN/healthz" >/dev/null 2>&1; } # without agents it never is, but it serves
 BASE=127.$((64 + RANDOM % 64)).$((RANDOM % 256))
 OLD=$BASE.20:$(free_port) NEW=$BASE.40:$(free_port) TOKEN=$BASE.60:$(free_port) # kubelet-sim takes a port on every address
 first_token=first-$RANDOM second_token=second-$RANDOM
@@ -31,6 +33,8 @@ version() { # version N SERVER CLIENT_CA: the next contents of the volume
     mv -T "$WORK/volume/..data_tmp" "$WORK/volume/..data"
 }
 version 1 front front-ca
+cp "$WORK/front.crt" "$WORK/agents.crt"
+cp "$WORK/front.key" "$WORK/agents.key"
 for name in tls.crt tls.key ca.crt; do ln -s "..data/$name" "$WORK/volume/$name"; done
 mkdir "$WORK/up"
 cp "$WORK/kubelet-ca/ca.crt" "$WORK/up/ca.crt"
@@ -45,6 +49,10 @@ listeners:
   - name: mtls
     tcp: {address: 127.0.0.1, port: $PROXY}
     tls: {certificateFile: $WORK/volume/tls.crt, keyFile: $WORK/volume/tls.key, clientCaFile: $WORK/volume/ca.crt, allowedNames: [kube-apiserver]}
+  - name: agents
+    serves: agents
+    tcp: {address: 127.0.0.1, port: $AGENTS}
+    tls: {certificateFile: $WORK/agents.crt, keyFile: $WORK/agents.key, clientCaFile: $WORK/front-ca/ca.crt, allowedNames: [kube-apiserver]}
 tlsProfiles:
   - name: kubelet
     caFile: $WORK/up/ca.crt
@@ -81,8 +89,8 @@ renewed() { # renewed SENTENCE PATTERN [COUNT]: that line comes
     equal "$1: nothing is refused" 0 "$(metric hawser_reloads_refused)"
 }
 serial() { openssl x509 -noout -serial -in "$1"; }
-shown() { # shown [CLIENT]: serial of the certificate that the listener shows
-    openssl s_client -connect "127.0.0.1:$PROXY" -cert "$WORK/${1:-apiserver}.crt" -key "$WORK/${1:-apiserver}.key" </dev/null 2>/dev/null | openssl x509 -noout -serial
+shown() { # shown [CLIENT] [PORT]: serial of the certificate that the listener shows
+    openssl s_client -alpn h2 -connect "127.0.0.1:${2:-$PROXY}" -cert "$WORK/${1:-apiserver}.crt" -key "$WORK/${1:-apiserver}.key" </dev/null 2>/dev/null | openssl x509 -noout -serial
 }
 as() { # as CLIENT TARGET [curl option...]: through mutual TLS with that certificate
     local client=$1 target=$2 authority=${2#*://}
@@ -116,6 +124,12 @@ equal "the new one is shown" "$(serial "$WORK/front-2.crt")" "$(shown)"
 matches "and its date is known" "^[0-9]+$" "$(metric 'hawser_certificate_not_after_seconds{listener="mtls",file="certificateFile"}')"
 check "which is an earlier one" [ "$(metric 'hawser_certificate_not_after_seconds{listener="mtls",file="certificateFile"}')" -lt "$until_before" ]
 check "the kept connection goes on" kept_answers "$OLD"
+
+equal "what agents are shown" "$(serial "$WORK/front.crt")" "$(shown apiserver "$AGENTS")"
+cp "$WORK/front-2.crt" "$WORK/agents.crt"
+cp "$WORK/front-2.key" "$WORK/agents.key"
+renewed "it is noticed" "listener agents: certificateFile"
+equal "is the new one as well" "$(serial "$WORK/front-2.crt")" "$(shown apiserver "$AGENTS")"
 
 echo "--- the client CA of the listener"
 equal "a client of the new CA, before" 56 "$(as apiserver-2 "https://$OLD/healthz" -o /dev/null 2>/dev/null; echo $?)"
@@ -232,7 +246,7 @@ touch "$WORK/up/ca.crt"
 sleep 1
 done_before=$(reloads done)
 kill -HUP "$HAWSER"
-check "SIGHUP is answered" wait_for 15 said 'event=reload .*asked: 0 changed, 0 refused, 4 as they were'
+check "SIGHUP is answered" wait_for 15 said 'event=reload .*asked: 0 changed, 0 refused, 5 as they were'
 equal "what has not changed is not renewed" "$done_before" "$(reloads done)"
 check "the kept connection was never cut" kept_answers "$NEW"
 exec 7>&-

@@ -41,6 +41,9 @@ refused "TCP without a CA is refused" '--server-ca-cert: found nothing' --cluste
 refused "what is wrong inside a file is told" 'flags:[0-9]+:[0-9]+: listeners\[1\]\.tls\.certificateFile: found .*no certificate in it' \
     "${POD[@]}" --cluster-cert="$WORK/front.key"
 
+"$WORK/proxy-server" "${POD[@]}" --cluster-cert="$WORK/front.key" --print-config >/dev/null 2>&1
+equal "--print-config tells it, too" 1 $?
+
 original_flags() { # of cobra's usage: name and default
     sed -nE 's/^ +(-[a-z], )?--([a-z-]+)( .*|$)/\2 \3/p' | awk '{ name = $1; value = ""; if (match($0, /\(default [^)]*\)$/)) {
         value = substr($0, RSTART + 9, RLENGTH - 10); gsub(/"/, "", value) } print name "=" value }' | sort
@@ -229,7 +232,7 @@ fi
 
 start hawser "${RUN[@]}" "$WORK/proxy-server" --server-cert="$WORK/front.crt" --server-key="$WORK/front.key" --server-ca-cert="$WORK/front-ca/ca.crt" \
     --cluster-cert="$WORK/front.crt" --cluster-key="$WORK/front.key" --cluster-ca-cert="$WORK/front-ca/ca.crt" --server-port="$FRONT" \
-    --agent-port="$AGENTS" --health-port="$HEALTH" --admin-port="$PAGES" --server-bind-address=127.0.0.1 --v=1 \
+    --agent-port="$(free_port)" --health-port="$HEALTH" --admin-port="$PAGES" --server-bind-address=127.0.0.1 --v=1 \
     --cipher-suites=TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
 SERVER=$PID
 wait_for 20 listens 127.0.0.1 "$FRONT" || die "the front is not open"

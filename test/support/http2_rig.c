@@ -56,6 +56,7 @@ void rig_ask(struct http2_rig *rig, struct rig_request *r, const char *text, boo
                                    .form = EXCHANGE_REQUEST,
                                    .lease_ms = 12000,
                                    .first_byte_ms = 60000};
+    open->key.profile = NULL; /* it is looked up by its number */
     ASSERT(head_pack(&view, NULL, open->head, bound, &head) == 0);
     struct seg seg = {b, b->mem, (uint32_t)sizeof *open + head->size, 0};
     post(r, EX_OPEN | (ended ? EX_WITH_END : 0), seg, 0);
