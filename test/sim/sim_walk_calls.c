@@ -98,7 +98,7 @@ static void walk_far_half(struct sim_case *c, const struct agent_conn *f, struct
     found->conns++;
     found->pending += pending;
     found->waiting += f->near && f->opened_ns == 0;
-    found->established += f->near && f->opened_ns != 0;
+    found->established += f->state == AGENT_CONN_OPEN;
     bound(c, "held of what an agent sent for one connection", f->held.bytes,
           (uint64_t)config->connection_bytes_max + f->agent->call.window);
     bound(c, "waits to go to an agent on one connection", f->out.segs.bytes,
