@@ -15,6 +15,7 @@
 #include "broker/broker_worker.h"
 #include "broker/config/config.h"
 #include "broker/front.h"
+#include "broker/reload.h"
 #include "io/engine.h"
 #include "io/process.h"
 #include "io/tls/tls.h"
@@ -85,13 +86,15 @@ static void print_process(FILE *out)
         const char *name, *type, *help;
         double value;
     } rows[] = {
-        {"cpu_seconds_total",     "counter", "Total user and system CPU time spent in seconds.",       u.cpu_seconds           },
-        {"max_fds",               "gauge",   "Maximum number of open file descriptors.",               (double)u.max_fds       },
-        {"open_fds",              "gauge",   "Number of open file descriptors.",                       (double)u.open_fds      },
-        {"resident_memory_bytes", "gauge",   "Resident memory size in bytes.",                         (double)u.resident_bytes},
-        {"start_time_seconds",    "gauge",   "Start time of the process since unix epoch in seconds.",
-         u.start_time                                                                                                          },
-        {"virtual_memory_bytes",  "gauge",   "Virtual memory size in bytes.",                          (double)u.virtual_bytes },
+        {"cpu_seconds_total",        "counter", "Total user and system CPU time spent in seconds.",       u.cpu_seconds           },
+        {"max_fds",                  "gauge",   "Maximum number of open file descriptors.",               (double)u.max_fds       },
+        {"open_fds",                 "gauge",   "Number of open file descriptors.",                       (double)u.open_fds      },
+        {"resident_memory_bytes",    "gauge",   "Resident memory size in bytes.",                         (double)u.resident_bytes},
+        {"start_time_seconds",       "gauge",   "Start time of the process since unix epoch in seconds.",
+         u.start_time                                                                                                             },
+        {"virtual_memory_bytes",     "gauge",   "Virtual memory size in bytes.",                          (double)u.virtual_bytes },
+        {"virtual_memory_max_bytes", "gauge",   "Maximum amount of virtual memory available in bytes.",
+         (double)u.virtual_max_bytes                                                                                              },
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         fprintf(out, "# HELP process_%s %s\n# TYPE process_%s %s\nprocess_%s %.15g\n", rows[i].name,
@@ -112,6 +115,7 @@ static void print_metrics(FILE *out, const struct broker *b, const struct broker
             "# HELP hawser_workers workers of this process\n# TYPE hawser_workers gauge\nhawser_workers %u\n",
             b->count);
     print_counters(out, b);
+    reload_print_metrics(b->reload, out);
     fprintf(
         out,
         "# HELP hawser_exchanges_total exchanges by how they ended\n# TYPE hawser_exchanges_total counter\n");

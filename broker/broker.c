@@ -12,6 +12,7 @@
 #include "broker/broker_worker.h"
 #include "broker/callers.h"
 #include "broker/config/config.h"
+#include "broker/credentials.h"
 #include "broker/egress.h"
 #include "broker/front_bridge.h"
 #include "broker/front_http2.h"
@@ -19,6 +20,7 @@
 #include "broker/konnectivity/proxy.h"
 #include "broker/kube/kube.h"
 #include "broker/kube/token_review.h"
+#include "broker/reload.h"
 #include "broker/route.h"
 #include "io/engine.h"
 #include "io/resolve.h"
@@ -71,7 +73,7 @@ static struct buf_limits buffer_limits(const struct broker *b)
     return limits;
 }
 
-static int make_listeners(struct builder *b, struct broker_worker *bw, struct tls_context *const *contexts)
+static int make_listeners(struct builder *b, struct broker_worker *bw)
 {
     const struct config *config = b->broker->config;
     const bool pages[PAGES_COUNT] = {
@@ -87,8 +89,8 @@ static int make_listeners(struct builder *b, struct broker_worker *bw, struct tl
         struct front_listener *l = &bw->listeners[i];
         l->bw = bw;
         l->config = i < config->listener_count ? &config->listeners[i] : NULL;
-        if (l->config && contexts[i])
-            l->tls = tls_context_ref(contexts[i]);
+        if (l->config && bw->credentials->listeners[i])
+            l->tls = tls_context_ref(bw->credentials->listeners[i]);
     }
     return 0;
 }
@@ -106,6 +108,7 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
     list_init(&bw->agent_fronts);
     list_init(&bw->exchanges_open);
     drain_init(bw);
+    credentials_begin(bw, b->broker->credentials);
     slab_init(&bw->conns, "clients", sizeof(struct front_conn), FRONTS_MAX);
     slab_init(&bw->http2_fronts, "HTTP/2 clients", sizeof(struct front_http2), FRONTS_MAX);
     slab_init(&bw->http2_streams, "HTTP/2 streams", sizeof(struct http2_stream), exchanges + FRONTS_MAX);
@@ -225,32 +228,14 @@ static int make_workers(struct builder *b, const struct broker_options *o)
 static int make_all_listeners(struct builder *b)
 {
     const struct config *config = b->broker->config;
-    struct tls_context **contexts = calloc(config->listener_count + 1u, sizeof(*contexts));
-    int rc = contexts ? 0 : build_fail(b, -ENOMEM, "listeners");
-    for (unsigned i = 0; rc == 0 && i < config->listener_count; i++) {
-        const struct config_listener_tls *t = config->listeners[i].tls;
-        if (!t)
-            continue;
-        struct tls_context_options options = {
-            .role = TLS_SERVER,
-            .ca_file = t->client_ca_file,
-            .certificate_file = t->certificate_file,
-            .key_file = t->key_file,
-            .alpn = config->listeners[i].serves == CONFIG_SERVES_AGENTS ? AGENT_ALPN : SERVER_ALPN,
-            .allow_tls12 = t->min_version == CONFIG_TLS_1_2,
-            .suites = t->cipher_suites};
-        rc = tls_context_new(&options, &contexts[i], b->detail, b->detail_size);
+    int rc = 0;
+    for (unsigned i = 0; i < config->listener_count; i++)
         if (config_admits_anonymous_agents(config, &config->listeners[i]))
             log_any_thread(LOG_WARN, "insecure_agents",
                            "listener %s takes agents that prove nothing (agents.anonymous: true)",
                            config->listeners[i].name);
-    }
     for (unsigned w = 0; rc == 0 && w < b->broker->count; w++)
-        rc = make_listeners(b, &b->broker->states[w], contexts);
-    for (unsigned i = 0; contexts && i < config->listener_count; i++)
-        if (contexts[i])
-            tls_context_unref(&contexts[i]);
-    free(contexts);
+        rc = make_listeners(b, &b->broker->states[w]);
     return rc;
 }
 
@@ -306,6 +291,8 @@ int broker_new(const struct broker_options *o, struct broker **ret, char *ret_de
     if (rc == 0)
         rc = build_routes(&b);
     if (rc == 0)
+        rc = reload_new(broker, &broker->reload, ret_detail, detail_size);
+    if (rc == 0)
         rc = make_callers(&b);
     if (rc == 0)
         rc = make_workers(&b, o);
@@ -328,6 +315,7 @@ static void free_state(struct broker_worker *bw)
     if (!bw->worker)
         return;
     worker_disarm(bw->worker, &bw->drain_timer);
+    credentials_end(bw);
     pool_free(&bw->pool);
     resolver_free(&bw->resolver);
     free_agents(bw);
@@ -387,16 +375,11 @@ void broker_free(struct broker **bp)
         if (b->workers[i].engine)
             worker_fini(&b->workers[i]);
     mailboxes_free(&b->mail);
-    for (unsigned i = 0; i < b->profile_count; i++)
-        if (b->profiles[i].context)
-            tls_context_unref(&b->profiles[i].context);
+    reload_free(&b->reload);
     if (b->routes)
         routes_free(&b->routes);
     callers_free(&b->callers);
-    for (unsigned i = 0; b->route_table && i < b->route_count; i++)
-        explicit_bzero(b->route_table[i].authorization, sizeof(b->route_table[i].authorization));
     free(b->route_table);
-    free(b->profiles);
     free(b->paths);
     free(b->wishes);
     free(b->workers);

@@ -24,6 +24,7 @@ struct callers;
 struct config;
 struct config_listener;
 struct config_route;
+struct credentials;
 struct engine;
 struct engine_probe;
 struct front_listener;
@@ -31,6 +32,7 @@ struct head_view;
 struct kube;
 struct mailboxes;
 struct net_peer;
+struct reload;
 struct stream;
 struct worker;
 
@@ -54,12 +56,10 @@ struct broker_times {
 struct broker_route {
     const char *name;
     const struct config_route *config;
-    const struct pool_profile *profile; /* for https; NULL: the route has none */
-    const struct pool_profile *plain;   /* for http */
-    const struct pool_profile *upgrade; /* for upgrades over https, as profile */
-    const struct pool_profile *opaque;  /* for tunnels, and upgrades over http */
-    const struct pool_path *path;       /* NULL: directly */
-    char authorization[2048];           /* "Bearer …" towards the destination, "" for none; a secret */
+    uint32_t identity; /* towards the destination, for https (credentials.h); IDENTITY_NONE: the route has
+                          none */
+    uint32_t upgrade_identity;    /* for upgrades over https, likewise */
+    const struct pool_path *path; /* NULL: directly */
     uint32_t lease_ms, first_byte_ms;
 };
 
@@ -85,8 +85,8 @@ struct broker {
     struct kube *kube;                /* NULL: nothing is asked of the Kubernetes API */
     struct broker_route *route_table; /* same order as the configuration's */
     unsigned route_count;
-    struct pool_profile *profiles;
-    unsigned profile_count;
+    struct reload *reload;
+    _Atomic(struct credentials *) credentials; /* the newest; workers adopt it between two turns */
     struct pool_path *paths; /* of routes that do not go directly alone; equal ones are one */
     struct agent_wish *wishes;
     unsigned path_count;
@@ -110,6 +110,8 @@ void broker_turn(struct broker *, unsigned worker, uint64_t wait_limit_ns);
 /* One turn of one worker, drain included. On the worker's thread. */
 void broker_drain_any_thread(struct broker *);
 /* Stop accepting, finish what is under way, within drainMs; then broker_run() returns. Async-signal-safe. */
+void broker_reload_any_thread(struct broker *);
+/* Reads certificates, keys, CAs and tokens again, now. Async-signal-safe. */
 bool broker_is_drained_any_thread(const struct broker *);
 void broker_free(struct broker **);
 /* After broker_run(), or after all workers have drained. */

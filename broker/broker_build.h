@@ -1,5 +1,6 @@
 /* broker/broker_build.h — a broker while it is built from its configuration, for the files that build it:
- * broker.c, broker_routes.c for what is behind the routes, broker_kube.c for the Kubernetes API. One thread, before the workers start. */
+ * broker.c, broker_routes.c for what is behind the routes, broker_kube.c for the Kubernetes API. One thread,
+ * before the workers start. */
 #pragma once
 
 #include <stddef.h>

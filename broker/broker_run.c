@@ -12,8 +12,10 @@
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
 #include "broker/config/config.h"
+#include "broker/credentials.h"
 #include "broker/front.h"
 #include "broker/kube/kube.h"
+#include "broker/reload.h"
 #include "io/engine.h"
 #include "io/tls/tls.h"
 #include "io/worker.h"
@@ -91,6 +93,9 @@ void broker_turn(struct broker *b, unsigned number, uint64_t wait_limit_ns)
 {
     struct broker_worker *bw = &b->states[number];
     worker_turn(bw->worker, wait_limit_ns);
+    struct credentials *newest = atomic_load_explicit(&b->credentials, memory_order_acquire);
+    if (UNLIKELY(newest != bw->credentials))
+        credentials_adopt(bw, newest);
     if (LIKELY(!atomic_load_explicit(&b->draining, memory_order_relaxed)))
         return;
     if (!bw->draining) { /* the next turn hears of the cancelled accepts: only this thread can */
@@ -125,6 +130,7 @@ static void worker_main(struct worker *w)
     while (!broker_is_drained_any_thread(bw->broker))
         broker_turn(bw->broker, w->number, w->now_ns + WORKER_WAIT_MAX_MS * 1000000ull);
     tls_thread_fini();
+    reload_wake_any_thread(bw->broker->reload);
 }
 
 static int cpu_of(unsigned worker)
@@ -150,6 +156,8 @@ int broker_run(struct broker *b)
         log_any_thread(LOG_ERROR, "thread_failed", "worker %u: %s", started - 1, strerror(-rc));
         _exit(1);
     }
+    while (!broker_is_drained_any_thread(b))
+        reload_wait(b->reload);
     for (unsigned i = 0; i < b->count; i++)
         pthread_join(b->workers[i].thread, NULL);
     return 0;
@@ -158,6 +166,11 @@ int broker_run(struct broker *b)
 void broker_drain_any_thread(struct broker *b)
 {
     atomic_store(&b->draining, true);
+}
+
+void broker_reload_any_thread(struct broker *b)
+{
+    reload_ask_any_thread(b->reload);
 }
 
 bool broker_is_drained_any_thread(const struct broker *b)

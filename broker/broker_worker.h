@@ -11,6 +11,7 @@
 struct agent_home;
 struct agents;
 struct broker;
+struct credentials;
 struct egress;
 struct front_listener;
 struct pool;
@@ -30,11 +31,14 @@ struct broker_worker {
     uint32_t budget; /* bytes on their way in each direction of an exchange or tunnel */
     struct slab conns, http2_fronts, http2_streams, proxy_streams, proxy_tunnels, http2_clients, exchanges,
         egresses, bridges, seg_nodes, agent_nears, token_asks;
-    struct agents *agents;          /* NULL: no listener serves agents */
-    struct tls_mint **mints;        /* [route]: of those that end TLS, else NULL */
-    struct egress_table *by_sender; /* [worker number]: egress halves by the sender's slot */
-    uint64_t proxy_ids;             /* connectIDs given on this worker */
-    uint32_t *free_slots;           /* of exchanges opened here */
+    struct agents *agents;                 /* NULL: no listener serves agents */
+    const struct credentials *credentials; /* in force here; from one turn to the next it may be another */
+    struct list identities_left;           /* replaced ones that the pool may still refer to */
+    struct timer identities_timer;         /* the next look for that */
+    struct tls_mint **mints;               /* [route]: of those that end TLS, else NULL */
+    struct egress_table *by_sender;        /* [worker number]: egress halves by the sender's slot */
+    uint64_t proxy_ids;                    /* connectIDs given on this worker */
+    uint32_t *free_slots;                  /* of exchanges opened here */
     uint32_t free_count, slots_made;
     struct list fronts;            /* all client connections */
     struct list agent_fronts;      /* but those of agents */

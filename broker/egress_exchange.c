@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "broker/broker_worker.h"
+#include "broker/credentials.h"
 #include "broker/http/http_name.h"
 #include "io/worker.h"
 
@@ -170,8 +171,10 @@ static bool retry_is_safe(const struct egress *e)
 
 static void lease(struct egress *e, bool fresh)
 {
-    const struct exchange_open *open = open_of(e);
+    struct exchange_open *open = (struct exchange_open *)e->open_seg.data;
     struct worker *w = worker_of(e);
+    if (open->identity != IDENTITY_NONE)
+        open->key.profile = credentials_profile(e->bw->credentials, open->identity);
     e->state = EGRESS_LEASING;
     e->lease.owner = e;
     /* An exec over WebSocket is a GET, and must not be asked for twice: no upgrade on a socket that was idle.

@@ -67,6 +67,9 @@ struct exchange_open {
     void *front;                                    /* opaque to egress */
     void (*deliver)(struct worker *, struct msg *); /* hears for it: exchange_deliver() or kube_deliver() */
     struct endpoint_key key;
+    uint32_t identity; /* number of the key's profile, credentials.h: looked up anew where a connection is
+                          leased, because the one it was judged by may be gone by then. IDENTITY_NONE: the
+                          profile is the opener's own and outlives the exchange */
     enum exchange_form form;
     uint32_t lease_ms, first_byte_ms; /* first_byte_ms 0: no limit */
     _Alignas(16) char head[];

@@ -38,6 +38,7 @@ void front_bridge_connect(struct front_conn *c, const struct broker_route *route
         return;
     }
     *b = (struct front_bridge){.route = route, .context = tls_context_ref(context), .key = *key};
+    b->key.profile = NULL;
     c->bridge = b;
     c->exchange->access.status = 200;
 }

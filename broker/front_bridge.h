@@ -13,7 +13,8 @@ struct tls_context;
 struct front_bridge {
     const struct broker_route *route;
     struct tls_context *context; /* minted for the destination; NULL once TLS has begun */
-    struct endpoint_key key; /* where the CONNECT went, and so its requests; the profile is a request's own */
+    struct endpoint_key
+        key; /* where the CONNECT went, and so its requests; the profile is a request's own, NULL here */
 };
 
 void front_bridge_connect(struct front_conn *, const struct broker_route *, const struct endpoint_key *);

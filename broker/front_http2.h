@@ -25,7 +25,8 @@ enum {
     HTTP2_MEMORY_MAX = 4 * 1024 * 1024, /* of nghttp2's session */
     HTTP2_MEMORY_SPARE = 1024 *
                          1024, /* kept free of response heads, or a reader that stands still fills it */
-    HTTP2_CALL_STREAMS = 1000, /* on a connection with calls: Konnectivity's client has one for each dial */
+    HTTP2_CALL_STREAMS = 4096, /* on a connection with calls: Konnectivity's client has one for each dial, and
+                                  waits for ever beyond; nghttp2 needs some 600 bytes for each */
     HTTP2_RAPID_MS =
         1000, /* a request cancelled later than that was no attack: many a deadline may pass at once */
     HTTP2_DRAIN_MS = 1000, /* for what was on its way to us when we said GOAWAY; a guess */
@@ -89,7 +90,6 @@ struct front_http2 {
     uint64_t held_in, held_out; /* sums of `uncredited` and of the queues */
     uint32_t window_owed;       /* of the connection's window, while held_in is at its limit */
     bool has_called;            /* a service of the broker's own */
-    struct http2_call *agent;   /* on a listener that serves agents: its one call */
     uint64_t heard_ns;          /* when anything was last received */
     enum ending failed;         /* not DONE: to be aborted for this reason */
     uint32_t refusal;           /* not NO_ERROR: nothing more is read, and GOAWAY with this code is due */

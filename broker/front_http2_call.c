@@ -38,11 +38,20 @@ static struct front_http2 *session_of(const struct http2_call *call)
     return call->http2->session;
 }
 
+/* Nothing in it would have to be encoded: ours are so, and what others said is made so. */
+static void make_message(char *to, size_t size, const char *text)
+{
+    size_t len = strnlen(text, size - 1);
+    for (size_t i = 0; i < len; i++)
+        to[i] = text[i] < ' ' || text[i] > '~' || text[i] == '%' ? '?' : text[i];
+    to[len] = '\0';
+}
+
 static void add_status(struct http2_fields *fields, char room[4], enum grpc_status status, const char *text)
 {
     snprintf(room, 4, "%d", (int)status);
     http2_add_field(fields, SLICE("grpc-status"), slice_of_text(room));
-    if (text[0]) /* ours, with nothing in it that would have to be encoded */
+    if (text[0])
         http2_add_field(fields, SLICE("grpc-message"), slice_of_text(text));
 }
 
@@ -50,10 +59,11 @@ static void add_status(struct http2_fields *fields, char room[4], enum grpc_stat
 static void refuse(struct http2_stream *s, const char *http_status, enum grpc_status status, const char *text)
 {
     struct http2_fields fields = {.n = 0};
-    char room[4];
+    char room[4], message[256];
+    make_message(message, sizeof(message), text);
     http2_add_field(&fields, SLICE(":status"), slice_of_text(http_status));
     http2_add_field(&fields, SLICE("content-type"), SLICE("application/grpc"));
-    add_status(&fields, room, status, text);
+    add_status(&fields, room, status, message);
     http2_wasted(s->session);
     http2_stream_set_state(s, HTTP2_LAST);
     s->reply_ended = true;

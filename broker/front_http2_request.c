@@ -121,7 +121,7 @@ void http2_stream_pass_on(struct http2_stream *s)
 static bool gather(struct http2_stream *s, const uint8_t *data, uint32_t len)
 {
     while (len > 0 && s->state != HTTP2_CUT) {
-        uint32_t n = gather_add(&s->gathered, &worker_of(s)->bufs, data, len);
+        uint32_t n = gather_add(&s->gathered, &worker_of(s)->bufs, BUF_SMALL, data, len);
         if (n == 0 && gather_is_empty(&s->gathered))
             return false;
         if (n == 0)

@@ -91,16 +91,25 @@ static void on_reset(struct front_http2 *h, struct http2_stream *s)
         http2_wasted(h);
 }
 
+static void on_pong(struct front_http2 *h)
+{
+    if (timer_is_armed(&h->drain_timer))
+        http2_say_goaway(h);
+    list_each_safe(node, tmp, &h->streams)
+    {
+        struct http2_call *call = list_entry(node, struct http2_stream, node)->call;
+        if (call && call->ops->pong)
+            call->ops->pong(call);
+    }
+}
+
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct front_http2 *h = arg;
     struct http2_stream *s = frame->hd.stream_id ? stream_of(session, frame->hd.stream_id) : NULL;
     bool ended = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
-    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) &&
-        timer_is_armed(&h->drain_timer))
-        http2_say_goaway(h);
-    else if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) && h->agent)
-        h->agent->ops->pong(h->agent);
+    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK))
+        on_pong(h);
     if (!s)
         return 0;
     if (frame->hd.type == NGHTTP2_RST_STREAM) {
@@ -152,6 +161,8 @@ static void log_protocol_error(struct front_http2 *h, const nghttp2_goaway *goaw
     if (len > 0)
         log_str(worker_of(h), "detail", detail);
     log_end(worker_of(h));
+    /* nghttp2 may have said so and let the streams go on: nobody would hear them. */
+    http2_refuse(h, goaway->error_code);
 }
 
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
@@ -207,6 +218,11 @@ int http2_session_new(struct front_http2 *h)
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_http_messaging(option, 1); /* http2_head.h judges */
     nghttp2_option_set_no_closed_streams(option, 1);
+#ifdef HAWSER_NGHTTP2_LIMITS_RESETS
+    /* http2_watch.h has a limit of its own, which grows with what was answered: a Konnectivity client resets
+     * the stream of each connection that it is done with, and would be refused at 33 a second. */
+    nghttp2_option_set_stream_reset_rate_limit(option, UINT32_MAX, UINT32_MAX);
+#endif
     nghttp2_option_set_max_send_header_block_length(option, b->response_limits.head_bytes_max +
                                                                 HEAD_FIELDS_MAX * HTTP2_FIELD_OVERHEAD);
     int rc = nghttp2_session_server_new3(&h->session, callbacks, h, option, &h->memory.calls);

@@ -12,6 +12,7 @@
 #include "broker/broker_worker.h"
 #include "broker/callers.h"
 #include "broker/config/config.h"
+#include "broker/credentials.h"
 #include "broker/front.h"
 #include "broker/front_bridge.h"
 #include "broker/route.h"
@@ -132,16 +133,16 @@ static void refuse_for_limit(struct front_conn *c, const char *protocol, const s
 /* -- judging ------------------------------------------------------------------------------------------------
  */
 
-static const struct pool_profile *profile_of(const struct broker_route *route, enum exchange_form form,
-                                             enum http_scheme scheme)
+static uint32_t identity_for(const struct broker_route *route, enum exchange_form form,
+                             enum http_scheme scheme)
 {
     switch (form) {
-    case EXCHANGE_CONNECT: return route->opaque;
-    case EXCHANGE_UPGRADE: return scheme == HTTP_SCHEME_HTTPS ? route->upgrade : route->opaque;
-    case EXCHANGE_REQUEST: return scheme == HTTP_SCHEME_HTTPS ? route->profile : route->plain;
+    case EXCHANGE_CONNECT: return IDENTITY_OPAQUE;
+    case EXCHANGE_UPGRADE: return scheme == HTTP_SCHEME_HTTPS ? route->upgrade_identity : IDENTITY_OPAQUE;
+    case EXCHANGE_REQUEST: return scheme == HTTP_SCHEME_HTTPS ? route->identity : IDENTITY_PLAIN;
     }
     ASSERT(!"a form of an exchange");
-    return NULL;
+    return IDENTITY_NONE;
 }
 
 static bool key_of(const struct broker *b, const struct broker_route *route, const struct head_view *view,
@@ -168,6 +169,12 @@ static bool key_of(const struct broker *b, const struct broker_route *route, con
 /* -- opening ------------------------------------------------------------------------------------------------
  */
 
+static const char *authorization_of(const struct broker_worker *bw, const struct broker_route *route)
+{
+    const struct config_tls_profile *profile = route->config->profile;
+    return bw->credentials->authorizations[profile - bw->broker->config->tls_profiles].text;
+}
+
 /* Room for what OPEN carries, with the head packed where the form has one. NULL: refused already. */
 static struct buf *make_open(struct exchange *ex, const struct head_view *view,
                              const struct broker_route *route, const struct endpoint_key *key,
@@ -179,9 +186,10 @@ static struct buf *make_open(struct exchange *ex, const struct head_view *view,
     struct head_edit edit = {
         .changes = changes, .changes_n = 1, .keep_upgrade = ex->form == EXCHANGE_UPGRADE};
     bool has_head = ex->form != EXCHANGE_CONNECT;
-    if (key->profile->tls && route->authorization[0])
+    const char *authorization = key->profile->tls ? authorization_of(ex->bw, route) : "";
+    if (*authorization)
         changes[edit.changes_n++] = (struct head_change){HEAD_SET, SLICE_INIT("Authorization"),
-                                                         slice_of_text(route->authorization)};
+                                                         slice_of_text(authorization)};
     size_t bound = sizeof(struct exchange_open) + (has_head ? head_pack_bound(view, &edit) : 0);
     struct buf *b = bound <= BUF_HUGE_BYTES ? buf_get_bytes(&worker_of(ex)->bufs, (uint32_t)bound) : NULL;
     if (!b) {
@@ -215,6 +223,7 @@ static void send_open(struct exchange *ex, const struct head_view *view, const s
     open->front = ex;
     open->deliver = exchange_deliver;
     open->key = *key;
+    open->identity = key->profile->id;
     open->form = ex->form;
     open->lease_ms = ex->form == EXCHANGE_CONNECT ? ex->bw->broker->config->timeouts.tunnel_answer_ms
                                                   : route->lease_ms;
@@ -236,7 +245,8 @@ static void begin_inside_bridge(struct exchange *ex, const struct head_view *vie
         exchange_refuse(ex, ENDING_BAD_REQUEST, "a request target that no kubelet serves; expected a path");
         return;
     }
-    key.profile = profile_of(bridge->route, ex->form, HTTP_SCHEME_HTTPS);
+    key.profile = credentials_profile(ex->bw->credentials,
+                                      identity_for(bridge->route, ex->form, HTTP_SCHEME_HTTPS));
     send_open(ex, view, bridge->route, &key);
 }
 
@@ -276,8 +286,8 @@ bool exchange_begin(struct front_conn *c, const struct asker_ops *ops, void *ask
     ex->access.route = route->name;
     struct endpoint_key key;
     bool bridge = form == EXCHANGE_CONNECT && route->config->bridge;
-    if (!key_of(c->bw->broker, route, view, bridge ? route->profile : profile_of(route, form, view->scheme),
-                &key))
+    uint32_t identity = bridge ? route->identity : identity_for(route, form, view->scheme);
+    if (!key_of(c->bw->broker, route, view, credentials_profile(c->bw->credentials, identity), &key))
         exchange_refuse(ex, ENDING_NO_ROUTE, "the route has no TLS profile for https");
     else if (!bridge)
         send_open(ex, view, route, &key);

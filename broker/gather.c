@@ -3,13 +3,14 @@
 
 #include <string.h>
 
-uint32_t gather_add(struct gather *g, struct buf_pool *bufs, const uint8_t *data, uint32_t len)
+uint32_t gather_add(struct gather *g, struct buf_pool *bufs, enum buf_class class, const uint8_t *data,
+                    uint32_t len)
 {
     if (!g->buf || g->used == g->buf->cap) {
         if (!gather_is_empty(g))
             return 0;
         gather_drop(g);
-        g->buf = buf_get(bufs, BUF_SMALL);
+        g->buf = buf_get(bufs, class);
         if (!g->buf)
             return 0;
     }

@@ -18,9 +18,9 @@ static inline bool gather_is_needless(const struct seg *input, uint32_t len)
     return len >= input->buf->cap / 4;
 }
 
-uint32_t gather_add(struct gather *, struct buf_pool *, const uint8_t *data, uint32_t len);
-/* Copies what there is room for. 0: what is here has to be taken out first; out of buffers if there is
- * nothing. */
+uint32_t gather_add(struct gather *, struct buf_pool *, enum buf_class, const uint8_t *data, uint32_t len);
+/* Copies what there is room for, in a buffer of that class where it takes a new one. 0: what is here has to
+ * be taken out first; out of buffers if there is nothing. */
 struct seg gather_take(struct gather *);
 /* What was added since; len 0 and no buffer if nothing was. */
 void gather_settle(struct gather *);

@@ -34,6 +34,12 @@ static void on_signal(int sig)
     broker_drain_any_thread(running);
 }
 
+static void on_hangup(int sig)
+{
+    (void)sig;
+    broker_reload_any_thread(running);
+}
+
 static int usage(FILE *out, int code)
 {
     fputs(
@@ -118,12 +124,15 @@ static void raise_limits(void)
 /* Takes the configuration. */
 static int serve_config(struct config *config)
 {
+    const struct sigaction ignore = {.sa_handler = SIG_IGN}, drain = {.sa_handler = on_signal},
+                           hangup = {.sa_handler = on_hangup};
     int code = open_log(config);
     if (code != EXIT_GOOD) {
         config_free(&config);
         return code;
     }
     raise_limits();
+    sigaction(SIGHUP, &ignore, NULL); /* until there is something to read again */
     if (tls_global_init() < 0 || resolve_global_init() < 0) {
         fprintf(stderr, "hawser: the TLS or resolver library could not be set up\n");
         config_free(&config);
@@ -137,7 +146,6 @@ static int serve_config(struct config *config)
         return rc == -EINVAL || rc == -ENOENT ? EXIT_USAGE : EXIT_FAILED;
     }
     say_start(running);
-    struct sigaction ignore = {.sa_handler = SIG_IGN}, drain = {.sa_handler = on_signal};
     sigaction(SIGPIPE, &ignore, NULL);
     if (broker_open(running, detail, sizeof(detail)) < 0) {
         fprintf(stderr, "hawser: %s\n", detail);
@@ -145,8 +153,10 @@ static int serve_config(struct config *config)
     }
     sigaction(SIGTERM, &drain, NULL);
     sigaction(SIGINT, &drain, NULL);
+    sigaction(SIGHUP, &hangup, NULL);
     rc = broker_run(running);
     log_any_thread(LOG_INFO, "stop", "drained");
+    sigaction(SIGHUP, &ignore, NULL);
     broker_free(&running);
     resolve_global_fini();
     tls_global_fini();
@@ -316,12 +326,14 @@ static int konnectivity_server(int argc, char **argv)
         fprintf(stderr, "proxy-server: %s\n", error);
         return EXIT_FAILED;
     }
-    if (flags.print_config) {
+    if (flags.print_config)
         server_config_print(&flags, stdout);
-        return EXIT_GOOD;
-    }
     if (load_flags(&flags, &config) != EXIT_GOOD)
         return EXIT_FAILED;
+    if (flags.print_config) {
+        config_free(&config);
+        return EXIT_GOOD;
+    }
     add_notes(config, &flags);
     return serve_config(config) == EXIT_GOOD ? EXIT_GOOD : EXIT_FAILED;
 }

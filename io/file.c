@@ -89,3 +89,26 @@ const char *file_error_text(int negative_errno)
     default: return "a file that can not be read";
     }
 }
+
+static int64_t ns_of(const struct timespec *t)
+{
+    return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
+}
+
+struct file_mark file_mark_of(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return (struct file_mark){.error = errno};
+    return (struct file_mark){.device = st.st_dev,
+                              .inode = st.st_ino,
+                              .size = (uint64_t)st.st_size,
+                              .modified_ns = ns_of(&st.st_mtim),
+                              .changed_ns = ns_of(&st.st_ctim)};
+}
+
+bool file_mark_equal(const struct file_mark *a, const struct file_mark *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           a->modified_ns == b->modified_ns && a->changed_ns == b->changed_ns && a->error == b->error;
+}

@@ -73,6 +73,8 @@ void process_usage(struct process_usage *ret_usage)
                               .open_fds = count_fds()};
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
         u.max_fds = limit.rlim_cur;
+    if (getrlimit(RLIMIT_AS, &limit) == 0)
+        u.virtual_max_bytes = limit.rlim_cur; /* RLIM_INFINITY is the largest there is */
     read_memory(&u);
     *ret_usage = u;
 }

@@ -4,8 +4,8 @@
 #include <stdint.h>
 
 struct process_usage {
-    double cpu_seconds, start_time; /* the latter in unix time */
-    uint64_t resident_bytes, virtual_bytes;
+    double cpu_seconds, start_time;                            /* the latter in unix time */
+    uint64_t resident_bytes, virtual_bytes, virtual_max_bytes; /* the last: UINT64_MAX without a limit */
     uint64_t open_fds, max_fds;
 };
 

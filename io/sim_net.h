@@ -111,6 +111,8 @@ ssize_t sim_send(struct sim_sock *, const void *bytes, size_t len);
 uint32_t sim_readable(const struct sim_sock *);
 uint64_t sim_taken(const struct sim_sock *);
 /* Of what was sent here, the other side has read so many bytes. */
+uint64_t sim_under_way(const struct sim_sock *);
+/* So many bytes of what was sent here have not arrived at the other side. */
 uint64_t sim_offered(const struct sim_sock *);
 /* So many bytes the other side has sent, read here or not. */
 bool sim_is_silenced(const struct sim_sock *);

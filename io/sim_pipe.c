@@ -182,6 +182,12 @@ uint64_t sim_taken(const struct sim_sock *s)
     return s->conn->pipes[1 - s->side].taken;
 }
 
+uint64_t sim_under_way(const struct sim_sock *s)
+{
+    const struct sim_pipe *p = &s->conn->pipes[!s->side];
+    return p->used - p->arrived;
+}
+
 uint64_t sim_offered(const struct sim_sock *s)
 {
     return s->conn->pipes[s->side].offered;

@@ -329,6 +329,12 @@ static void sim_stream_free(struct stream *stream)
     slab_give(&s->home->slab, s);
 }
 
+static uint64_t sim_owed(struct stream *stream)
+{
+    const struct sim_stream *s = stream_of(stream);
+    return s->tx.bytes - s->tx_done + (s->state == SIM_OPEN ? sim_under_way(s->sock) : 0);
+}
+
 static const struct stream_ops sim_stream_ops = {
     .kind = "socket",
     .grant = sim_grant,
@@ -336,6 +342,7 @@ static const struct stream_ops sim_stream_ops = {
     .finish = sim_finish,
     .abort = sim_abort,
     .free = sim_stream_free,
+    .owed = sim_owed,
 };
 
 struct stream *sim_stream_new(struct sim_streams *home, struct sim_sock *sock, bool connected)

@@ -17,6 +17,8 @@ class Tools:
         self.konnectivity = os.path.join(build, "konnectivity")
         self.konnectivity_missing = None
         self.konnectivity_version = "unknown"
+        self.interop = os.path.join(build, "interop", "konnectivity")
+        self.interop_missing = None
 
     def program(self, name):
         for folder in ("bench", "tools", "tools/kubelet-sim", "tools/hawser-pki", "."):
@@ -91,3 +93,12 @@ def prepare_konnectivity(tools):
     except (OSError, subprocess.SubprocessError) as error:
         tools.konnectivity_missing = f"can not be built: {error}"
         say(f"KONNECTIVITY IS MISSING: {tools.konnectivity_missing}")
+    module = os.path.join(ROOT, "test", "interop", "konnectivity")
+    try:
+        done = subprocess.run(["go", "build", "-o", tools.interop, "."], cwd=module, env=environment, timeout=1200, check=False,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            raise OSError(done.stderr.strip()[-300:])
+    except (OSError, subprocess.SubprocessError) as error:
+        tools.interop_missing = f"test/interop/konnectivity can not be built: {error}"
+        say(f"NO STALLED READER: {tools.interop_missing}")

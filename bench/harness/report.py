@@ -18,6 +18,12 @@ TITLES = {
     "W5o-down-tcp": ("opaque bulk through tunnels over TCP, down", "CPU s/GiB"),
     "W5o-up-tcp": ("opaque bulk through tunnels over TCP, up", "CPU s/GiB"),
     "MEM": ("memory per idle pooled TLS connection", "RSS KiB/connection"),
+    "W8-dials": ("through one stock agent: tunnel churn, the server's process alone", "CPU us/tunnel"),
+    "W8-down": ("through one stock agent: opaque bulk, down, the server's process alone", "CPU s/GiB"),
+    "W8-up": ("through one stock agent: opaque bulk, up, the server's process alone", "CPU s/GiB"),
+    "W8-mem": ("through one stock agent: memory per tunnel, the server's process alone", "RSS KiB/tunnel"),
+    "W8stall-connect": ("64 busy clients beside a stalled one on one agent, CONNECT in front", "kept throughput"),
+    "W8stall-single": ("64 busy clients beside a stalled one on one agent, gRPC in front", "kept throughput"),
 }
 
 
@@ -42,10 +48,12 @@ def summarise(rows):
 
 
 def _base(workload, variants):
-    """Whom the others are put beside: HAProxy; in bulk tunnels the bare relay on Hawser's own rings; in the other
+    """Whom the others are put beside: HAProxy; in bulk tunnels the bare relay on Hawser's own rings; behind agents the proxy-server; in the other
     workloads of tunnels the best peer of the run, as a name, or None."""
     if workload.startswith("W5o"):
         return "relay-rings"
+    if workload.startswith("W8"):
+        return None if workload.startswith("W8stall") else "konnectivity"
     if not workload.startswith(("W3", "W4")):
         return "haproxy"
     peers = {name: entry["figure"]["median"] for name, entry in variants.items()
@@ -75,9 +83,9 @@ def _summarise_variant(entry):
         "figure": lambda r: r.get("figure"),
         "busy": lambda r: r.get("busy_figure"),
         "user": lambda r: r["user_s"] / r["cpu_s"] if r.get("cpu_s") else None,
-        "p50": lambda r: r["load"]["latency_us"]["p50"],
-        "p99": lambda r: r["load"]["latency_us"]["p99"],
-        "p999": lambda r: r["load"]["latency_us"]["p999"],
+        "p50": lambda r: r["load"]["latency_us"].get("p50"),
+        "p99": lambda r: r["load"]["latency_us"].get("p99"),
+        "p999": lambda r: r["load"]["latency_us"].get("p999"),
         "setup_p50": lambda r: _of_tunnels(r, "setup_us", "p50"),
         "setup_p99": lambda r: _of_tunnels(r, "setup_us", "p99"),
         "exchange_p50": lambda r: _of_tunnels(r, "exchange_us", "p50"),
@@ -92,6 +100,9 @@ def _summarise_variant(entry):
         "holding": lambda r: r.get("holding_cpu"),
         "open_tunnels": lambda r: r.get("open_tunnels"),
         "base_pss_mb": lambda r: r["base_pss_kb"] / 1024 if "base_pss_kb" in r else None,
+        "without_mib": lambda r: r.get("without_mib"),
+        "with_mib": lambda r: r.get("with_mib"),
+        "p99_ratio": lambda r: r.get("p99_ratio"),
         "open": lambda r: r["kubelets"]["connections_open"] if "kubelets" in r else None,
     }.items():
         values = [value for value in map(of, good) if value is not None]
@@ -140,6 +151,12 @@ COLUMNS = {
     "W5o-down-tcp": ["user", "gib_per_s"],
     "W5o-up-tcp": ["user", "gib_per_s"],
     "MEM": ["pss_per_connection", "tcp_per_connection", "open", "base_pss_mb", "resumed"],
+    "W8-dials": ["setup_p50", "setup_p99", "exchange_p50", "exchange_p99"],
+    "W8-down": ["gib_per_s"],
+    "W8-up": ["gib_per_s"],
+    "W8-mem": ["pss_per_connection", "open_tunnels", "base_pss_mb", "holding", "exchange_p99"],
+    "W8stall-connect": ["without_mib", "with_mib", "p99_ratio"],
+    "W8stall-single": ["without_mib", "with_mib", "p99_ratio"],
 }
 HEADS = {
     "busy": "at capacity",
@@ -148,11 +165,11 @@ HEADS = {
     "tcp_per_connection": "TCP buffers KiB/conn", "base_pss_mb": "PSS before MiB",
     "slab_per_connection": "kernel slab KiB/conn", "holding": "CPUs while held", "open_tunnels": "tunnels",
     "setup_p50": "setup p50 us", "setup_p99": "setup p99 us", "exchange_p50": "exchange p50 us",
-    "exchange_p99": "exchange p99 us",
+    "exchange_p99": "exchange p99 us", "without_mib": "MiB/s without", "with_mib": "MiB/s beside it", "p99_ratio": "p99 beside it / without",
 }
 FORMS = {"p50": "{:.0f}", "p99": "{:.0f}", "p999": "{:.0f}", "open": "{:.0f}", "gib_per_s": "{:.2f}",
          "setup_p50": "{:.0f}", "setup_p99": "{:.0f}", "exchange_p50": "{:.0f}", "exchange_p99": "{:.0f}",
-         "open_tunnels": "{:.0f}", "holding": "{:.3f}"}
+         "open_tunnels": "{:.0f}", "holding": "{:.3f}", "p99_ratio": "{:.2f}"}
 BASE_NAMES = {"haproxy": "HAProxy", None: "best peer"}
 
 
@@ -177,7 +194,7 @@ def table(summary):
 def _table_row(workload, entry):
     if entry["state"] == "missing":
         return ["MISSING", "-"] + ["-"] * len(COLUMNS[workload]) + [""]
-    form = "{:.3f}" if workload.startswith("W5") else "{:.1f}"
+    form = "{:.3f}" if workload.startswith(("W5", "W8-down", "W8-up", "W8stall")) else "{:.1f}"
     cells = [_cell(entry.get("figure"), form), _cell(entry["ratio"], "{:.2f}")]
     for column in COLUMNS[workload]:
         value = entry.get(column)
@@ -219,8 +236,17 @@ def bars(summary):
         ("W5 up CPU s/GiB, of HAProxy's", "<=", 0.7, median("W5-up", "hawser", "ratio")),
         ("W5o down CPU s/GiB, of the ring relay's", "<=", 1.1, median("W5o-down-unix", "hawser", "ratio")),
         ("W5o up CPU s/GiB, of the ring relay's", "<=", 1.1, median("W5o-up-unix", "hawser", "ratio")),
+        ("W8 CPU per dial, of the proxy-server's", "<=", 0.25, median("W8-dials", "hawser", "ratio")),
+        ("W8 down CPU s/GiB, of the proxy-server's", "<=", 0.4, median("W8-down", "hawser", "ratio")),
+        ("W8 up CPU s/GiB, of the proxy-server's", "<=", 0.4, median("W8-up", "hawser", "ratio")),
+        ("W8 RSS per tunnel, of the proxy-server's", "<=", 0.2, median("W8-mem", "hawser", "ratio")),
+        ("W8stall CONNECT kept throughput", ">", 0.9, median("W8stall-connect", "hawser", "figure")),
+        ("W8stall CONNECT p99, of without", "<", 2.0, median("W8stall-connect", "hawser", "p99_ratio")),
+        ("W8stall gRPC kept throughput", ">", 0.9, median("W8stall-single", "hawser", "figure")),
+        ("W8stall gRPC p99, of without", "<", 2.0, median("W8stall-single", "hawser", "p99_ratio")),
     ]
-    compare = {"<=": lambda a, b: a <= b, ">=": lambda a, b: a >= b, "<": lambda a, b: a < b}
+    compare = {"<=": lambda a, b: a <= b, ">=": lambda a, b: a >= b, "<": lambda a, b: a < b,
+               ">": lambda a, b: a > b}
     out = []
     for name, relation, limit, found in checks:
         met = None if found is None else compare[relation](found, limit)

@@ -105,8 +105,8 @@ def w5o(context):
         yield from trials(context, f"W5o-up-{transport}", which, up)
 
 
-def per_gib(row):
+def per_gib(row, cpu="cpu_s"):
     moved = row["load"]["body_bytes_in"] + row["load"]["body_bytes_out"]
-    row["figure"] = row["cpu_s"] / max(1, moved) * (1 << 30)
+    row["figure"] = row[cpu] / max(1, moved) * (1 << 30)
     row["gib_per_s"] = moved / (1 << 30) / row["load"]["elapsed_s"] if row["load"]["elapsed_s"] else 0.0
     return row

@@ -31,11 +31,18 @@ class Scale:
     w5_bodies: int = 8
     w5_parallel: int = 4
     mem_count: int = 10000
+    w8_rate: float = 300
+    w8_held_rate: float = 200
+    w8_bytes: int = 128 << 20
+    w8_bodies: int = 8
+    w8_rounds: int = 5
+    w8_window: float = 3
 
 
 QUICK = Scale(w1_count=50, w1_seconds=3, w1_settle=1, w1_busy_seconds=1, w2_count=40, w2_rounds=2,
               tunnel_targets=50, w3_seconds=3, w3_settle=1, w3_busy_seconds=1, w4_count=500, w4_rate=200, w4_seconds=2,
-              w5_bytes=64 << 20, w5_bodies=2, w5_parallel=2, mem_count=500)
+              w5_bytes=64 << 20, w5_bodies=2, w5_parallel=2, mem_count=500, w8_rate=200, w8_held_rate=100,
+              w8_bytes=32 << 20, w8_bodies=4, w8_rounds=2, w8_window=2)
 
 
 def rotated(items, turn):

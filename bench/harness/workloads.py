@@ -4,6 +4,7 @@ import dataclasses
 import os
 import subprocess
 
+from harness.agents import OF_AGENTS, w8, w8stall
 from harness.process import Failure
 from harness.trial import REUSE_MIN, Trial, settle
 from harness.turns import trials
@@ -155,5 +156,6 @@ def proof(context):
     return found
 
 
-OF_TUNNELS = ("W3", "W4", "W5o")  # which know no kubelets
-WORKLOADS = {"W1": w1, "W1x2": w1x2, "W2": w2, "W3": w3, "W4": w4, "W5": w5, "W5o": w5o, "MEM": mem}
+OF_TUNNELS = ("W3", "W4", "W5o") + OF_AGENTS  # which know no kubelets
+WORKLOADS = {"W1": w1, "W1x2": w1x2, "W2": w2, "W3": w3, "W4": w4, "W5": w5, "W5o": w5o, "MEM": mem, "W8": w8,
+             "W8stall": w8stall}

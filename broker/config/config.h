@@ -213,6 +213,7 @@ struct config_log {
 struct config {
     uint32_t api_version, kind; /* one value each so far */
     uint32_t workers;           /* resolved: at least 1 */
+    uint32_t reload_ms;         /* 0: certificates and tokens are read again on SIGHUP only */
     enum config_engine engine;
     struct config_listener *listeners;
     struct config_tls_profile *tls_profiles;

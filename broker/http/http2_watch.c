@@ -101,6 +101,10 @@ static enum http2_flood on_frame(struct http2_watch *w)
         w->saved--;
         return HTTP2_FLOOD_NONE;
     }
+    if (type == FRAME_RST_STREAM && w->ends > 0) {
+        w->ends--;
+        return HTTP2_FLOOD_NONE;
+    }
     if (type >= FRAME_TYPES)
         return pay(&w->idle, 1) ? HTTP2_FLOOD_NONE : HTTP2_FLOOD_OTHER;
     if (is_free(type, flags, len) || pay(&w->idle, frame_costs[type].cost))
@@ -147,6 +151,7 @@ enum http2_flood http2_watch_wasted(struct http2_watch *w, uint64_t now_ns)
 void http2_watch_answered(struct http2_watch *w)
 {
     w->resets = filled(w->resets, token, HTTP2_RESETS_MAX * token);
+    w->ends++;
 }
 
 void http2_watch_sent(struct http2_watch *w, uint32_t bytes, bool emptied)

@@ -50,6 +50,7 @@ struct http2_watch {
     uint64_t idle;   /* budget of frames, in units of a frame * second / 1e9 */
     uint64_t resets; /* budget of requests, likewise */
     uint64_t saved;  /* WINDOW_UPDATEs paid for beyond a full budget: who reads after a pause owes them all */
+    uint64_t ends;   /* requests that were answered: each may be ended by an RST_STREAM */
     uint32_t unpaid; /* bytes of DATA sent that do not make a WINDOW_UPDATE yet */
     uint32_t skip;   /* payload (or preface) bytes until the next frame header */
     uint8_t header[9]; /* as far as it has come */

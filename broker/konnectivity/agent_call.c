@@ -152,7 +152,6 @@ static void on_gone(struct http2_call *call, enum ending reason)
         stats_stream_error(&a->home->bw->stats, STATS_FROM_AGENT, STATS_STATUS_CANCELED, STATS_NO_PACKET);
     withdraw(a, reason);
     agent_queue_drop(&a->orphan, a->home);
-    agent_session(a)->agent = NULL;
     slab_give(&a->home->calls, a);
 }
 
@@ -332,13 +331,11 @@ static struct agent_call *make(struct agent_home *home, struct http2_stream *s, 
 
 void agent_call_begin(struct http2_stream *s, const struct head_view *view, bool ended)
 {
-    struct front_http2 *h = s->session;
-    struct agent_home *home = h->conn->bw->agent_home;
+    struct agent_home *home = s->session->conn->bw->agent_home;
     const bool reviewed = home->bw->broker->config->agents.token_review != NULL;
     struct agent_card *card = NULL;
     struct slice token = SLICE("");
     const char *wrong = home->bw->draining ? ending_text(ENDING_DRAINING)
-                        : h->agent         ? "found a second Connect on one connection, expected one"
                         : ended            ? "Connect ended with its head"
                                            : agent_hello_read(view, &card);
     if (!wrong && reviewed)
@@ -348,7 +345,7 @@ void agent_call_begin(struct http2_stream *s, const struct head_view *view, bool
         refuse(s, home, card, wrong ? wrong : "out of memory");
         return;
     }
-    s->call = h->agent = &a->call;
+    s->call = &a->call;
     http2_stream_set_state(s, HTTP2_CALL);
     if (reviewed)
         token_review_check(home->bw, &a->check, token);

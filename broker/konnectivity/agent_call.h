@@ -80,16 +80,16 @@ struct agent_call {
     /* Packets about nothing. */
     int64_t strangers[AGENT_STRANGERS_MAX];
     uint32_t strangers_n, nonsense;
+    uint32_t excuses; /* CLOSE_REQs that went: each may be answered although nobody waits for it */
     uint64_t nonsense_ns;
 
     /* Its window: what is kept from it for a reader that stands still, and how far it has grown. */
     struct list holders; /* connections that hold more than their budget */
     struct timer window_timer;
-    bool keeps;                /* something is kept from it */
-    uint32_t unsaid;           /* given back, without a WINDOW_UPDATE yet */
-    struct agent_conn *active; /* the last that was; NULL: it is gone */
-    uint64_t active_ns, other_ns;
-    bool probing; /* a PING is out: bytes that come before its answer tell the path's need */
+    bool keeps;         /* something is kept from it */
+    uint32_t unsaid;    /* given back, without a WINDOW_UPDATE yet */
+    struct list recent; /* near halves' connections, in the order of their last words */
+    bool probing;       /* a PING is out: bytes that come before its answer tell the path's need */
     uint32_t probed;
     uint64_t probe_ns;
 
@@ -125,6 +125,7 @@ struct agent_conn {
     struct list id_bucket;      /* agent_home.by_id: while the agent knows it */
     struct list due;            /* agent_call.controls or .ready */
     struct list dirty, holding; /* agent_call.dirty, .holders */
+    struct list recent;         /* agent_call.recent */
     struct agent_call *agent;
     struct agent_near *near; /* NULL: CLOSED was said */
     unsigned worker;         /* where it lives */
@@ -141,9 +142,14 @@ struct agent_conn {
 
     /* To the near half. */
     struct gather gathered;
+    bool much;         /* of the input that is being read is for it */
     struct segq held;  /* beyond the credit */
     uint32_t credit;   /* that the near half gave */
     uint64_t taken_ns; /* when it last took something of what is held, or there began to be some */
+    uint64_t pace_ns;  /* since when `paced` bytes were taken, while it holds more than its budget */
+    uint32_t paced;
+    bool moves;         /* it did take some, before that */
+    uint64_t active_ns; /* when something was last said by it or to it */
     char address[AGENT_ADDRESS_MAX];
 };
 
@@ -217,11 +223,13 @@ void agent_receive_drop(struct agent_conn *);
 void agent_window_init(struct agent_call *);
 void agent_window_active(struct agent_call *, struct agent_conn *);
 /* Something was said by or to it. */
-void agent_window_forget(struct agent_conn *);
+void agent_window_holds(struct agent_conn *);
+/* It has begun to hold more than its budget. */
 bool agent_window_has_others(const struct agent_conn *);
 /* Another connection or dial of the agent has been active within the last second. */
 bool agent_window_judge(struct agent_conn *);
-/* What it holds has grown, or others have shown themselves: false, it held too much and was cut. */
+/* What it holds has grown, or others have shown themselves. False: it held too much, or for too long, and was
+ * cut. */
 void agent_window_settle(struct agent_call *);
 /* The input was read, or a near half took something: the window gets back what it may. */
 void agent_window_pong(struct agent_call *);

@@ -104,7 +104,12 @@ static void count_answered(struct agent_conn *c)
     struct agent_home *home = c->agent->home;
     c->agent->pending--;
     atomic_fetch_sub_explicit(&home->bw->broker->agent_dials, 1, memory_order_relaxed);
-    stats_gauge_sub(&home->bw->stats, STATS_PENDING_DIALS, 1);
+}
+
+/* What a client has ended is established no longer, though the destination may have a word to say. */
+static void count_unopened(struct agent_conn *c)
+{
+    stats_gauge_sub(&c->agent->home->bw->stats, STATS_ESTABLISHED, 1);
 }
 
 void agent_conn_set_state(struct agent_conn *c, enum agent_conn_state next)
@@ -112,6 +117,8 @@ void agent_conn_set_state(struct agent_conn *c, enum agent_conn_state next)
     ASSERT(states[c->state].next & (1u << next));
     if (states[c->state].pending && !states[next].pending)
         count_answered(c);
+    if (c->state == AGENT_CONN_OPEN)
+        count_unopened(c);
     worker_disarm(worker_of(c), &c->timer);
     c->state = next;
     enter(c);
@@ -254,17 +261,16 @@ void agent_queue_drop(struct agent_queue *q, struct agent_home *home)
     q->at = 0;
 }
 
-static void count_closed(const struct agent_conn *c, enum ending reason)
+static void count_closed(const struct agent_conn *c)
 {
     struct konnectivity_stats *stats = &c->agent->home->bw->stats;
     if (c->opened_ns != 0) {
-        stats_gauge_sub(stats, STATS_ESTABLISHED, 1);
         stats_duration(stats, STATS_CONNECTION, worker_of(c)->now_ns - c->opened_ns);
-    } else if (c->agent->state == AGENT_CALL_OVER) {
-        stats_dial_failed(stats, STATS_DIAL_BACKEND_CLOSE);
-    } else if (reason == ENDING_CANCELLED) {
-        stats_dial_failed(stats, STATS_DIAL_FRONTEND_CLOSE);
+        return;
     }
+    stats_gauge_sub(stats, STATS_PENDING_DIALS, 1);
+    if (c->agent->state == AGENT_CALL_OVER)
+        stats_dial_failed(stats, STATS_DIAL_BACKEND_CLOSE);
 }
 
 /* The near half's last word is heard, and nothing of it or for it is kept. */
@@ -272,9 +278,10 @@ static void say_closed(struct agent_conn *c, enum ending reason, struct slice de
 {
     if (!c->near)
         return;
-    count_closed(c, reason);
+    count_closed(c);
     agent_conn_post(c, AGENT_CLOSED, detail_seg(worker_of(c), detail), (uint32_t)reason);
     c->near = NULL;
+    list_remove(&c->recent);
     agent_send_orphan(c);
     agent_queue_drop(&c->out, c->agent->home);
     agent_receive_drop(c);
@@ -284,10 +291,11 @@ void agent_conn_free(struct agent_conn *c)
 {
     struct agent_call *a = c->agent;
     say_closed(c, ENDING_AGENT_LOST, SLICE(""));
-    agent_window_forget(c);
     worker_disarm(worker_of(c), &c->timer);
     if (states[c->state].pending)
         count_answered(c);
+    if (c->state == AGENT_CONN_OPEN)
+        count_unopened(c);
     a->conn_count--;
     list_remove(&c->due);
     list_remove(&c->dial_bucket);
@@ -337,6 +345,7 @@ struct agent_conn *agent_conn_new(struct agent_call *a, const struct msg *dial)
     list_init(&c->due);
     list_init(&c->dirty);
     list_init(&c->holding);
+    list_init(&c->recent);
     timer_init(&c->timer, on_timer);
     c->agent = a;
     c->near = asked->near;

@@ -113,13 +113,21 @@ static void on_fin(struct agent_conn *c)
         agent_conn_set_state(c, AGENT_CONN_FINISHING);
 }
 
+static void on_abort(struct agent_conn *c, enum ending reason)
+{
+    if (c->opened_ns == 0)
+        stats_dial_failed(stats_of(c->agent), reason == ENDING_DEADLINE ? STATS_DIAL_BACKEND_DIAL_TIMEOUT
+                                                                        : STATS_DIAL_FRONTEND_CLOSE);
+    agent_conn_leave(c, reason, SLICE(""));
+}
+
 static void on_message(struct agent_conn *c, const struct msg *msg)
 {
     switch ((enum agent_message)msg->kind) {
     case AGENT_DATA: on_data(c, msg->seg); return;
     case AGENT_CREDIT: agent_receive_granted(c, msg->value); return;
     case AGENT_FIN: on_fin(c); return;
-    case AGENT_ABORT: agent_conn_leave(c, (enum ending)msg->value, SLICE("")); return;
+    case AGENT_ABORT: on_abort(c, (enum ending)msg->value); return;
     case AGENT_DIAL:
     case AGENT_OPENED:
     case AGENT_TAKEN:
@@ -170,6 +178,7 @@ static void opened(struct agent_conn *c, int64_t id)
     }
     agent_conn_set_state(c, AGENT_CONN_OPEN);
     c->opened_ns = agent_worker(c->agent)->now_ns;
+    stats_gauge_sub(stats_of(c->agent), STATS_PENDING_DIALS, 1);
     stats_gauge_add(stats_of(c->agent), STATS_ESTABLISHED, 1);
     stats_duration(stats_of(c->agent), STATS_DIAL, c->opened_ns - c->asked_ns);
     agent_conn_post(c, AGENT_OPENED, (struct seg){0}, 0);
@@ -212,10 +221,14 @@ void agent_far_dial_closed(struct agent_call *a, const struct packet *packet)
         agent_call_nonsense(a);
 }
 
-/* A second CLOSE_RSP is what an agent says to a CLOSE_REQ that crossed its first. */
+/* A second CLOSE_RSP is what an agent says to a CLOSE_REQ that crossed its first: each excuses one. */
 void agent_far_closed(struct agent_call *a, const struct packet *packet)
 {
     struct agent_conn *c = packet->connect_id != 0 ? agent_conn_of_id(a, packet->connect_id) : NULL;
+    if (!c && a->excuses > 0) {
+        a->excuses--;
+        return;
+    }
     if (!c) {
         agent_call_nonsense(a);
         return;

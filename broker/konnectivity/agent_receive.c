@@ -1,7 +1,8 @@
 /* broker/konnectivity/agent_receive.c — what the destination says, from the agent's packets to the near half.
  *
  * The near half gets what it gave credit for; what comes beyond is held. Agents send 4 KiB at a time: small
- * pieces are put together until the input has been read, large ones are lent from it.
+ * pieces are put together until the input has been read, in a large buffer once they have filled a small one;
+ * large ones are lent from it.
  */
 #include "broker/broker_worker.h"
 #include "broker/konnectivity/agent_call.h"
@@ -23,7 +24,6 @@ static void drain_held(struct agent_conn *c)
 {
     while (!segq_empty(&c->held) && c->credit > 0) {
         struct seg *first = &c->held.head->seg, seg;
-        c->taken_ns = bw_of(c)->worker->now_ns;
         if (first->len <= c->credit) {
             seg = segq_pop(&c->held, &bw_of(c)->seg_nodes);
         } else {
@@ -32,6 +32,8 @@ static void drain_held(struct agent_conn *c)
             first->len -= seg.len;
             c->held.bytes -= seg.len;
         }
+        c->taken_ns = bw_of(c)->worker->now_ns;
+        c->paced += seg.len;
         give(c, seg);
     }
 }
@@ -39,10 +41,12 @@ static void drain_held(struct agent_conn *c)
 static void note_holding(struct agent_conn *c)
 {
     bool holds = c->held.bytes > bw_of(c)->budget, noted = !list_empty(&c->holding);
-    if (holds && !noted)
+    if (holds && !noted) {
         list_add_tail(&c->agent->holders, &c->holding);
-    else if (!holds)
+        agent_window_holds(c);
+    } else if (!holds) {
         list_remove(&c->holding);
+    }
 }
 
 /* False: it is cut. */
@@ -75,20 +79,22 @@ static bool pass_on(struct agent_conn *c)
 
 void agent_receive_pass_on(struct agent_conn *c)
 {
+    c->much = false;
     (void)pass_on(c);
 }
 
 static void gather(struct agent_conn *c, struct slice bytes)
 {
     while (bytes.len > 0) {
-        uint32_t n = gather_add(&c->gathered, &bw_of(c)->worker->bufs, (const uint8_t *)bytes.data,
-                                bytes.len);
+        uint32_t n = gather_add(&c->gathered, &bw_of(c)->worker->bufs, c->much ? BUF_BIG : BUF_SMALL,
+                                (const uint8_t *)bytes.data, bytes.len);
         if (n == 0 && gather_is_empty(&c->gathered)) {
             agent_conn_leave(c, ENDING_LIMIT, SLICE("out of buffers"));
             return;
         }
         if (n == 0 && !pass_on(c))
             return;
+        c->much |= n == 0;
         bytes = slice_from(bytes, n);
     }
     if (list_empty(&c->dirty))

@@ -58,6 +58,7 @@ void agent_send_due(struct agent_conn *c)
 static void begin_packet(struct agent_call *a, const struct packet *packet)
 {
     stats_packet(&a->home->bw->stats, STATS_TO_AGENT, packet->type);
+    a->excuses += packet->type == PACKET_CLOSE_REQ;
     a->head_len = packet_encode(packet, a->head);
     a->head_sent = 0;
 }

@@ -17,11 +17,13 @@
 /* -- the log ------------------------------------------------------------------------------------------------
  */
 
-/* False: too many of them, it is counted. Debug lines count, too. */
+/* False: nobody wants to see it, or there are too many, and it is counted. */
 static bool begin_line(struct agent_home *home, struct front_http2 *h, enum log_level level,
                        const char *event)
 {
     struct worker *w = home->bw->worker;
+    if (level > log_options()->level)
+        return false;
     if (w->now_ns - home->lines_ns >= 1000000000u) {
         home->lines_ns = w->now_ns;
         home->lines = 0;

@@ -20,7 +20,9 @@
 enum {
     ALONE_MS = 1000, /* of silence of everybody else */
     LEAK_MS = 50,
-    LEAK_BYTES = 16384,      /* a frame; 320 KiB a second */
+    LEAK_BYTES = 16384, /* a frame; 320 KiB a second */
+    PACE_MS = 500,      /* a reader that took half a budget in that time moves: 256 KiB a second, a guess */
+    PACE_FRACTION = 2,
     JUDGE_MS = 250,          /* how often the patience with those that hold much is looked at */
     PROBE_MS = 50,           /* between PINGs; their answers are frames that http2_watch.h counts */
     PROBE_BYTES = 64 * 1024, /* less than that, and no window is the limit */
@@ -39,29 +41,46 @@ static void look_soon(struct agent_call *a, uint64_t ms)
     worker_arm_ms(agent_worker(a), &a->window_timer, ms);
 }
 
+/* Not about one whose near half is gone: nobody waits for that. */
 void agent_window_active(struct agent_call *a, struct agent_conn *c)
 {
-    bool other = c != a->active;
-    if (other) {
-        a->other_ns = a->active_ns;
-        a->active = c;
-    }
-    a->active_ns = now_of(a);
+    bool other = a->recent.prev != &c->recent;
+    if (!c->near)
+        return;
+    list_remove(&c->recent);
+    list_add_tail(&a->recent, &c->recent);
+    c->active_ns = now_of(a);
     if (other && !list_empty(&a->holders)) /* not from here: it may be about the one that would be cut */
         look_soon(a, 0);
-}
-
-void agent_window_forget(struct agent_conn *c)
-{
-    if (c->agent->active == c)
-        c->agent->active = NULL;
 }
 
 bool agent_window_has_others(const struct agent_conn *c)
 {
     const struct agent_call *a = c->agent;
-    uint64_t others_ns = a->active == c ? a->other_ns : a->active_ns;
-    return others_ns != 0 && now_of(a) - others_ns < ALONE_MS * 1000000ull;
+    const struct list *last = a->recent.prev == &c->recent ? c->recent.prev : a->recent.prev;
+    if (last == &a->recent)
+        return false;
+    return now_of(a) - list_entry(last, struct agent_conn, recent)->active_ns < ALONE_MS * 1000000ull;
+}
+
+/* -- who is cut ---------------------------------------------------------------------------------------------
+ */
+
+void agent_window_holds(struct agent_conn *c)
+{
+    c->pace_ns = now_of(c->agent);
+    c->paced = 0;
+    c->moves = true;
+}
+
+static void pace(struct agent_conn *c)
+{
+    uint64_t now = now_of(c->agent);
+    if (now - c->pace_ns < PACE_MS * 1000000ull)
+        return;
+    c->moves = c->paced >= c->agent->home->bw->budget / PACE_FRACTION;
+    c->paced = 0;
+    c->pace_ns = now;
 }
 
 bool agent_window_judge(struct agent_conn *c)
@@ -70,7 +89,7 @@ bool agent_window_judge(struct agent_conn *c)
     const struct config_agents *config = agent_config(a);
     if (c->held.bytes <= a->home->bw->budget || !agent_window_has_others(c))
         return true;
-    if (c->held.bytes > config->connection_bytes_max) {
+    if (c->held.bytes > config->connection_bytes_max && !c->moves) {
         agent_conn_leave(
             c, ENDING_SLOW_READER,
             SLICE("more than agents.connectionBytesMax was not taken while others used the agent"));
@@ -103,14 +122,18 @@ static void give_back(struct agent_call *a, uint32_t bytes)
         say(a);
 }
 
+/* Of one that is alone, what is beyond its budget; else what is beyond all bounds, of one that moves. */
 static uint32_t to_keep(const struct agent_call *a)
 {
-    const struct agent_conn *c = a->active;
-    uint32_t budget = a->home->bw->budget;
-    if (!c || c->held.bytes <= budget || agent_window_has_others(c))
-        return 0;
-    uint32_t beyond = c->held.bytes - budget;
-    return beyond < a->call.owed ? beyond : a->call.owed;
+    uint64_t keep = 0;
+    list_each_safe(node, tmp, (struct list *)&a->holders)
+    {
+        const struct agent_conn *c = list_entry(node, struct agent_conn, holding);
+        uint32_t allowed = agent_window_has_others(c) ? agent_config(a)->connection_bytes_max
+                                                      : a->home->bw->budget;
+        keep += c->held.bytes > allowed ? c->held.bytes - allowed : 0;
+    }
+    return keep < a->call.owed ? (uint32_t)keep : a->call.owed;
 }
 
 static void give_back_what_may(struct agent_call *a)
@@ -132,9 +155,17 @@ static void watch_holders(struct agent_call *a)
         look_soon(a, a->call.owed > 0 ? LEAK_MS : JUDGE_MS);
 }
 
+static bool is_full(const struct agent_call *a)
+{
+    list_each_safe(node, tmp,
+                   (struct list *)&a->holders) if (list_entry(node, struct agent_conn, holding)->held.bytes >
+                                                   agent_config(a)->connection_bytes_max) return true;
+    return false;
+}
+
 static void leak(struct agent_call *a)
 {
-    if (a->call.owed == 0 || a->active->held.bytes > agent_config(a)->connection_bytes_max)
+    if (a->call.owed == 0 || is_full(a))
         return;
     give_back(a, a->call.owed < LEAK_BYTES ? a->call.owed : LEAK_BYTES);
     say(a);
@@ -143,8 +174,12 @@ static void leak(struct agent_call *a)
 static void on_timer(struct timer *t)
 {
     struct agent_call *a = container_of(t, struct agent_call, window_timer);
-    list_each_safe(node, tmp, &a->holders)(void)
-        agent_window_judge(list_entry(node, struct agent_conn, holding));
+    list_each_safe(node, tmp, &a->holders)
+    {
+        struct agent_conn *c = list_entry(node, struct agent_conn, holding);
+        pace(c);
+        (void)agent_window_judge(c);
+    }
     give_back_what_may(a);
     leak(a);
     watch_holders(a);
@@ -186,6 +221,7 @@ void agent_window_pong(struct agent_call *a)
 void agent_window_init(struct agent_call *a)
 {
     list_init(&a->holders);
+    list_init(&a->recent);
     timer_init(&a->window_timer, on_timer);
 }
 

@@ -86,6 +86,7 @@ struct proxy_stream {
     /* The packet that is being sent. */
     uint8_t head[PACKET_BYTES_MAX];
     uint32_t head_len, head_sent;
+    uint64_t begun_ns;
     struct segq data;
     struct proxy_tunnel *sending; /* whose data it is; NULL: that tunnel is no more */
 };

@@ -29,6 +29,8 @@ static void drop_spill(struct proxy_tunnel *t)
     uint32_t bytes = t->spill.bytes;
     while (!segq_empty(&t->spill))
         worker_release_seg(worker_of(t), segq_pop(&t->spill, &bw_of(t)->seg_nodes));
+    if (bytes > 0)
+        stats_gauge_sub(&bw_of(t)->stats, STATS_FULL_PROXY, 1);
     proxy_stream_unspill(t->stream, bytes);
     http2_consumed(session_of(t), bytes);
 }
@@ -54,6 +56,7 @@ static void give(struct proxy_tunnel *t, struct seg seg)
 static void drain_spill(struct proxy_tunnel *t)
 {
     uint32_t budget = bw_of(t)->budget;
+    bool was_full = !segq_empty(&t->spill);
     while (!segq_empty(&t->spill) && t->given < budget) {
         struct seg *first = &t->spill.head->seg, seg;
         uint32_t room = budget - t->given;
@@ -68,6 +71,8 @@ static void drain_spill(struct proxy_tunnel *t)
         proxy_stream_unspill(t->stream, seg.len);
         give(t, seg);
     }
+    if (was_full && segq_empty(&t->spill))
+        stats_gauge_sub(&bw_of(t)->stats, STATS_FULL_PROXY, 1);
 }
 
 static void give_or_spill(struct proxy_tunnel *t, struct seg seg)
@@ -86,6 +91,8 @@ static void give_or_spill(struct proxy_tunnel *t, struct seg seg)
         return;
     }
     t->stream->spilt += len;
+    if (first)
+        stats_gauge_add(&bw_of(t)->stats, STATS_FULL_PROXY, 1);
     drain_spill(t);
     if (!first)
         return;
@@ -105,7 +112,8 @@ void proxy_receive_pass_on(struct proxy_tunnel *t)
 static void gather(struct proxy_tunnel *t, struct slice bytes)
 {
     while (bytes.len > 0) {
-        uint32_t n = gather_add(&t->gathered, &worker_of(t)->bufs, (const uint8_t *)bytes.data, bytes.len);
+        uint32_t n = gather_add(&t->gathered, &worker_of(t)->bufs, BUF_SMALL, (const uint8_t *)bytes.data,
+                                bytes.len);
         if (n == 0 && gather_is_empty(&t->gathered)) {
             http2_consumed(session_of(t), bytes.len);
             proxy_tunnel_set_error(t, ending_text(ENDING_LIMIT));

@@ -53,10 +53,24 @@ void proxy_send_due(struct proxy_tunnel *t)
 /* -- packets ------------------------------------------------------------------------------------------------
  */
 
+/* It is the writer's until HTTP/2 has taken its last byte. */
+static void begin(struct proxy_stream *p, enum packet_type type)
+{
+    stats_packet(&p->call.http2->session->conn->bw->stats, STATS_TO_CLIENT, type);
+    p->begun_ns = proxy_stream_worker(p)->now_ns;
+    p->head_sent = 0;
+}
+
+static void written(struct proxy_stream *p)
+{
+    stats_duration(&p->call.http2->session->conn->bw->stats, STATS_FRONTEND_WRITE,
+                   proxy_stream_worker(p)->now_ns - p->begun_ns);
+}
+
 static void begin_packet(struct proxy_stream *p, const struct packet *packet)
 {
+    begin(p, (enum packet_type)packet->type);
     p->head_len = packet_encode(packet, p->head);
-    p->head_sent = 0;
 }
 
 static void say_stranger(struct proxy_stream *p)
@@ -135,8 +149,8 @@ static void say_data(struct proxy_tunnel *t)
     uint32_t len = move_data(t);
     if (len == 0)
         return;
+    begin(p, PACKET_DATA);
     p->head_len = packet_write_data_head(p->head, t->id, len);
-    p->head_sent = 0;
     p->sending = t;
     list_remove(&t->due);
     proxy_send_due(t);
@@ -182,6 +196,8 @@ void proxy_stream_take(struct http2_call *call, uint8_t *to, uint32_t len)
         if (seg->len == 0)
             let_go(p, segq_pop(&p->data, nodes_of(p)));
     }
+    if (p->head_sent == p->head_len && p->data.bytes == 0)
+        written(p);
 }
 
 void proxy_send_drop(struct proxy_stream *p)

@@ -41,6 +41,7 @@ struct http2_call *proxy_stream_new(struct http2_stream *s)
     list_init(&p->dirty);
     for (unsigned i = 0; i < PROXY_BUCKETS; i++)
         list_init(&p->by_id[i]);
+    stats_gauge_add(&broker_worker_at(p)->stats, STATS_PROXY_STREAMS, 1);
     return &p->call;
 }
 
@@ -70,6 +71,7 @@ void proxy_stream_fail(struct proxy_stream *p, enum grpc_status status, const ch
     log_u64(w, "grpc_status", status);
     log_str(w, "reason", text);
     log_end(w);
+    stats_stream_error(&broker_worker_at(p)->stats, STATS_FROM_CLIENT, status, STATS_NO_PACKET);
     http2_wasted(p->call.http2->session);
     end(p, status == GRPC_INTERNAL ? ENDING_BAD_REQUEST : ENDING_LIMIT, status, text);
 }
@@ -77,6 +79,10 @@ void proxy_stream_fail(struct proxy_stream *p, enum grpc_status status, const ch
 static void on_gone(struct http2_call *call, enum ending reason)
 {
     struct proxy_stream *p = proxy_stream_of(call);
+    if (!call->over)
+        stats_stream_error(&broker_worker_at(p)->stats, STATS_FROM_CLIENT, STATS_STATUS_CANCELED,
+                           STATS_NO_PACKET);
+    stats_gauge_sub(&broker_worker_at(p)->stats, STATS_PROXY_STREAMS, 1);
     free_tunnels(p, reason);
     proxy_send_drop(p);
     ASSERT(p->call.held == 0 && p->spilt == 0);
@@ -178,6 +184,7 @@ static void on_dial_close(struct proxy_stream *p, const struct packet *packet)
 
 static void on_packet(struct proxy_stream *p, const struct packet *packet)
 {
+    stats_packet(&broker_worker_at(p)->stats, STATS_FROM_CLIENT, packet->type);
     if (packet->type == PACKET_DIAL_REQ) {
         proxy_tunnel_dial(p, packet);
     } else if (packet->type == PACKET_DATA) {
@@ -209,6 +216,8 @@ static void on_input(struct http2_call *call, const uint8_t *data, uint32_t len)
         if (result == READ_BYTES)
             left -= packet.data.len;
         http2_consumed(h, left);
+        if (result == READ_BYTES && p->reader.state == READER_PREFIX) /* the last of them */
+            stats_packet(&broker_worker_at(p)->stats, STATS_FROM_CLIENT, PACKET_DATA);
         if (result == READ_BYTES)
             on_data(p, &packet, h->input);
         else if (result == READ_PACKET)

@@ -199,7 +199,7 @@ void server_config_print(const struct server_flags *f, FILE *out)
           "clouds'\n"
           "  # metadata services stay out of reach.\n"
           "  - name: agents\n"
-          "    match: {hosts: [\"*\"], cidrs: [\"127.0.0.0/8\", \"::1/128\", \"169.254.0.0/16\", "
+          "    match: {hosts: [\"*\", localhost], cidrs: [\"127.0.0.0/8\", \"::1/128\", \"169.254.0.0/16\", "
           "\"fe80::/10\"], "
           "schemes: [tunnel]}\n"
           "    via: [agent]\n",

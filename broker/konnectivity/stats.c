@@ -267,15 +267,16 @@ static void print_errors(FILE *out, const struct broker *b)
 /* -- leases: one worker has them all ------------------------------------------------------------------------
  */
 
+/* The first two help texts speak of other things than they count, or misspell them: so they do there. */
 static const struct {
     const char *counter, *help, *histogram, *histogram_help;
 } lease_calls[STATS_LEASE_CALLS] = {
     [STATS_LEASE_LIST] = {"lease_list_total",
-                          "Count of lease list calls by the garbage collection controller. Labeled by HTTP "
-                          "status code and reason.",        "lease_list_latency_seconds",
+                          "Count of lease deletion calls by the garbage collection controller. Labeled by "
+                          "HTTP status code and reason.",   "lease_list_latency_seconds",
                           "Latency of lease list calls by the garbage collection controller in seconds."},
     [STATS_LEASE_DELETE] = {"lease_delete_total",
-                          "Count of lease deletion calls by the garbage collection controller. Labeled by "
+                          "Count of lease delection calls by the garbage collection controller. Labeled by "
                             "HTTP status code and reason.", "lease_delete_latency_seconds",
                           "Latency of lease deletion calls by the garbage collection controller in "
                             "seconds."                                                                  },

@@ -187,14 +187,28 @@ struct tls_context *tls_mint_get(struct tls_mint *m, const char *host_text, char
     return e->context;
 }
 
+static void drop_all(struct tls_mint *m)
+{
+    while (!list_empty(&m->used))
+        entry_drop(m, list_entry(m->used.next, struct entry, node));
+}
+
+void tls_mint_replace(struct tls_mint *m, struct tls_issuer *issuer, struct tls_roots *client_roots)
+{
+    drop_all(m);
+    tls_issuer_unref(&m->options.issuer);
+    tls_roots_unref(&m->options.client_roots);
+    m->options.issuer = tls_issuer_ref(issuer);
+    m->options.client_roots = tls_roots_ref(client_roots);
+}
+
 void tls_mint_free(struct tls_mint **mint)
 {
     struct tls_mint *m = *mint;
     *mint = NULL;
     if (!m)
         return;
-    while (!list_empty(&m->used))
-        entry_drop(m, list_entry(m->used.next, struct entry, node));
+    drop_all(m);
     slab_fini(&m->entries);
     tls_issuer_unref(&m->options.issuer);
     tls_roots_unref(&m->options.client_roots);

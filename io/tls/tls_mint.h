@@ -34,6 +34,8 @@ struct tls_mint_options {
 MUST_USE int tls_mint_new(struct worker *, const struct tls_mint_options *, struct tls_mint **ret);
 /* 0 or -ENOMEM. */
 void tls_mint_free(struct tls_mint **);
+void tls_mint_replace(struct tls_mint *, struct tls_issuer *, struct tls_roots *client_roots);
+/* From now on made by this issuer, for clients of these roots: what was made before is dropped. */
 
 MUST_USE struct tls_context *tls_mint_get(struct tls_mint *, const char *host, char *ret_detail,
                                           size_t detail_size);

@@ -5,6 +5,7 @@
 . "$HAWSER_SOURCE/test/integration/hawser.sh"
 
 make_pki
+is_ready() { curl -fsS -m 2 "http://127.0.0.1:$ADMIN/healthz" >/dev/null 2>&1; } # without agents it never is, but it serves
 BACKEND=$(free_address 10255)
 AGENTS=$(free_port)
 start backend python3 "$PEERS/backend.py" "$BACKEND" 10255 "$WORK/ledger"
@@ -20,6 +21,7 @@ YAML
     cat
 }
 routes() {
+    kubelet_profile
     cat <<YAML
 pool: {breaker: {failures: 2}}
 routes:
@@ -27,6 +29,7 @@ routes:
   - {name: either, match: {cidrs: [127.64.0.0/10], ports: [10255], schemes: [http, tunnel]}, via: [agent, direct]}
   - {name: late, match: {cidrs: [127.64.0.0/10], ports: [10252], schemes: [http, tunnel]}, via: [direct, agent], strategies: [destHost]}
   - {name: names, match: {hosts: ["*"], ports: [10253], schemes: [http, tunnel]}, via: [agent]}
+  - {name: secure, match: {cidrs: [127.64.0.0/10], ports: [10256]}, tlsProfile: kubelet, via: [agent]}
   - {name: named, match: {hosts: [localhost], ports: [10254], schemes: [http, tunnel]}, via: [agent]}
 YAML
 }
@@ -74,19 +77,21 @@ PY
 check "the status page shows the ways" grep -qx "10255 agent,direct" "$WORK/ways"
 
 # The agents' listener: nothing but agents, however well a client proves itself.
-agents() { curl -sS -m 20 -o "$WORK/body" -w '%{http_code}' --cacert "$WORK/front-ca/ca.crt" "$@" "https://127.0.0.1:$AGENTS/"; }
+agents() { # agents CURL-OPTION...: of a request there that the Unix socket takes
+    curl -k -sS -m 20 -o "$WORK/body" -w '%{http_code}' --connect-to "::127.0.0.1:$AGENTS" "$@" "https://$BACKEND:10256/ok" 2>"$WORK/curl.err"
+}
 known=(--cert "$WORK/apiserver.crt" --key "$WORK/apiserver.key")
-equal "a request to the agents' listener" 403 \
-    "$(agents --http1.1 "${known[@]}" --request-target "http://$BACKEND:10255/ok" -H "Host: $BACKEND:10255")"
-equal "a tunnel there" 403 "$(curl -sS -m 20 -o /dev/null -w '%{http_connect}' -x "https://127.0.0.1:$AGENTS" \
-    --proxy-cacert "$WORK/front-ca/ca.crt" --proxy-cert "$WORK/apiserver.crt" --proxy-key "$WORK/apiserver.key" \
-    -p "http://$BACKEND:10255/ok" 2>"$WORK/curl.err")"
-refute "without a certificate nobody comes in" agents --http1.1 2>"$WORK/curl.err"
+matches "a request by the Unix socket" "^503.*" "$(via "https://$BACKEND:10256/ok" -o /dev/null -w '%{http_code}')"
+equal "there, over HTTP/2" 403 "$(agents --http2 "${known[@]}")"
+equal "over HTTP/1.1, which agents are not offered" 000 "$(agents --http1.1 "${known[@]}")"
+equal "or without a word of it" 000 "$(agents --http1.1 --no-alpn "${known[@]}")"
+matches "and the log says why" "this listener serves agents" "$(cat "$WORK/hawser.log")"
+equal "without a certificate nobody comes in" 000 "$(agents --http2)"
 hawser_stop
 
 # Agents that prove nothing are let in where that is asked for, and as agents only.
 { unix_listener; agents_listener </dev/null; echo 'agents: {anonymous: true}'; routes; } | hawser_config "$WORK/loose.yaml"
 hawser_start "$WORK/loose.yaml"
 matches "and it is said" "event=insecure_agents .*listener agents takes agents that prove nothing" "$(cat "$WORK/hawser.log")"
-equal "a request of somebody unknown" 403 "$(agents --http1.1 --request-target "http://$BACKEND:10255/ok" -H "Host: $BACKEND:10255")"
+equal "a request of somebody unknown" 403 "$(agents --http2)"
 hawser_stop

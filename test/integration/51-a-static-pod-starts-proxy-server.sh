@@ -41,6 +41,9 @@ refused "TCP without a CA is refused" '--server-ca-cert: found nothing' --cluste
 refused "what is wrong inside a file is told" 'flags:[0-9]+:[0-9]+: listeners\[1\]\.tls\.certificateFile: found .*no certificate in it' \
     "${POD[@]}" --cluster-cert="$WORK/front.key"
 
+"$WORK/proxy-server" "${POD[@]}" --cluster-cert="$WORK/front.key" --print-config >/dev/null 2>&1
+equal "--print-config tells it, too" 1 $?
+
 original_flags() { # of cobra's usage: name and default
     sed -nE 's/^ +(-[a-z], )?--([a-z-]+)( .*|$)/\2 \3/p' | awk '{ name = $1; value = ""; if (match($0, /\(default [^)]*\)$/)) {
         value = substr($0, RSTART + 9, RLENGTH - 10); gsub(/"/, "", value) } print name "=" value }' | sort
@@ -174,21 +177,62 @@ ended() { # ended SENTENCE SECONDS_MAX CODE
 kill -TERM "$SERVER"
 ended "without a graceful timeout it ends at once" 5 0
 refute "the socket is gone" [ -e "$SOCKET" ]
-begin --graceful-shutdown-timeout=60s
-exec 9<>"/dev/tcp/127.0.0.1/$HEALTH" # a client that stays
-kill -TERM "$SERVER"
-sleep 0.3
-kill -TERM "$SERVER"
-wait "$SERVER"
-status=$?
-check "a second signal ends it" [ "$status" -eq 1 ] || [ "$status" -eq 0 ]
-exec 9>&-
+if [ -n "$GO_PROGRAM" ]; then # a connection that is used once a second, and ends when $WORK/over is there
+    cat >"$WORK/talk.py" <<'PY'
+import os, socket, sys, threading, time
+work, path = sys.argv[1:]
+peer = socket.create_server(("127.0.0.1", 0))
+def echo():
+    other, _ = peer.accept()
+    while data := other.recv(4096):
+        other.sendall(data)
+threading.Thread(target=echo, daemon=True).start()
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(10)
+s.connect(path)
+target = "%s:%d" % peer.getsockname()
+s.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
+assert s.recv(4096).startswith(b"HTTP/1.1 200")
+for turn in range(300):
+    s.sendall(b"%d." % turn)
+    assert s.recv(4096) == b"%d." % turn
+    print(turn, flush=True)
+    if os.path.exists(work + "/over"):
+        break
+    time.sleep(0.1)
+PY
+    turns() { wc -l <"$WORK/talk.log"; }
+    more_turns() { [ "$(turns)" -ge "$1" ]; }
+    draining() { # draining: an agent, a connection through it, and SIGTERM
+        begin --graceful-shutdown-timeout=60s
+        wait_for 30 ready "$HEALTH" || fail "no agent"
+        rm -f "$WORK/over"
+        start talk python3 "$WORK/talk.py" "$WORK" "$SOCKET"
+        TALK=$PID
+        wait_for 20 more_turns 3 || fail "the connection says nothing: $(cat "$WORK/talk.log")"
+        kill -TERM "$SERVER"
+        sleep 0.3
+    }
+    draining
+    refute "probes fail while it drains" curl -fsS -m 2 "http://127.0.0.1:$HEALTH/readyz" -o /dev/null 2>/dev/null
+    NOW=$(turns)
+    check "with a graceful timeout a connection goes on" wait_for 20 more_turns $((NOW + 10))
+    touch "$WORK/over"
+    wait "$TALK"
+    equal "and ends by itself" 0 $?
+    ended "when it is over" 10 0
+    draining
+    kill -TERM "$SERVER"
+    wait "$SERVER"
+    equal "a second signal ends all at once" 1 $?
+    kill "$TALK" 2>/dev/null
+fi
 
 # -- TCP -----------------------------------------------------------------------------------------------------------------------
 
 start hawser "${RUN[@]}" "$WORK/proxy-server" --server-cert="$WORK/front.crt" --server-key="$WORK/front.key" --server-ca-cert="$WORK/front-ca/ca.crt" \
     --cluster-cert="$WORK/front.crt" --cluster-key="$WORK/front.key" --cluster-ca-cert="$WORK/front-ca/ca.crt" --server-port="$FRONT" \
-    --agent-port="$AGENTS" --health-port="$HEALTH" --admin-port="$PAGES" --server-bind-address=127.0.0.1 --v=1 \
+    --agent-port="$(free_port)" --health-port="$HEALTH" --admin-port="$PAGES" --server-bind-address=127.0.0.1 --v=1 \
     --cipher-suites=TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
 SERVER=$PID
 wait_for 20 listens 127.0.0.1 "$FRONT" || die "the front is not open"

@@ -6,5 +6,5 @@
 . "$HAWSER_SOURCE/test/integration/agents.sh"
 
 behind "single-use tunnels" agents -front single
-behind "tunnels that share a connection" agents -front shared -only 'a request is answered|MiB|POSTs|shapes|lost|cut off|second stream|refuses'
+behind "tunnels that share a connection" agents -front shared -only 'a request is answered|3,000|MiB|POSTs|shapes|lost|cut off|second stream|refuses'
 behind "single-use tunnels over mutual TLS" agents -front single -mtls -only 'a request is answered|MiB|POSTs|restarted'

@@ -6,6 +6,8 @@
 
 #include "sim_wish.h"
 
+static const uint64_t still_ns = 15000000000u; /* longer than a stopped reader on a shared stream is borne */
+
 static struct sim_net *net_of(const struct sim_ask *a)
 {
     return a->o->book->net;
@@ -43,7 +45,7 @@ static void on_leave(struct sim_event *e)
     end->broke_ns = sim_now_ns(net_of(a));
     sim_trace(net_of(a), "leaves", a->tunnel, 0, end->said);
     a->take_back(a);
-    if (a->asked_ns != 0)
+    if (a->asked_ns != 0 && !a->o->by_agent) /* who goes on dialling */
         sim_event_at(net_of(a), &a->cancelled, sim_now_ns(net_of(a)) + a->o->promises->cancel_ns);
     sim_ask_lost(a, true);
 }
@@ -77,6 +79,7 @@ static void settle(struct sim_ask *a, struct sim_channel *channel)
         be_over(a);
         return;
     }
+    a->moved_ns = sim_now_ns(net_of(a));
     a->peer = sim_peer_new(&(struct sim_peer_options){
         .book = a->o->book, .channel = channel, .end = x->client, .owner = a, .over = on_peer_over});
 }
@@ -93,6 +96,27 @@ void sim_ask_dialled(struct sim_ask *a, const char *error, struct sim_channel *c
     settle(a, channel);
 }
 
+/* Who stops reading stops nobody else: a tunnel whose own ends read goes on, whatever shares its connection
+ * and its agent. */
+static void check_movement(struct sim_ask *a)
+{
+    const struct sim_end *near = sim_end_find(a->o->book, sim_ask_tunnel(a)->client);
+    const struct sim_end *far = sim_end_find(a->o->book, near->other);
+    const struct sim_channel *c = a->peer->channel;
+    uint64_t now = sim_now_ns(net_of(a));
+    bool excused = !a->o->book->calm || !far || !far->peer || near->script.stop_ns > 0 ||
+                   far->script.stop_ns > 0;
+    if (excused)
+        return;
+    uint64_t moved = near->said + near->heard + far->said + far->heard;
+    uint64_t clear_ns = c->ops->clear_since ? c->ops->clear_since(c) : 0;
+    if (moved != a->moved || clear_ns == UINT64_MAX)
+        a->moved_ns = now;
+    a->moved = moved;
+    if (now > a->moved_ns + still_ns)
+        sim_tunnel_violation(a->o->book, a->tunnel, "stands still");
+}
+
 void sim_ask_check(struct sim_ask *a, bool taken, uint64_t clear_since_ns)
 {
     const struct sim_tunnel_promises *p = a->o->promises;
@@ -100,6 +124,7 @@ void sim_ask_check(struct sim_ask *a, bool taken, uint64_t clear_since_ns)
     if (a->peer) {
         sim_peer_check_held(a->peer, p->held_max);
         sim_peer_check_told(a->peer, p->reset_told_ns);
+        check_movement(a);
     }
     if (a->answered)
         return;
@@ -114,15 +139,6 @@ void sim_ask_check(struct sim_ask *a, bool taken, uint64_t clear_since_ns)
 /* -- life ---------------------------------------------------------------------------------------------------
  */
 
-/* Where the first end is the end of both directions, most clients wait until they have heard all. */
-static void hear_out(struct sim_net *n, const struct sim_tunnel *x, struct sim_script *near)
-{
-    bool far_waits_for_nothing = x->far.waits && near->len == 0;
-    if (x->destination == DESTINATION_SHARED || far_waits_for_nothing || !sim_chance(n, 700))
-        return;
-    near->ends_after = x->far.echo ? near->len : x->far.len;
-}
-
 struct sim_ask *sim_ask_new(const struct sim_tunneller_options *o, bool whole_close)
 {
     struct sim_ask *a = calloc(1, sizeof(*a));
@@ -131,10 +147,8 @@ struct sim_ask *sim_ask_new(const struct sim_tunneller_options *o, bool whole_cl
         .o = o, .tunnel = sim_wish_make(o), .leave.fire = on_leave, .cancelled.fire = on_cancelled};
     list_init(&a->node);
     struct sim_tunnel *x = sim_ask_tunnel(a);
-    x->whole_close = whole_close;
-    o->book->whole_closes |= whole_close;
-    if (whole_close)
-        hear_out(o->book->net, x, &sim_end_find(o->book, x->client)->script);
+    if (whole_close && !x->whole_close)
+        sim_wish_without_half_close(o, x->id);
     if (x->leaving != LEAVES_NOT)
         sim_event_at(o->book->net, &a->leave, sim_now_ns(o->book->net) + x->leaves_ns);
     sim_door_open(o->doors, a->tunnel);

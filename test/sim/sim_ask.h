@@ -14,8 +14,9 @@ struct sim_ask {
     uint32_t tunnel;
     struct sim_peer *peer;
     struct sim_event leave, cancelled;
-    uint64_t asked_ns; /* the broker may know of it; 0: not yet */
-    bool answered;     /* or given up */
+    uint64_t asked_ns;        /* the broker may know of it; 0: not yet */
+    uint64_t moved, moved_ns; /* bytes said and heard at both ends, and when there last were more */
+    bool answered;            /* or given up */
     void *owner;
     void (*take_back)(struct sim_ask *);
     /* It is not wanted any more, and was not answered. */

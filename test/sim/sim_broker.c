@@ -10,17 +10,19 @@
 #include "broker/config/config.h"
 #include "broker/front_http2.h"
 #include "io/mailbox.h"
+#include "io/tls/tls.h"
 #include "sim_case.h"
 #include "sim_walk.h"
 
 enum { DRAIN_MS = 5000, LEASE_MS = 8000, FIRST_BYTE_MS = 60000 };
+
+enum { AGENT_BYTES_MAX = 17 * 1024 * 1024 }; /* agents.connectionBytesMax, and a buffer of an agent's own */
 
 /* What stands before a packet in a connection's own queues and in the network. */
 static const uint64_t mux_slack_ns = 5000000000u;
 
 struct broker_case {
     struct broker *broker;
-    bool drain_asked;
 };
 
 static struct broker *broker_of(const struct sim_case *c)
@@ -49,13 +51,53 @@ static void put_tls_listener(const struct sim_plan *p, char *text, size_t size)
                  sim_tls_front_certificate_file(), sim_tls_front_key_file(), sim_tls_ca_file());
 }
 
+static void put_agents_listener(const struct sim_plan *p, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (p->agents > 0)
+        snprintf(text, size,
+                 "  - name: agents\n"
+                 "    serves: agents\n"
+                 "    tcp: {address: 127.0.0.1, port: 8132}\n"
+                 "    tls: {certificateFile: %s, keyFile: %s}\n",
+                 sim_tls_front_certificate_file(), sim_tls_front_key_file());
+}
+
+static void put_agents(const struct sim_plan *p, char *text, size_t size)
+{
+    static const char *const strategies[] = {"default", "destHost, default", "defaultRoute, default",
+                                             "destHost, defaultRoute, default"};
+    text[0] = '\0';
+    if (p->agents > 0)
+        snprintf(
+            text, size,
+            "agents: {anonymous: true, serverId: simulated, serverCount: 1, strategies: [%s], dialMs: %u, "
+            "pendingDialsMax: %u, keepaliveMs: %u, keepaliveTimeoutMs: 2000}\n",
+            strategies[p->seed / 5 % ARRAY_SIZE(strategies)], p->dial_ms, p->pending_dials_max,
+            1000 + (unsigned)(p->seed * 7919 % 9000));
+}
+
+/* A configuration has no such listener without TLS, whose worlds are not repeatable. */
+static void make_agents_plain(struct broker *b)
+{
+    for (unsigned i = 0; i < b->count; i++) {
+        for (unsigned k = 0; k < b->states[i].listener_count; k++) {
+            struct front_listener *l = &b->states[i].listeners[k];
+            if (l->tls && l->config && l->config->serves == CONFIG_SERVES_AGENTS)
+                tls_context_unref(&l->tls);
+        }
+    }
+}
+
 static struct config *make_config(const struct sim_case *c)
 {
-    char text[4096], listener[1024];
+    char text[8192], listener[1024], agents_listener[1024], agents[1024];
     struct config *config;
     struct config_error error;
     const struct sim_plan *p = &c->plan;
     put_tls_listener(p, listener, sizeof(listener));
+    put_agents_listener(p, agents_listener, sizeof(agents_listener));
+    put_agents(p, agents, sizeof(agents));
     int len = snprintf(
         text, sizeof(text),
         "apiVersion: hawser.dev/v1alpha1\n"
@@ -66,10 +108,13 @@ static struct config *make_config(const struct sim_case *c)
         "    tcp: {address: 127.0.0.1, port: 8080}\n"
         "    insecure: true\n"
         "%s"
+        "%s"
+        "%s"
         "routes:\n"
         "  - name: backends\n"
         "    match: {cidrs: [10.0.0.0/8], schemes: [http, https, tunnel]}\n"
         "    tlsProfile: kubelets\n"
+        "    via: [%s]\n"
         "tlsProfiles:\n"
         "  - name: kubelets\n"
         "    caFile: %s\n"
@@ -87,9 +132,9 @@ static struct config *make_config(const struct sim_case *c)
         "timeouts: {drainMs: %u, tunnelAnswerMs: %u, tunnelSpeakFirstMs: %u, tunnelIdleMs: %u}\n"
         "admin: {port: 0}\n"
         "log: {level: error, accessLog: %s}\n",
-        p->workers, listener, sim_tls_ca_file(), sim_tls_client_certificate_file(), sim_tls_client_key_file(),
-        p->conns_cap, p->calm ? 1000 : 4 + p->conns_cap * 2,
-        p->calm ? 80000 : 100 + (unsigned)(p->seed * 7919 % 20000),
+        p->workers, listener, agents_listener, agents, p->agents > 0 ? "agent" : "direct", sim_tls_ca_file(),
+        sim_tls_client_certificate_file(), sim_tls_client_key_file(), p->conns_cap,
+        p->calm ? 1000 : 4 + p->conns_cap * 2, p->calm ? 80000 : 100 + (unsigned)(p->seed * 7919 % 20000),
         p->calm ? 1800000 : 21000 + (unsigned)(p->seed * 104729 % 60000),
         p->calm ? 256 : 1 + (unsigned)(p->seed % 9), p->warm_spares, p->calm ? 1000 : 5, p->budget,
         p->tunnels_max ? p->tunnels_max : 1, DRAIN_MS, p->tunnels_max ? p->answer_ms : 5000, p->hold_ms,
@@ -127,6 +172,10 @@ static void make_promises(struct sim_case *c)
     m->reset_told_ns += mux_slack_ns;
     /* Beyond the budget in the stream's window; before the network, and in it. */
     m->held_max = 2 * c->plan.budget + HTTP2_UNSENT_MAX + f->window_max + 2 * SIM_INPUT_MAX;
+    if (c->plan.agents == 0)
+        return;
+    m->held_max += AGENT_BYTES_MAX;
+    c->promises = *m;
 }
 
 static uint64_t endings_by_chance(const struct sim_plan *p)
@@ -144,6 +193,12 @@ static uint64_t endings_by_chance(const struct sim_plan *p)
         bits |= 1ull << ENDING_CONNECT_TIMEOUT;
     if (f->conn_reset > 0)
         bits |= 1ull << ENDING_PEER_RESET | 1ull << ENDING_TRUNCATED;
+    if (p->agents > 0)
+        bits |= 1ull << ENDING_AGENT_LOST | 1ull << ENDING_NO_AGENT | 1ull << ENDING_DEADLINE |
+                1ull << ENDING_CONNECT_TIMEOUT | 1ull << ENDING_BAD_RESPONSE | 1ull << ENDING_UNREACHABLE |
+                1ull << ENDING_PEER_LOST | 1ull << ENDING_TRUNCATED | 1ull << ENDING_PEER_RESET;
+    if (p->agents > 0 && p->agent_habits.dial_mischiefs > 0)
+        bits |= 1ull << ENDING_REFUSED;
     if (p->idle_close > 0) /* by a reset that overtakes the answer before it */
         bits |= 1ull << ENDING_PEER_RESET;
     if (f->conn_blackhole > 0)
@@ -163,6 +218,8 @@ static void *case_start(struct sim_case *c)
     int rc = broker_new(&options, &bc->broker, detail, sizeof(detail));
     for (unsigned i = 0; rc == 0 && i < bc->broker->count; i++)
         sim_world_turn_by(&bc->broker->workers[i], turn);
+    if (rc == 0)
+        make_agents_plain(bc->broker);
     if (rc == 0)
         rc = broker_open(bc->broker, detail, sizeof(detail));
     if (rc != 0)
@@ -224,8 +281,9 @@ static void compare_counters(struct sim_case *c)
     }
     uint64_t requests = total(b, COUNTER_requests), dials = total(b, COUNTER_dials);
     uint64_t leases = total(b, COUNTER_lease_hit) + total(b, COUNTER_lease_dialled);
+    bool dialled_again = c->plan.agents > 0 && !c->plan.calm; /* by another agent, for the same dial */
     if (requests > c->ledger.count || total(b, COUNTER_tunnels) > c->tunnels.count || seen > leases ||
-        accepted > dials)
+        (accepted > dials && !dialled_again))
         sim_violation(&c->ledger, 0,
                       "%" PRIu64 " requests of %u asked, %" PRIu64 " seen by backends in %" PRIu64
                       " leases, %" PRIu64 " connections accepted of %" PRIu64 " dialled",
@@ -256,6 +314,7 @@ static void case_free(struct sim_case *c)
 {
     struct broker_case *bc = c->app_state;
     compare_counters(c);
+    sim_walk_nothing_left(c, bc->broker);
     for (unsigned i = 0; i < bc->broker->count; i++)
         sim_check_worker(c, &bc->broker->workers[i], 1); /* the drain's own timer is disarmed by free */
     sim_give_up_if_bad(c);
@@ -276,3 +335,4 @@ BROKER_APP(sim_broker_app, "broker", PROFILE_EXCHANGES);
 BROKER_APP(sim_tunnels_app, "tunnels", PROFILE_TUNNELS);
 BROKER_APP(sim_http2_app, "http2", PROFILE_HTTP2);
 BROKER_APP(sim_konnectivity_app, "konnectivity", PROFILE_FRONTENDS);
+BROKER_APP(sim_agents_app, "agents", PROFILE_AGENTS);

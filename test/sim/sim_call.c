@@ -99,10 +99,8 @@ static void say_closed(struct conn *c, const char *error)
     c->closed = true;
     c->closed_ns = sim_now_ns(c->net);
     bool agent = c->call->role == CALL_OF_AGENT;
-    sim_call_say(c->call, &(struct sim_packet){.type = agent ? KONNECTIVITY__PACKET_TYPE__CLOSE_RSP
-                                                             : KONNECTIVITY__PACKET_TYPE__CLOSE_REQ,
-                                               .id = c->id,
-                                               .error = error});
+    sim_call_say(c->call, &(struct sim_packet){
+                              .type = agent ? SIM_CLOSE_RSP : SIM_CLOSE_REQ, .id = c->id, .error = error});
     c->over |= agent;
 }
 
@@ -115,10 +113,8 @@ static size_t conn_write(struct sim_channel *channel, const uint8_t *bytes, size
     c->blocked = out->len - out->at >= BACKLOG_MAX;
     if (c->blocked || len == 0)
         return 0;
-    sim_call_say(
-        c->call,
-        &(struct sim_packet){
-            .type = KONNECTIVITY__PACKET_TYPE__DATA, .id = c->id, .error = "", .data = bytes, .len = len});
+    sim_call_say(c->call,
+                 &(struct sim_packet){.type = SIM_DATA, .id = c->id, .error = "", .data = bytes, .len = len});
     c->said += len;
     return len;
 }
@@ -159,6 +155,14 @@ static void conn_reset(struct sim_channel *channel)
         say_closed(c, "");
     c->let_go = true;
     hold_stream(c);
+    settle(c);
+}
+
+void sim_call_break(struct sim_channel *channel, const char *error)
+{
+    struct conn *c = conn_of(channel);
+    say_closed(c, error);
+    c->let_go = true;
     settle(c);
 }
 
@@ -213,6 +217,12 @@ bool sim_call_has(const struct sim_call *call, int64_t id)
     return find(call, id) != NULL;
 }
 
+bool sim_call_is_open(const struct sim_call *call, int64_t id)
+{
+    const struct conn *c = find(call, id);
+    return c && !c->over && !c->closed;
+}
+
 /* -- packets ------------------------------------------------------------------------------------------------
  */
 
@@ -226,22 +236,22 @@ void sim_call_say(struct sim_call *call, const struct sim_packet *packet)
     sim_bytes_fini(&bytes);
 }
 
-static void on_bytes(struct sim_call *call, const Konnectivity__Data *data)
+static void on_bytes(struct sim_call *call, const struct sim_packet *data)
 {
-    struct conn *c = find(call, data->connectid);
+    struct conn *c = find(call, data->id);
     if (c && c->over && call->role == CALL_OF_AGENT) /* on its way when we closed */
         return;
     if (!c || c->over) {
         if (call->role == CALL_OF_FRONTEND)
-            call->events->wrong(call, "DATA for a connection that is not there", data->connectid);
+            call->events->wrong(call, "DATA for a connection that is not there", data->id);
         return;
     }
-    if (data->data.len == 0)
-        call->events->wrong(call, "DATA with nothing in it", data->connectid);
-    c->heard += data->data.len;
+    if (data->len == 0)
+        call->events->wrong(call, "DATA with nothing in it", data->id);
+    c->heard += data->len;
     if (c->let_go || c->closed)
         return;
-    sim_bytes_put(&c->in, data->data.data, data->data.len);
+    sim_bytes_put(&c->in, data->data, data->len);
     pass_on(c);
 }
 
@@ -258,33 +268,32 @@ static void on_closed(struct sim_call *call, int64_t id, const char *error)
     pass_on(c);
 }
 
-static void on_packet(struct sim_call *call, const Konnectivity__Packet *p)
+static void on_close_request(struct sim_call *call, int64_t id)
 {
-    bool agent = call->role == CALL_OF_AGENT;
-    switch (p->payload_case) {
-    case KONNECTIVITY__PACKET__PAYLOAD_DATA: on_bytes(call, p->data); return;
-    case KONNECTIVITY__PACKET__PAYLOAD_CLOSE_RESPONSE:
-        if (agent)
-            call->events->wrong(call, "CLOSE_RSP to an agent", p->closeresponse->connectid);
+    if (call->role == CALL_OF_FRONTEND)
+        call->events->wrong(call, "CLOSE_REQ to a frontend", id);
+    else if (find(call, id))
+        on_closed(call, id, "");
+    else
+        sim_call_say(call,
+                     &(struct sim_packet){.type = SIM_CLOSE_RSP, .id = id, .error = "Unknown connectID"});
+}
+
+static void on_packet(struct sim_call *call, const struct sim_packet *p)
+{
+    switch (p->type) {
+    case SIM_DATA: on_bytes(call, p); return;
+    case SIM_CLOSE_REQ: on_close_request(call, p->id); return;
+    case SIM_CLOSE_RSP:
+        if (call->role == CALL_OF_AGENT)
+            call->events->wrong(call, "CLOSE_RSP to an agent", p->id);
         else
-            on_closed(call, p->closeresponse->connectid, p->closeresponse->error);
+            on_closed(call, p->id, p->error);
         return;
-    case KONNECTIVITY__PACKET__PAYLOAD_CLOSE_REQUEST:
-        if (!agent)
-            call->events->wrong(call, "CLOSE_REQ to a frontend", p->closerequest->connectid);
-        else if (!find(call, p->closerequest->connectid))
-            sim_call_say(call, &(struct sim_packet){.type = KONNECTIVITY__PACKET_TYPE__CLOSE_RSP,
-                                                    .id = p->closerequest->connectid,
-                                                    .error = "Unknown connectID"});
-        else
-            on_closed(call, p->closerequest->connectid, "");
-        return;
-    case KONNECTIVITY__PACKET__PAYLOAD_DIAL_REQUEST:
-    case KONNECTIVITY__PACKET__PAYLOAD_DIAL_RESPONSE:
-    case KONNECTIVITY__PACKET__PAYLOAD_CLOSE_DIAL:
-    case KONNECTIVITY__PACKET__PAYLOAD_DRAIN:
-    case KONNECTIVITY__PACKET__PAYLOAD__NOT_SET: call->events->packet(call, p); return;
-    default: ASSERT(!"a payload of packets");
+    case SIM_DIAL_REQ:
+    case SIM_DIAL_RSP:
+    case SIM_DIAL_CLS:
+    case SIM_DRAIN: call->events->packet(call, p); return;
     }
 }
 
@@ -369,7 +378,7 @@ static void on_head(struct sim_h2_stream *s)
 static void on_input(struct sim_h2_stream *s, const uint8_t *bytes, size_t len)
 {
     struct sim_call *call = s->owner;
-    Konnectivity__Packet *packet;
+    struct sim_packet packet;
     enum sim_packet_result result;
     sim_bytes_put(&call->in, bytes, len);
     while (!call->leaving && (result = sim_packet_take(&call->in, &packet)) != SIM_PACKET_MORE) {
@@ -377,8 +386,8 @@ static void on_input(struct sim_h2_stream *s, const uint8_t *bytes, size_t len)
             call->events->wrong(call, "what is no packet", 0);
             return;
         }
-        on_packet(call, packet);
-        konnectivity__packet__free_unpacked(packet, NULL);
+        on_packet(call, &packet);
+        sim_packet_free(&packet);
     }
 }
 

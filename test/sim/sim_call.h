@@ -18,7 +18,7 @@ struct sim_call;
 struct sim_call_events {
     void (*field)(struct sim_call *, const char *name, const char *value);
     /* NULL: does not care. */
-    void (*packet)(struct sim_call *, const Konnectivity__Packet *);
+    void (*packet)(struct sim_call *, const struct sim_packet *);
     /* One that is not about a connection. */
     void (*wrong)(struct sim_call *, const char *what, int64_t id);
     /* Something that the broker must not say. */
@@ -45,9 +45,13 @@ struct sim_call *sim_call_new(struct sim_net *, struct sim_h2 *, enum sim_call_r
 void sim_call_say(struct sim_call *, const struct sim_packet *);
 struct sim_channel *sim_call_conn(struct sim_call *, int64_t id);
 /* A connection that has been answered. */
+void sim_call_break(struct sim_channel *, const char *error);
+/* Closes an agent's connection with an error, and lets go of it. */
 void sim_call_forget(struct sim_call *, int64_t id);
 /* One that nobody wants: closes it. */
 bool sim_call_has(const struct sim_call *, int64_t id);
+bool sim_call_is_open(const struct sim_call *, int64_t id);
+/* Neither side has closed it, as far as is known here. */
 void sim_call_leave(struct sim_call *, bool reset);
 /* Ends it, soon. */
 void sim_call_check(struct sim_call *, uint64_t limit_ns);

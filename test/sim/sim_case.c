@@ -12,6 +12,7 @@
 #include "sim_crowd.h"
 
 static const uint64_t run_max_ns = 3600000000000u; /* an hour of virtual time: nothing takes that long */
+static const uint64_t hello_max_ns = 20000000000u;
 static const uint64_t drain_max_ns = 300000000000u;
 static const uint64_t spares_ns = 100000000000u;   /* idle connections of the broker are not kept longer */
 static const uint64_t homecoming_ns = 2000000000u; /* lent buffers travel without waking anybody */
@@ -107,7 +108,8 @@ static void start_backends(struct sim_case *c)
         struct sim_backend_options o = {.number = i,
                                         .address = c->targets[i],
                                         /* Those of upgrades are not counted, and look alike. */
-                                        .conns_cap = c->plan.tunnellers > 0 ? 0 : c->conns_cap,
+                                        .conns_cap = c->plan.tunnellers + c->plan.agents > 0 ? 0
+                                                                                             : c->conns_cap,
                                         .tunnels = &c->tunnels,
                                         .seen_max = c->seen_max,
                                         .idle_close = c->plan.idle_close,
@@ -143,7 +145,8 @@ static void start_tunnellers(struct sim_case *c)
                                             .backends = c->backends,
                                             .backend_count = p->backends,
                                             .to = tls ? &c->tls_listen : &c->listens[0],
-                                            .tls_engine = tls ? c->backend_group.workers[0].engine : NULL});
+                                            .tls_engine = tls ? c->backend_group.workers[0].engine : NULL,
+                                            .by_agent = p->agents > 0});
     }
 }
 
@@ -204,7 +207,15 @@ static bool app_is_empty(void *arg)
 static bool all_gone(void *arg)
 {
     struct sim_case *c = arg;
-    return c->app->is_empty(c) && sim_sockets(c->net) == 0 && sim_crowd_is_done(c->crowd);
+    return c->app->is_empty(c) && sim_sockets(c->net) == 0 && sim_crowd_is_gone(c->crowd);
+}
+
+static bool agents_serve(void *arg)
+{
+    struct sim_case *c = arg;
+    sim_crowd_check(c->crowd);
+    c->app->step(c);
+    return c->ledger.violations > 0 || sim_crowd_is_served(c->crowd);
 }
 
 static bool run_for(struct sim_case *c, uint64_t duration_ns, bool (*done)(void *))
@@ -246,6 +257,7 @@ static void run_into_drain(struct sim_case *c)
 static void run_drain(struct sim_case *c)
 {
     c->app->drain(c);
+    sim_crowd_rest(c->crowd);
     sim_doors_close(c->doors);
     for (unsigned i = 0; i < c->plan.backends; i++)
         sim_backend_close(c->backends[i]);
@@ -295,7 +307,8 @@ static void make_world(struct sim_case *c, FILE *trace)
     bool transparent = c->app->profile == PROFILE_TRANSPARENT;
     ASSERT(sim_world_new(c->plan.seed, &c->plan.faults, &c->world) == 0);
     c->net = sim_world_net(c->world);
-    c->tunnels = (struct sim_tunnels){.net = c->net, .ledger = &c->ledger, .calm = c->plan.calm};
+    c->tunnels = (struct sim_tunnels){
+        .net = c->net, .ledger = &c->ledger, .calm = c->plan.calm, .plain_ends = c->plan.plain_ends};
     sim_trace_to(c->net, trace);
     c->listen_count = transparent ? c->plan.backends : 1;
     for (unsigned i = 0; i < c->plan.backends; i++) {
@@ -305,6 +318,7 @@ static void make_world(struct sim_case *c, FILE *trace)
     if (!transparent)
         ASSERT(net_address_parse("127.0.0.1", 9, 8080, &c->listens[0]));
     ASSERT(net_address_parse("127.0.0.1", 9, 8443, &c->tls_listen));
+    ASSERT(net_address_parse("127.0.0.1", 9, 8132, &c->agents_listen));
 }
 
 static void end_world(struct sim_case *c)
@@ -337,9 +351,12 @@ bool sim_case_run(const struct sim_app *app, uint64_t seed, FILE *trace, struct 
     c->held_max = c->promises.held_max + c->plan.faults.window_max + (c->plan.tls ? TLS_OUT_MAX : 0) +
                   2 * SIM_INPUT_MAX + 8192 + (c->plan.h2_clients ? HTTP2_UNSENT_MAX : 0);
     start_backends(c);
+    c->crowd = sim_crowd_new(c);
+    if (c->plan.agents > 0 && !run_for(c, hello_max_ns, agents_serve) && c->plan.calm)
+        sim_violation(&c->ledger, 0, "not all agents were let in");
     start_clients(c);
     start_tunnellers(c);
-    c->crowd = sim_crowd_new(c);
+    sim_crowd_start(c->crowd);
     if (c->plan.drains_after_ns > 0)
         run_into_drain(c);
     else

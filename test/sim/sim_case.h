@@ -47,7 +47,7 @@ struct sim_case {
     struct sim_backend *backends[SIM_BACKENDS_MAX];
     struct sim_client *clients[SIM_CLIENTS_MAX];
     struct sim_group backend_group; /* also for clients over TLS */
-    struct net_address tls_listen;
+    struct net_address tls_listen, agents_listen;
     struct sim_tunnels tunnels;
     struct sim_doors *doors;
     struct sim_tunneller *tunnellers[SIM_TUNNELLERS_MAX];
@@ -61,7 +61,7 @@ struct sim_case {
 };
 
 extern const struct sim_app sim_relay_app, sim_broker_app, sim_tunnels_app, sim_http2_app,
-    sim_konnectivity_app;
+    sim_konnectivity_app, sim_agents_app;
 
 bool sim_case_run(const struct sim_app *, uint64_t seed, FILE *trace, struct sim_case *ret);
 /* False when something did not hold; all of it is freed, ret keeps plan, outcomes and hash for printing. */

@@ -44,14 +44,16 @@ static void on_incoming(struct sim_listener *l, struct sim_sock *sock, const str
     struct sim_tunnel *x = sim_tunnel_find(d->book, door->tunnel);
     (void)peer;
     d->accepted++;
-    if (x && ++x->seen > 1 && !d->spares)
+    bool again = x && ++x->seen > 1 && !d->spares;
+    if (again && (!x->by_agent || d->book->calm)) /* another agent may be asked */
         sim_tunnel_violation(d->book, x->id, "was dialled %u times", x->seen);
     struct sim_script script = {0};
     if (x)
         script = x->far;
     else
         sim_script_of_door(d->book->net, d->habits, &script);
-    struct sim_end *e = sim_end_add(d->book, SIDE_ANSWER, d->spares ? 0 : door->tunnel);
+    bool unknown = d->spares || (x && x->by_agent && !d->book->calm); /* which of several it will be */
+    struct sim_end *e = sim_end_add(d->book, SIDE_ANSWER, unknown ? 0 : door->tunnel);
     e->script = script;
     sim_trace(d->book->net, "door", e->id, door->tunnel, script.len);
     struct sim_peer *p = sim_peer_new(&(struct sim_peer_options){

@@ -120,8 +120,7 @@ static void on_take_back(struct sim_ask *a)
         *g = (struct given_up){.random = d->random};
         list_init(&g->node);
         list_add_tail(&line->given_up, &g->node);
-        sim_call_say(line->call,
-                     &(struct sim_packet){.type = KONNECTIVITY__PACKET_TYPE__DIAL_CLS, .random = d->random});
+        sim_call_say(line->call, &(struct sim_packet){.type = SIM_DIAL_CLS, .random = d->random});
     } else if (f->o.mode == FRONTEND_SINGLE && sim_chance(net_of(f), 500)) {
         leave_link(line->link, sim_chance(net_of(f), 500));
     } else {
@@ -155,6 +154,9 @@ static bool is_used(const struct line *line, int64_t random)
         if (d->line == line && d->random == random)
             return true;
     }
+    list_each_safe(node, tmp,
+                   (struct list *)&line->given_up) if (list_entry(node, struct given_up, node)->random ==
+                                                       random) return true;
     return false;
 }
 
@@ -176,19 +178,22 @@ static void begin_dial(struct line *line)
     char text[NET_TEXT_MAX];
     ASSERT(d != NULL);
     *d = (struct dial){.line = line, .random = some_random(f, line)};
-    was_given_up(line, d->random);
     d->ask = sim_ask_new(&f->o.ask, true);
     d->ask->owner = d;
     d->ask->take_back = on_take_back;
     d->ask->over = on_over;
     list_init(&d->node);
     list_add_tail(&f->dials, &d->node);
-    if (f->o.mode == FRONTEND_SHARED)
+    if (f->o.mode == FRONTEND_SHARED) {
         sim_ask_tunnel(d->ask)->patience_ns = impatience_ns;
+        /* An agent takes what it is given for many in turns, which may take longer than that. */
+        sim_ask_tunnel(d->ask)->excused |= f->o.ask.by_agent;
+    }
     f->begun++;
     f->standing++;
     sim_door_address(f->o.ask.doors, sim_ask_tunnel(d->ask), &address);
-    sim_call_say(line->call, &(struct sim_packet){.type = KONNECTIVITY__PACKET_TYPE__DIAL_REQ,
+    sim_call_say(line->call, &(struct sim_packet){.type = SIM_DIAL_REQ,
+                                                  .protocol = "tcp",
                                                   .address = net_address_text(&address, text),
                                                   .random = d->random});
     const struct sim_h2_stream *s = line->call->stream;
@@ -204,26 +209,26 @@ static void on_wrong(struct sim_call *call, const char *what, int64_t id)
     sim_tunnel_violation(line->link->frontend->o.ask.book, 0, "a frontend gets %s (%" PRId64 ")", what, id);
 }
 
-static void on_dial_response(struct line *line, const Konnectivity__DialResponse *r)
+static void on_dial_response(struct line *line, const struct sim_packet *r)
 {
     struct dial *d = find(line, r->random);
     bool stands = r->error[0] == '\0';
-    if (stands != (r->connectid != 0))
-        on_wrong(line->call, "DIAL_RSP with both or neither of a connectID and an error", r->connectid);
-    else if (stands && sim_call_has(line->call, r->connectid))
-        on_wrong(line->call, "the same connectID twice", r->connectid);
+    if (stands != (r->id != 0))
+        on_wrong(line->call, "DIAL_RSP with both or neither of a connectID and an error", r->id);
+    else if (stands && sim_call_has(line->call, r->id))
+        on_wrong(line->call, "the same connectID twice", r->id);
     else if (d)
-        sim_ask_dialled(d->ask, r->error, stands ? sim_call_conn(line->call, r->connectid) : NULL);
+        sim_ask_dialled(d->ask, r->error, stands ? sim_call_conn(line->call, r->id) : NULL);
     else if (!was_given_up(line, r->random))
         on_wrong(line->call, "an answer to what it did not dial", r->random);
     else if (stands)
-        sim_call_forget(line->call, r->connectid);
+        sim_call_forget(line->call, r->id);
 }
 
-static void on_packet(struct sim_call *call, const Konnectivity__Packet *p)
+static void on_packet(struct sim_call *call, const struct sim_packet *p)
 {
-    if (p->payload_case == KONNECTIVITY__PACKET__PAYLOAD_DIAL_RESPONSE)
-        on_dial_response(call->owner, p->dialresponse);
+    if (p->type == SIM_DIAL_RSP)
+        on_dial_response(call->owner, p);
     else
         on_wrong(call, "a packet of type", p->type);
 }

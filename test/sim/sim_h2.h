@@ -57,6 +57,8 @@ struct sim_h2 *sim_h2_new(struct sim_net *, struct sim_channel *, const struct s
 void *sim_h2_owner(const struct sim_h2 *);
 void sim_h2_leave(struct sim_h2 *, bool reset);
 /* Ends it, soon: by a reset, or politely. */
+void sim_h2_freeze(struct sim_h2 *);
+/* It neither reads nor writes any more, and its connection stays. */
 bool sim_h2_is_open(const struct sim_h2 *);
 /* More streams may be opened: neither side has said that it leaves. */
 bool sim_h2_was_calmed(const struct sim_h2 *);

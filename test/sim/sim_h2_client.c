@@ -114,6 +114,8 @@ static void on_ask_over(struct sim_ask *a)
 static void on_field(struct sim_h2_stream *s, const char *name, const char *value)
 {
     struct errand *e = s->owner;
+    if (strcmp(name, ":status") == 0) /* what an answer before it had does not count */
+        e->answerer = 0;
     if (strcmp(name, "x-id") == 0)
         e->answerer = (uint32_t)strtoul(value, NULL, 10);
 }
@@ -252,7 +254,7 @@ static void begin_tunnel(struct errand *e)
     struct sim_h2_client *c = e->client;
     struct net_address address;
     char text[NET_TEXT_MAX];
-    e->ask = sim_ask_new(&c->o.ask, c->o.ask.whole_close);
+    e->ask = sim_ask_new(&c->o.ask, false);
     e->ask->owner = e;
     e->ask->take_back = on_take_back;
     e->ask->over = on_ask_over;

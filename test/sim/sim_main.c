@@ -1,6 +1,6 @@
 /* test/sim/sim_main.c — runs seeds.
  *
- *   sim [--app relay|broker|tunnels|http2|konnectivity] --seed N | --seeds A..B [--twice] [--trace]
+ *   sim [--app relay|broker|tunnels|http2|konnectivity|agents] --seed N | --seeds A..B [--twice] [--trace]
  *
  * Prints one line a seed; at the first that fails, its plan, and exits 1. --twice runs each seed a second
  * time and compares the histories. --trace writes the history to stdout.
@@ -17,8 +17,8 @@
 #include "io/tls/tls.h"
 #include "sim_case.h"
 
-static const struct sim_app *const apps[] = {&sim_relay_app, &sim_broker_app, &sim_tunnels_app,
-                                             &sim_http2_app, &sim_konnectivity_app};
+static const struct sim_app *const apps[] = {&sim_relay_app, &sim_broker_app,       &sim_tunnels_app,
+                                             &sim_http2_app, &sim_konnectivity_app, &sim_agents_app};
 static char crash_note[128];
 
 static void on_crash(int sig)
@@ -59,8 +59,9 @@ static bool run_seed(const struct sim_app *app, uint64_t seed, bool twice, FILE 
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: sim [--app relay|broker|tunnels|http2|konnectivity] --seed N | --seeds A..B "
-                    "[--twice] [--trace]\n");
+    fprintf(stderr,
+            "usage: sim [--app relay|broker|tunnels|http2|konnectivity|agents] --seed N | --seeds A..B "
+            "[--twice] [--trace]\n");
     return 2;
 }
 

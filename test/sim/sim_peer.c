@@ -269,7 +269,12 @@ void sim_peer_check_held(const struct sim_peer *p, uint32_t held_max)
 void sim_peer_check_told(const struct sim_peer *p, uint64_t told_ns)
 {
     const struct sim_end *e = end_of(p), *o = sim_end_find(p->book, e->other);
+    const struct sim_tunnel *x = sim_tunnel_find(p->book, e->tunnel);
     if (!o || !o->broke || (o->ended && e->ended)) /* where both have ended, nothing is left to break */
+        return;
+    if (o->ended && p->stopped) /* what it has not read tells */
+        return;
+    if (x && x->by_agent && (!p->book->calm || e->end_heard || p->stopped))
         return;
     uint64_t since_ns = o->broke_ns > p->since_ns ? o->broke_ns : p->since_ns;
     uint64_t clear_ns = p->channel->ops->clear_since ? p->channel->ops->clear_since(p->channel) : 0;

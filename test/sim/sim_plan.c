@@ -142,6 +142,50 @@ static void make_h2(struct dice *d, struct sim_h2_habits *h)
     h->stall_max_ns = roll(d, 1, 2000) * 1000000u;
 }
 
+/* In a third of the seeds readers stop on connections that carry more than an agent's window has room for. */
+static void make_tight(struct dice *d, struct sim_plan *p)
+{
+    struct sim_script_habits *s = &p->tunnel_habits.scripts;
+    if (roll(d, 0, 2) > 0)
+        return;
+    p->budget = 65536;
+    p->agents = 1;
+    p->frontends = (unsigned)roll(d, 1, 3);
+    p->frontend_habits.dials = (unsigned)roll(d, 4, 8);
+    p->frontend_habits.at_once = (unsigned)roll(d, 4, 8);
+    s->len_max = passes(&p->faults);
+    s->full = 600;
+    s->stops = 350;
+    s->stop_max_ns = 80000000000u;
+}
+
+static void make_agents(struct dice *d, struct sim_plan *p)
+{
+    struct sim_agent_habits *h = &p->agent_habits;
+    p->workers = (unsigned)roll(d, 2, 3);
+    p->agents = (unsigned)roll(d, 1, SIM_AGENTS_MAX);
+    p->dial_ms = p->calm ? 10000 : (uint32_t)roll(d, 1000, 10000);
+    p->pending_dials_max = p->calm ? 1000 : (uint32_t)roll(d, 1, 60);
+    p->habits.bad_acts = 0; /* to most of these an agent's connection has but one end */
+    h->lag_max_ns = roll(d, 0, 100) * 1000000u;
+    h->same_ids = trouble(d, 700);
+    make_h2(d, &h->h2);
+    h->h2.window = h->h2.window < 65535 ? 65535 : h->h2.window; /* grpc-go's */
+    p->plain_ends = roll(d, 0, 1);
+    if (p->calm) {
+        h->h2.stalls = 0; /* dials through it are owed an answer */
+        return;
+    }
+    if (p->plain_ends)
+        p->habits.closing_acts = 0; /* a body that ends with its connection may be cut by chance */
+    h->dial_mischiefs = trouble(d, 300);
+    h->mischiefs = trouble(d, 700);
+    h->mischief_max_ns = roll(d, 1, 50) * 100000000u;
+    h->bad_hellos = trouble(d, 100);
+    if (roll(d, 0, 2) == 0)
+        h->lag_max_ns = roll(d, 0, 8000) * 1000000u;
+}
+
 /* Clients that do many things on one connection. What waits in the network before a reset, or an answer, is
  * not told apart from what a slow broker has not read, so the network is wide. */
 static void make_crowd(struct dice *d, enum sim_profile profile, struct sim_plan *p)
@@ -151,7 +195,7 @@ static void make_crowd(struct dice *d, enum sim_profile profile, struct sim_plan
     p->clients = (unsigned)roll(d, 0, 3);
     p->tunnellers = (unsigned)roll(d, 0, 3);
     p->h2_clients = (unsigned)(profile == PROFILE_HTTP2 ? roll(d, 1, SIM_H2_CLIENTS_MAX) : roll(d, 0, 1));
-    p->frontends = profile == PROFILE_FRONTENDS ? (unsigned)roll(d, 1, SIM_FRONTENDS_MAX) : 0;
+    p->frontends = profile >= PROFILE_FRONTENDS ? (unsigned)roll(d, 1, SIM_FRONTENDS_MAX) : 0;
     p->tls = false; /* whatever these do is repeatable */
     p->faults.window_min += 16384;
     p->faults.window_max += 16384;
@@ -165,6 +209,8 @@ static void make_crowd(struct dice *d, enum sim_profile profile, struct sim_plan
     f->leave_max_ns = roll(d, 1, 20) * 100000000u;
     make_h2(d, &h->h2);
     make_h2(d, &f->h2);
+    if (profile == PROFILE_AGENTS)
+        make_agents(d, p);
     if (p->calm)
         return;
     h->leaves = trouble(d, 300);
@@ -191,7 +237,7 @@ void sim_plan_make(uint64_t seed, enum sim_profile profile, struct sim_plan *ret
     make_faults(&d, ret->calm, &ret->faults);
     make_habits(&d, ret->calm, transparent, &ret->habits);
     ret->budget = roll(&d, 0, 1) ? 262144 : (uint32_t)roll(&d, 65536, 400000);
-    if (profile == PROFILE_HTTP2 || profile == PROFILE_FRONTENDS)
+    if (profile >= PROFILE_HTTP2)
         make_crowd(&d, profile, ret);
     if (profile == PROFILE_TUNNELS)
         ret->clients = (unsigned)roll(&d, 0, 4);
@@ -203,6 +249,11 @@ void sim_plan_make(uint64_t seed, enum sim_profile profile, struct sim_plan *ret
         return;
     make_tunnels(&d, ret);
     ret->tls_clients &= profile <= PROFILE_TUNNELS;
+    if (ret->agents > 0) {
+        ret->warm_spares = 0;
+        ret->answer_ms = ret->answer_ms < 3000 ? 3000 : ret->answer_ms;
+        make_tight(&d, ret);
+    }
     if (profile >= PROFILE_TUNNELS && !ret->calm && roll(&d, 0, 3) == 0) {
         ret->drains_after_ns = roll(&d, 1, 3000) * 1000000u;
         ret->tunnel_habits.scripts.stops = ret->tunnel_habits.scripts.stops_for_good = 300;
@@ -218,12 +269,13 @@ static void print_tunnels(const struct sim_plan *p, FILE *f)
             "spares %u, drains after %.3f s\n"
             "  habits: upgrades %u shared %u bad_doors %u ordinary %u bad_answers %u early %u early_ends %u "
             "answer_early %u leads %u leaves %u within %.0f ms slow_writes %u\n"
-            "  scripts: len<=%u echoes %u waits %u pauses %u breaks %u stops %u for_good %u within %.0f s\n",
+            "  scripts: len<=%u full %u echoes %u waits %u pauses %u breaks %u stops %u for_good %u within "
+            "%.0f s\n",
             p->tunnellers, p->tls_clients ? " (some over TLS)" : "", h->tunnels, p->tunnels_max, p->answer_ms,
             p->hold_ms, p->idle_ms, p->warm_spares, (double)p->drains_after_ns / 1e9, h->upgrades, h->shared,
             h->bad_doors, h->ordinary, h->bad_answers, h->early, h->early_ends, h->answer_early, h->leads,
-            h->leaves, (double)h->leave_max_ns / 1e6, h->slow_writes, s->len_max, s->echoes, s->waits,
-            s->pauses, s->breaks, s->stops, s->stops_for_good, (double)s->stop_max_ns / 1e9);
+            h->leaves, (double)h->leave_max_ns / 1e6, h->slow_writes, s->len_max, s->full, s->echoes,
+            s->waits, s->pauses, s->breaks, s->stops, s->stops_for_good, (double)s->stop_max_ns / 1e9);
 }
 
 static void print_h2(const struct sim_h2_habits *h, FILE *f)
@@ -243,6 +295,17 @@ static void print_crowd(const struct sim_plan *p, FILE *f)
     fprintf(f, "  frontends: %u of %u dials, %u at once, leaves %u within %.0f ms,", p->frontends, k->dials,
             k->at_once, k->leaves, (double)k->leave_max_ns / 1e6);
     print_h2(&k->h2, f);
+    if (p->agents == 0)
+        return;
+    const struct sim_agent_habits *a = &p->agent_habits;
+    fprintf(
+        f,
+        "  agents: %u%s, dials %u ms, at most %u pending; lag %.0f ms, mischief of a dial %u, of a stream %u "
+        "within %.0f ms, same names %u, bad metadata %u,",
+        p->agents, p->plain_ends ? " that tell resets as ends" : "", p->dial_ms, p->pending_dials_max,
+        (double)a->lag_max_ns / 1e6, a->dial_mischiefs, a->mischiefs, (double)a->mischief_max_ns / 1e6,
+        a->same_ids, a->bad_hellos);
+    print_h2(&a->h2, f);
 }
 
 void sim_plan_print(const struct sim_plan *p, FILE *f)

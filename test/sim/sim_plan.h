@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "io/sim_net.h"
+#include "sim_agent.h"
 #include "sim_client.h"
 #include "sim_frontend.h"
 #include "sim_h2_client.h"
@@ -18,6 +19,7 @@ enum {
     SIM_TUNNELLERS_MAX = 32,
     SIM_H2_CLIENTS_MAX = 8,
     SIM_FRONTENDS_MAX = 8,
+    SIM_AGENTS_MAX = 5,
 };
 
 enum sim_profile {
@@ -26,6 +28,7 @@ enum sim_profile {
     PROFILE_TUNNELS,     /* tunnels, and a few requests among them */
     PROFILE_HTTP2,       /* requests and tunnels of clients that speak HTTP/2, and a few of others */
     PROFILE_FRONTENDS,   /* tunnels by Konnectivity's protocol, and a few by others */
+    PROFILE_AGENTS,      /* the same, and all of it through agents */
 };
 
 struct sim_plan {
@@ -50,9 +53,13 @@ struct sim_plan {
     uint32_t warm_spares;     /* the broker's */
     uint64_t drains_after_ns; /* the broker is told to, while all are at work; 0: when all have left */
     struct sim_tunnel_habits tunnel_habits;
-    unsigned h2_clients, frontends;
+    unsigned h2_clients, frontends, agents;
     struct sim_h2_client_habits h2_habits;
     struct sim_frontend_habits frontend_habits;
+    struct sim_agent_habits agent_habits;
+    bool plain_ends;            /* see sim_tunnels */
+    uint32_t dial_ms;           /* the broker's agents.dialMs */
+    uint32_t pending_dials_max; /* the broker's */
 };
 
 void sim_plan_make(uint64_t seed, enum sim_profile, struct sim_plan *ret);

@@ -20,6 +20,8 @@ static void some_script(struct sim_net *n, const struct sim_script_habits *h, st
                              .piece_max = 1u << sim_between(n, 0, 12),
                              .breaks_at = UINT32_MAX,
                              .life_ns = UINT64_MAX};
+    if (h->full > 0 && sim_chance(n, h->full))
+        s->len = h->len_max;
     if (h->len_max > 4096 && s->piece_max < 64)
         s->piece_max = 4096; /* byte by byte would prove nothing but patience */
     if (sim_chance(n, 500))

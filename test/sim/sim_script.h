@@ -8,6 +8,7 @@
 /* Chances are per thousand. */
 struct sim_script_habits {
     uint32_t len_max;
+    uint32_t full;                  /* of an end: says so much */
     uint32_t echoes, waits;         /* of far ends; of either */
     uint32_t pauses;                /* of a write */
     uint32_t breaks;                /* of an end: it resets in the middle */

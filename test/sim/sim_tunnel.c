@@ -176,12 +176,28 @@ static bool may_have_said(struct sim_tunnels *t, uint64_t bytes)
     return false;
 }
 
+/* By its own script it may leave the other without an end. */
+static bool may_break(const struct sim_tunnel *x, const struct sim_script *s)
+{
+    return s->breaks_at != UINT32_MAX || s->stop_ns >= (x->patience_ns ? x->patience_ns : long_ns);
+}
+
+/* Agents tell less than happened: what the broker cuts is an end to the destination, and so may be the loss
+ * of the agent; and what the destination breaks off may be one to the client. */
+static bool may_be_any_end(const struct sim_tunnels *t, const struct sim_tunnel *x, const struct sim_end *e,
+                           const struct sim_end *o)
+{
+    bool cut = e->side == SIDE_ANSWER && (x->excused || may_break(x, &e->script) || may_break(x, &o->script));
+    bool fault = !t->calm && (e->side == SIDE_ANSWER || t->plain_ends);
+    return x->by_agent && (o->broke || cut || fault);
+}
+
 static void judge_end(struct sim_tunnels *t, const struct sim_end *e)
 {
     const struct sim_end *o = sim_end_find(t, e->other);
     const struct sim_tunnel *x = sim_tunnel_find(t, e->tunnel);
     if (!o) {
-        bool cut_short = t->whole_closes && e->ended_first;
+        bool cut_short = t->whole_closes; /* who breaks off by CLOSE_REQ has said what it has said */
         if (e->heard > 0 && !cut_short && !may_have_said(t, e->heard))
             sim_tunnel_violation(t, e->tunnel, "end %" PRIu32 " heard an end within a preamble", e->id);
         return;
@@ -190,6 +206,8 @@ static void judge_end(struct sim_tunnels *t, const struct sim_end *e)
     if (e->side == SIDE_ANSWER && e->heard == 0 && x && x->outcome != TUNNEL_STOOD)
         return;
     if (x && x->whole_close && e->ended_first)
+        return;
+    if (x && may_be_any_end(t, x, e, o))
         return;
     if (!o->ended || e->heard != o->said)
         sim_tunnel_violation(t, e->tunnel,
@@ -223,31 +241,28 @@ static enum ending ending_of(const char *phrase)
     return ENDING_DONE;
 }
 
-/* By its own script it may leave the other without an end. */
-static bool may_break(const struct sim_tunnel *x, const struct sim_script *s)
-{
-    return s->breaks_at != UINT32_MAX || s->stop_ns >= (x->patience_ns ? x->patience_ns : long_ns);
-}
-
 static uint64_t fitting(const struct sim_tunnel *x)
 {
     const uint64_t untrusted = 1ull << ENDING_TLS_UNTRUSTED | 1ull << ENDING_TLS_NAME_MISMATCH;
+    /* An agent may tell a reset as an end. */
+    const uint64_t reset = 1ull << ENDING_PEER_RESET | (x->by_agent ? 1ull << ENDING_TRUNCATED : 0);
     if (x->untrusted)
         return untrusted;
     switch (x->destination) {
     case DESTINATION_OPEN:
     case DESTINATION_SHARED:
     case DESTINATION_SWITCHES: /* what it breaks off may overtake the answer */
-        return 1ull << ENDING_DONE | (may_break(x, &x->far) ? 1ull << ENDING_PEER_RESET : 0);
+        return 1ull << ENDING_DONE | (may_break(x, &x->far) ? reset : 0);
     case DESTINATION_ORDINARY: return 1ull << ENDING_DONE;
     case DESTINATION_REFUSES: return 1ull << ENDING_REFUSED;
     case DESTINATION_UNREACHABLE: return 1ull << ENDING_UNREACHABLE;
-    case DESTINATION_SILENT: return 1ull << ENDING_CONNECT_TIMEOUT;
+    case DESTINATION_SILENT:
+        return 1ull << ENDING_CONNECT_TIMEOUT | (x->by_agent ? 1ull << ENDING_DEADLINE : 0);
     case DESTINATION_FORBIDDEN: return 1ull << ENDING_NO_ROUTE;
     case DESTINATION_FOREIGN:
     case DESTINATION_HASTY: return 1ull << ENDING_BAD_RESPONSE;
     case DESTINATION_CUTS: return 1ull << ENDING_TRUNCATED;
-    case DESTINATION_BREAKS: return 1ull << ENDING_PEER_RESET;
+    case DESTINATION_BREAKS: return reset;
     case DESTINATION_MUTE: return 1ull << ENDING_DEADLINE;
     case DESTINATION_COUNT: break;
     }

@@ -103,6 +103,7 @@ struct sim_tunnel {
     uint32_t early;        /* bytes the client says before it is answered */
     bool early_end;        /* and its end, too */
     uint64_t patience_ns;  /* an end that reads nothing for so long may be cut; 0: long */
+    bool by_agent;    /* what breaks one end off may be an end to the other; so may the loss of the agent */
     bool whole_close; /* its protocol, or its path, has no half-close: the first end is the end of both */
     enum sim_leaving leaving;
     uint64_t leaves_ns; /* after it has asked */
@@ -133,7 +134,8 @@ struct sim_tunnels {
     uint32_t outcomes[TUNNEL_OUTCOMES];
     uint64_t bytes;   /* heard by all ends */
     uint64_t endings; /* a bit for each that chance may cause in this world, beside the destination */
-    bool calm, draining, whole_closes; /* the last: of any tunnel */
+    bool calm, draining, whole_closes, by_agents; /* the last two: of any tunnel */
+    bool plain_ends; /* agents tell the reset of a destination as its end, as stock ones do */
 };
 
 void sim_tunnels_fini(struct sim_tunnels *);

@@ -411,7 +411,7 @@ static void on_leave(struct sim_event *e)
     sim_trace(c->net, "leaves", x->id, by_end, end->said);
     x->excused = true;
     bool for_nobody = !by_end || end->said == 0;
-    if (for_nobody && !silenced && x->destination < DESTINATION_FIRST_UPGRADE) {
+    if (for_nobody && !silenced && x->destination < DESTINATION_FIRST_UPGRADE && !c->o.by_agent) {
         c->left = x->id;
         after(c, &c->cancelled, c->o.promises->cancel_ns);
     }

@@ -49,7 +49,7 @@ struct sim_tunneller_options {
     unsigned backend_count;
     const struct net_address *to; /* listener */
     struct engine *tls_engine;    /* not NULL: over TLS, as a stream of this engine */
-    bool whole_close;             /* the way to the doors has no half-close */
+    bool by_agent;                /* all that is asked for is reached through agents */
 };
 
 struct sim_tunneller;

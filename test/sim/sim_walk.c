@@ -40,6 +40,7 @@ static void walk_fronts(struct sim_case *c, const struct broker_worker *bw, stru
                f->pending.bytes + f->head_len + (f->exchange ? (uint64_t)f->exchange->uncredited : 0));
         found->fronts++;
     }
+    list_each_safe(node, tmp, (struct list *)&bw->agent_fronts) found->fronts++;
 }
 
 static void walk_exchanges(const struct broker_worker *bw, struct found *found)
@@ -94,6 +95,7 @@ void sim_walk(struct sim_case *c, const struct broker *b)
     struct found sum = {0};
     for (unsigned i = 0; i < b->count; i++)
         walk_worker(c, &b->states[i], &sum);
+    sim_walk_calls(c, b);
     if (sum.requests > b->config->limits.requests_in_flight_max || sum.held > b->config->limits.tunnels_max)
         sim_violation(&c->ledger, 0, "%" PRIu64 " requests and %" PRIu64 " tunnels are beyond the limits",
                       sum.requests, sum.held);

@@ -11,6 +11,8 @@
 
 enum { BODY_MAX = 20000, ANSWER_MAX = 20000, EARLY_MAX = 400000, ANSWER_EARLY_MAX = 3000 };
 
+static const uint64_t agent_patience_ns = 9000000000u;
+
 static struct sim_net *net_of(const struct sim_tunneller_options *o)
 {
     return o->book->net;
@@ -84,6 +86,24 @@ static void make_leaving(const struct sim_tunneller_options *o, struct sim_tunne
         x->destination = DESTINATION_SILENT;
 }
 
+void sim_wish_without_half_close(const struct sim_tunneller_options *o, uint32_t tunnel)
+{
+    struct sim_tunnel *x = sim_tunnel_find(o->book, tunnel);
+    struct sim_script *near = &sim_end_find(o->book, x->client)->script;
+    bool waits_for_the_end = x->far.waits && near->len == 0;
+    x->whole_close = o->book->whole_closes = true;
+    if (x->destination != DESTINATION_SHARED && !waits_for_the_end && sim_chance(net_of(o), 700))
+        near->ends_after = x->far.echo ? near->len : x->far.len;
+}
+
+/* An agent's stream has no room for a reader that stops while others use it. */
+static void make_way(const struct sim_tunneller_options *o, struct sim_tunnel *x)
+{
+    x->by_agent = o->book->by_agents = true;
+    x->patience_ns = agent_patience_ns;
+    sim_wish_without_half_close(o, x->id);
+}
+
 uint32_t sim_wish_make(const struct sim_tunneller_options *o)
 {
     struct sim_net *n = net_of(o);
@@ -103,6 +123,8 @@ uint32_t sim_wish_make(const struct sim_tunneller_options *o)
         make_upgrade(o, x);
     make_early(o, x, &near);
     sim_end_find(o->book, x->client)->script = near;
+    if (o->by_agent)
+        make_way(o, x);
     return x->id;
 }
 

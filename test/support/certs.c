@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "io/attributes.h"
@@ -104,6 +105,7 @@ const char *cert_write_key(const char *dir, const char *name, const struct cert 
     const char *path = path_of(dir, name);
     FILE *f = fopen(path, "w");
     ASSERT(f);
+    ASSERT(fchmod(fileno(f), 0600) == 0);
     ASSERT(PEM_write_PrivateKey(f, c->key, NULL, NULL, 0, NULL, NULL) == 1);
     fclose(f);
     return path;

@@ -10,6 +10,35 @@
 struct home_rig home;
 
 void __wrap_agent_near_deliver(struct worker *, struct msg *);
+void __wrap_token_review_check(struct broker_worker *, struct token_check *, struct slice);
+void __wrap_token_review_cancel(struct token_check *);
+
+/* -- tokens -------------------------------------------------------------------------------------------------
+ */
+
+void __wrap_token_review_check(struct broker_worker *bw, struct token_check *check, struct slice token)
+{
+    ASSERT(bw == &rig.bw);
+    ASSERT(home.check == NULL);
+    home.check = check;
+    home.reviews++;
+    snprintf(home.token, sizeof(home.token), "%.*s", (int)token.len, token.data);
+}
+
+void __wrap_token_review_cancel(struct token_check *check)
+{
+    if (home.check == check)
+        home.check = NULL;
+}
+
+void home_review(const char *why)
+{
+    struct token_check *check = home.check;
+    ASSERT(check != NULL);
+    home.check = NULL;
+    check->answered(check, why == NULL, why);
+    h2_client_turns(3);
+}
 
 /* -- near halves --------------------------------------------------------------------------------------------
  */

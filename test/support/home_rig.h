@@ -1,7 +1,7 @@
 /* test/support/home_rig.h — the home side of an agent: the front rig's connection, with an agent at its other
  * end that the test plays packet by packet (h2_client.h), and near halves that it plays message by message.
- * Its programs are linked with --wrap=agent_near_deliver beside the front rig's own. The near halves keep
- * their part of broker/konnectivity/agent.h and assert the far halves'. */
+ * Its programs are linked with --wrap for agent_near_deliver and the token review beside the front rig's own.
+ * The near halves keep their part of broker/konnectivity/agent.h and assert the far halves'. */
 #pragma once
 
 #include "broker/konnectivity/agent_call.h"
@@ -24,13 +24,16 @@ struct near {
 struct home_rig {
     struct h2_stream *call; /* the agent's */
     struct agent_card *card;
+    struct token_check *check; /* that waits for home_review() */
+    char token[256];
+    unsigned reviews;
     struct near nears[NEARS_MAX];
     unsigned near_count;
     struct reader reader;
     struct packet said; /* the last packet that home_heard() took; its texts are copied */
     char address[512];
     struct bytes_fifo data; /* bytes of DATA that were heard */
-    uint8_t upload[4 << 20];
+    uint8_t upload[5 << 20];
     size_t upload_len;
 };
 
@@ -41,6 +44,8 @@ void home_rig_start(void);
 void home_rig_stop(void);
 struct h2_stream *home_connect(const char *metadata);
 /* Another Connect, or the first. */
+void home_review(const char *why);
+/* The token that was asked about is good (NULL), or is not. */
 void home_pass(uint64_t ms);
 /* Time passes, in small steps. */
 

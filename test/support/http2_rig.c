@@ -52,9 +52,11 @@ void rig_ask(struct http2_rig *rig, struct rig_request *r, const char *text, boo
     *open = (struct exchange_open){.front = r,
                                    .deliver = exchange_deliver,
                                    .key = rig->key,
+                                   .identity = rig->profile.id,
                                    .form = EXCHANGE_REQUEST,
                                    .lease_ms = 12000,
                                    .first_byte_ms = 60000};
+    open->key.profile = NULL; /* it is looked up by its number */
     ASSERT(head_pack(&view, NULL, open->head, bound, &head) == 0);
     struct seg seg = {b, b->mem, (uint32_t)sizeof *open + head->size, 0};
     post(r, EX_OPEN | (ended ? EX_WITH_END : 0), seg, 0);
@@ -361,6 +363,9 @@ void rig_start(struct http2_rig *rig)
     };
     ASSERT(pool_new(w, &options, &rig->bw.pool) == 0);
     rig->profile = (struct pool_profile){.id = 1, .tls = true, .shared = true};
+    rig->profiles[1] = &rig->profile;
+    rig->credentials.profiles = rig->profiles;
+    rig->bw.credentials = &rig->credentials;
     rig->key = (struct endpoint_key){.profile = &rig->profile, .host = "10.0.0.1", .port = 10250};
 }
 

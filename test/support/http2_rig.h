@@ -7,6 +7,7 @@
 
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
+#include "broker/credentials.h"
 #include "broker/egress.h"
 #include "test/support/script_engine.h"
 
@@ -65,6 +66,8 @@ struct http2_rig {
     struct broker broker;
     struct broker_worker bw;
     struct pool_profile profile;
+    const struct pool_profile *profiles[2]; /* [its number] */
+    struct credentials credentials;
     struct endpoint_key key;
     struct rig_peer *peers[RIG_PEERS];
     unsigned peer_count;

@@ -116,7 +116,8 @@ static void what_the_table_does_not_allow_is_told_in_one_line(void **state)
             "f:5:25: tlsProfiles[0].nodeNameFile: found unknown field \"nodeNameFile\", expected it only "
             "under routes[]"),
         BAD(HEAD REST "\"a\\nb\": 1\n",
-            "f:5:1: a\\x0ab: found unknown field \"a\\x0ab\", expected apiVersion, kind, workers, engine, "
+            "f:5:1: a\\x0ab: found unknown field \"a\\x0ab\", expected apiVersion, kind, workers, reloadMs, "
+            "engine, "
             "listeners, tlsProfiles, routes, pool, limits, timeouts, http2, agents, kubernetes, admin, "
             "health or "
             "log"),

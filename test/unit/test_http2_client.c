@@ -465,6 +465,29 @@ static void refused_request_is_sent_again_once(void **state)
     assert_int_equal(count(COUNTER_retries), 2);
 }
 
+static void refused_request_is_sent_again_under_the_identity_of_the_time(void **state)
+{
+    static struct pool_profile next; /* it outlives the pool */
+    (void)state;
+    next = rig.profile;
+    next.generation++;
+    ask(0, 2);
+    rig.profiles[1] = &next; /* as a reload of certificates does */
+    pool_retire_generation(rig.bw.pool, next.id, next.generation);
+    nghttp2_submit_rst_stream(rig.peers[0]->session, NGHTTP2_FLAG_NONE, rig_stream(&rig, 0, 0)->id,
+                              NGHTTP2_REFUSED_STREAM);
+    rig_run(&rig);
+    assert_int_equal(rig.peers[0]->count, 2);
+    assert_int_equal(rig.peer_count, 2); /* not the connection that was verified before */
+    rig_respond(rig_stream(&rig, 1, 0), "200", "x", 1);
+    rig_respond(rig_stream(&rig, 0, 1), "200", "y", 1);
+    rig_run(&rig);
+    assert_answered(&r[0], 200, "x", 1);
+    assert_answered(&r[1], 200, "y", 1); /* what was under way there came to its end */
+    rig_advance_ms(&rig, 3000);
+    assert_false(pool_uses_generation(rig.bw.pool, next.id, rig.profile.generation));
+}
+
 static void refused_request_takes_its_unsent_body_along(void **state)
 {
     (void)state;
@@ -659,6 +682,7 @@ int main(void)
         T(storm_beyond_a_limit_that_comes_with_the_handshake_is_withdrawn),
         T(heads_beyond_a_sessions_memory_are_refused_and_harm_no_other),
         T(refused_request_is_sent_again_once),
+        T(refused_request_is_sent_again_under_the_identity_of_the_time),
         T(refused_request_takes_its_unsent_body_along),
         T(body_that_was_sent_in_part_is_not_sent_again),
         T(goaway_lets_streams_end_and_sends_others_to_a_new_connection),

@@ -189,6 +189,16 @@ static void wasted_requests_are_paid_for_by_answered_ones(void **state)
     assert_int_equal(http2_watch_wasted(&watch, now), HTTP2_FLOOD_RESET);
 }
 
+static void an_answered_request_may_be_reset(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 3000; i++)
+        http2_watch_answered(&watch);
+    for (unsigned i = 0; i < 3000; i++)
+        assert_int_equal(see(RST_STREAM, 0, 4), HTTP2_FLOOD_NONE);
+    assert_int_equal(passing(RST_STREAM, 0, 4, HTTP2_FLOOD_RESET), 1000);
+}
+
 static void the_answer_does_not_depend_on_how_bytes_are_cut(void **state)
 {
     static uint8_t bytes[64 * 1024];
@@ -288,6 +298,7 @@ int main(void)
         cmocka_unit_test_setup(updates_are_paid_for_by_what_was_sent, setup),
         cmocka_unit_test_setup(who_reads_after_a_pause_owes_all_updates_at_once, setup),
         cmocka_unit_test_setup(wasted_requests_are_paid_for_by_answered_ones, setup),
+        cmocka_unit_test_setup(an_answered_request_may_be_reset, setup),
         cmocka_unit_test_setup(the_answer_does_not_depend_on_how_bytes_are_cut, setup),
         cmocka_unit_test_setup(an_open_block_is_known, setup),
         cmocka_unit_test_setup(floods_have_texts, setup),

@@ -119,12 +119,88 @@ static void a_bad_hello_is_refused_in_words(void **state)
     }
 }
 
-static void a_connection_has_one_agent(void **state)
+static struct config_token_review review; /* that there is one is all that counts */
+
+static struct h2_stream *with_token(const char *metadata)
+{
+    home_rig_stop();
+    home_rig_start();
+    h2_client_say(home.call, "", 0, true);
+    h2_client_turns(4);
+    rig.config.agents.token_review = &review;
+    return home_connect(metadata);
+}
+
+static void a_token_is_reviewed_before_anything_is_said(void **state)
 {
     (void)state;
-    struct h2_stream *s = home_connect("agentid=b");
-    assert_non_null(strstr(s->fields, "grpc-status=2;grpc-message=found a second Connect"));
+    struct h2_stream *s = with_token("agentid=a|authorization=Bearer abc.def");
+    assert_int_equal(s->status, 0);
+    assert_int_equal(known(), 0);
+    assert_string_equal(home.token, "abc.def");
+    home_review(NULL);
+    assert_int_equal(s->status, 200);
+    assert_non_null(strstr(s->fields, "serverid=server-1"));
     assert_int_equal(known(), 1);
+}
+
+static void a_token_that_is_not_good_is_refused(void **state)
+{
+    (void)state;
+    struct h2_stream *s = with_token("agentid=a|authorization=Bearer abc");
+    home_review("it is another\taccount's");
+    assert_int_equal(s->status, 200);
+    assert_string_equal(s->fields, "content-type=application/grpc;grpc-status=2;"
+                                   "grpc-message=authentication failed: it is another?account's;");
+    assert_true(s->ended);
+    assert_int_equal(known(), 0);
+}
+
+static void what_is_no_token_is_not_reviewed(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {"x=y", "authorization=Basic abc", "authorization=Bearer",
+                                        "authorization=Bearer a|authorization=Bearer b"};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char metadata[128];
+        snprintf(metadata, sizeof(metadata), "agentid=a|%s", cases[i]);
+        struct h2_stream *s = with_token(metadata);
+        assert_non_null(strstr(s->fields, "grpc-status=2;grpc-message=authorization: found "));
+        assert_int_equal(home.reviews, 0);
+    }
+}
+
+static void an_agent_may_leave_while_its_token_is_reviewed(void **state)
+{
+    (void)state;
+    struct h2_stream *s = with_token("agentid=a|authorization=Bearer abc");
+    home.call = s;
+    agent_say_bytes("\0\0\0\0\4\x08\x06\x42\0", 9); /* and may speak meanwhile */
+    h2_client_reset(s, NGHTTP2_CANCEL);
+    h2_client_turns(3);
+    assert_null(home.check);
+    assert_int_equal(known(), 0);
+}
+
+static void a_connection_may_carry_several(void **state)
+{
+    (void)state;
+    struct near *n = near_open(1, 1000);
+    struct h2_stream *first = home.call, *second = home_connect("agentid=b");
+    struct agent_card *card = home.card;
+    assert_int_equal(second->status, 200);
+    assert_int_equal(known(), 2);
+    home.call = second;
+    agent_say_data(1, 100); /* of the other stream */
+    assert_true(agent_heard(PACKET_CLOSE_REQ));
+    agent_say(&(struct packet){.type = PACKET_CLOSE_RSP, .connect_id = 1});
+    assert_int_equal(n->got.len, 0);
+    h2_client_reset(second, NGHTTP2_CANCEL);
+    h2_client_turns(3);
+    assert_int_equal(known(), 1);
+    home.call = first;
+    home.card = card;
+    assert_false(n->closed);
 }
 
 static void nothing_else_is_served(void **state)
@@ -534,6 +610,17 @@ static void a_reset_stream_is_an_end(void **state)
     assert_int_equal(a->reason, ENDING_AGENT_LOST);
 }
 
+static void a_drain_ends_the_stream_in_peace(void **state)
+{
+    (void)state;
+    front_drain(front_rig_conn());
+    h2_client_turns(4);
+    assert_string_equal(home.call->trailers, "grpc-status=0;");
+    assert_int_equal(known(), 0);
+    home_pass(8000);
+    assert_null(front_rig_conn()); /* whether the agent leaves or not */
+}
+
 static void drain_marks_the_card(void **state)
 {
     (void)state;
@@ -635,7 +722,11 @@ int main(void)
         T(an_agent_is_told_who_we_are_at_once),
         T(identifiers_are_a_query),
         T(a_bad_hello_is_refused_in_words),
-        T(a_connection_has_one_agent),
+        T(a_token_is_reviewed_before_anything_is_said),
+        T(a_token_that_is_not_good_is_refused),
+        T(what_is_no_token_is_not_reviewed),
+        T(an_agent_may_leave_while_its_token_is_reviewed),
+        T(a_connection_may_carry_several),
         T(nothing_else_is_served),
         T(http1_is_told_to_go),
         T(a_dial_names_its_destination),
@@ -659,6 +750,7 @@ int main(void)
         T(an_agents_end_is_heard_by_all_at_once),
         T(a_lost_connection_is_an_end),
         T(a_reset_stream_is_an_end),
+        T(a_drain_ends_the_stream_in_peace),
         T(drain_marks_the_card),
         T(a_quiet_agent_is_asked),
         T(an_agent_that_does_not_answer_is_lost),

@@ -183,13 +183,14 @@ static void others_show_themselves_through_the_leak(void **state)
     assert_false(slow->closed);
 }
 
-static void who_holds_too_much_is_cut_for_others_at_once(void **state)
+static void who_holds_too_much_and_stands_still_is_cut_for_others(void **state)
 {
     (void)state;
     rig.config.agents.connection_bytes_max = 2 * MIB;
     struct near *slow = near_open(1, 0), *other = near_open(2, MIB);
     near_say(other, "x", 1);
     flood(1, 2 * MIB + 8 * KIB);
+    home_pass(800);
     assert_true(slow->closed);
     assert_int_equal(slow->reason, ENDING_SLOW_READER);
     assert_non_null(strstr(slow->detail, "connectionBytesMax"));
@@ -198,6 +199,42 @@ static void who_holds_too_much_is_cut_for_others_at_once(void **state)
     assert_true(agent_heard(PACKET_DATA));
     assert_true(agent_heard(PACKET_CLOSE_REQ));
     assert_int_equal(home.said.connect_id, 1);
+}
+
+static void who_holds_too_much_and_moves_has_back_pressure(void **state)
+{
+    (void)state;
+    rig.config.agents.connection_bytes_max = MIB;
+    struct near *slow = near_open(1, 0), *other = near_open(2, 64 * MIB);
+    near_say(other, "x", 1);
+    static uint8_t bytes[4096];
+    for (uint32_t at = 0; at < 4 * MIB; at += sizeof(bytes))
+        agent_put_data(1, bytes, sizeof(bytes));
+    agent_flush();
+    for (unsigned i = 0; slow->got.len < 4 * MIB; i++) {
+        assert_true(i < 200);
+        assert_false(slow->closed);
+        assert_true(held() <= MIB + home.card->call->call.window + 256 * KIB); /* the limit, and a window */
+        near_credit(slow, 64 * KIB);
+        if (i % 10 == 0)
+            near_say(other, "x", 1);
+        home_pass(50);
+    }
+    assert_int_equal(slow->got.len, 4 * MIB);
+    assert_false(slow->closed);
+}
+
+static void who_was_here_is_no_other(void **state)
+{
+    (void)state;
+    rig.config.agents.connection_bytes_max = MIB;
+    struct near *n = near_open(1, 0), *gone = near_open(2, MIB);
+    near_say(gone, "x", 1);
+    near_abort(gone);
+    flood(1, 3 * MIB);
+    home_pass(900);
+    assert_false(n->closed);
+    assert_true(agent_is_stopped());
 }
 
 static void who_held_too_much_alone_is_cut_when_others_come(void **state)
@@ -210,7 +247,7 @@ static void who_held_too_much_alone_is_cut_when_others_come(void **state)
     home_pass(10000);
     assert_false(slow->closed);
     struct near *other = near_dial("10.0.0.1:443", MIB);
-    home_pass(50);
+    home_pass(600);
     assert_true(slow->closed);
     assert_false(other->closed);
     assert_false(agent_is_stopped()); /* what still comes of it is thrown away */
@@ -322,7 +359,9 @@ int main(void)
         T(a_reader_alone_is_waited_for),
         T(others_open_the_window),
         T(others_show_themselves_through_the_leak),
-        T(who_holds_too_much_is_cut_for_others_at_once),
+        T(who_holds_too_much_and_stands_still_is_cut_for_others),
+        T(who_holds_too_much_and_moves_has_back_pressure),
+        T(who_was_here_is_no_other),
         T(who_held_too_much_alone_is_cut_when_others_come),
         T(who_takes_nothing_for_long_is_cut_for_others),
         T(who_takes_a_little_is_not_cut),

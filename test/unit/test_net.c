@@ -38,6 +38,24 @@ static void literals_round_trip(void **state)
     }
 }
 
+static void an_ipv4_address_in_ipv6_s_clothes_is_undressed(void **state)
+{
+    static const char *const rows[][2] = {
+        {"::ffff:10.0.0.1", "10.0.0.1:443"        },
+        {"10.0.0.1",        "10.0.0.1:443"        },
+        {"::1",             "[::1]:443"           },
+        {"64:ff9b::a00:1",  "[64:ff9b::a00:1]:443"}
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct net_address a;
+        char text[NET_TEXT_MAX];
+        assert_true(net_address_parse(rows[i][0], strlen(rows[i][0]), 443, &a));
+        net_address_unmap(&a);
+        assert_string_equal(net_address_text(&a, text), rows[i][1]);
+    }
+}
+
 static void what_is_no_literal_is_refused_and_changes_nothing(void **state)
 {
     (void)state;
@@ -117,6 +135,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(literals_round_trip),
+        cmocka_unit_test(an_ipv4_address_in_ipv6_s_clothes_is_undressed),
         cmocka_unit_test(what_is_no_literal_is_refused_and_changes_nothing),
         cmocka_unit_test(unix_paths_are_bounded),
         cmocka_unit_test(families_differ),

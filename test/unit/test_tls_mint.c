@@ -260,6 +260,35 @@ static void an_issuer_near_its_end_is_used_to_the_end(void **state)
     fixture_fini(&f);
 }
 
+static void another_issuer_makes_everything_anew(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct tls_issuer *issuer = NULL;
+    struct tls_roots *roots = NULL;
+    struct client x = {.expects = "10.1.2.3", .identity = &pki.client[PKI_EC]};
+    fixture_init(&f, &(struct setup){0});
+    struct cert other = cert_make(&(struct cert_spec){.cn = "other-ca", .ca = true}, NULL), first = f.root;
+    assert_int_equal(tls_issuer_new(cert_write(pki.dir, "other.pem", &other, 1),
+                                    cert_write_key(pki.dir, "other.key", &other), &issuer, f.detail,
+                                    sizeof(f.detail)),
+                     0);
+    assert_int_equal(tls_roots_new(pki.root_file, &roots, f.detail, sizeof(f.detail)), 0);
+    assert_true(connects(&f, get(&f, "10.1.2.3"), &x)); /* and stays, with the context it has */
+    tls_mint_replace(f.mint, issuer, roots);
+    tls_issuer_unref(&issuer);
+    tls_roots_unref(&roots);
+    assert_int_equal(f.r.world.worker.counters.values[COUNTER_minted_kept], 0);
+    assert_true(f.r.owner.opened && !f.r.owner.closed);
+    rig_disconnect(&f.r);
+    assert_false(connects(&f, get(&f, "10.1.2.3"), &x)); /* a client that trusts the first issuer */
+    f.root = other;
+    assert_true(connects(&f, get(&f, "10.1.2.3"), &x));
+    rig_disconnect(&f.r);
+    cert_free(&first);
+    fixture_fini(&f);
+}
+
 static void what_is_no_destination_gets_a_reason(void **state)
 {
     (void)state;
@@ -286,6 +315,7 @@ int main(void)
         cmocka_unit_test(the_longest_unused_leaves_and_its_streams_stay),
         cmocka_unit_test(certificates_are_renewed_in_time),
         cmocka_unit_test(an_issuer_near_its_end_is_used_to_the_end),
+        cmocka_unit_test(another_issuer_makes_everything_anew),
         cmocka_unit_test(what_is_no_destination_gets_a_reason),
     };
     return cmocka_run_group_tests(tests, pki_make, pki_drop);

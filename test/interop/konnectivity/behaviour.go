@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"google.golang.org/grpc/connectivity"
 )
 
 func runAgents(w *world) error {
@@ -34,6 +36,7 @@ var requests = []act{
 	{"100 POSTs at once over two agents get their own bodies back", 60 * time.Second, "", false, posts},
 	{"an echo is read in small pieces", 30 * time.Second, "", false, shortReads},
 	{"bytes of all shapes, to the byte", 120 * time.Second, "", false, shapes},
+	{"3,000 connections one after another on one gRPC connection", 90 * time.Second, frontShared, false, oneAfterAnother},
 	{"a destination that speaks first is heard", 30 * time.Second, "", true, speaksFirst},
 	{"a client that has said all still hears the answer", 30 * time.Second, frontConnect, true, halfClose},
 }
@@ -143,6 +146,23 @@ func shapes(s *scene) {
 		if err := each.check(s.ctx, dial, s.listen(each.handle)); err != nil {
 			s.failf("%s: %w", each.what, err)
 		}
+	}
+	s.emptied()
+}
+
+// oneAfterAnother: the client resets the stream of each, which is no flood. Of HTTP/2 connections there is one throughout.
+func oneAfterAnother(s *scene) {
+	srv := s.server(asked{})
+	s.agent(srv, "patient", "")
+	shared, err := srv.front.share(s.ctx)
+	s.need(err)
+	s.atEnd(shared.connection.Close)
+	s.need(crowd(6, many(500, echoes(10)))(s.ctx, shared.dial, s.listen(echo)))
+	s.must(shared.connection.GetState() == connectivity.Ready, "the connection is %v", shared.connection.GetState())
+	if s.kind != kindStock {
+		all, err := fetch(srv.metrics, "/metrics")
+		s.need(err)
+		s.must(strings.Contains(all, "\nhawser_front_http2_errors_total 0\n"), "the client broke a rule")
 	}
 	s.emptied()
 }

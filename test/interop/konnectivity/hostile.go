@@ -208,8 +208,11 @@ func noPackets(scene *scene) {
 	for _, each := range [][]byte{
 		{0xff, 0xff, 0xff, 0xff}, {0x0a}, {0x22, 0x05, 0x08}, []byte(strings.Repeat("\xff", 10000)), {0x08, 0x04, 0x22, 0x02, 0x1a, 0x7f},
 	} {
-		a := s.bad()
-		stream, err := a.connection.NewStream(metadata.AppendToOutgoingContext(s.ctx, header.AgentID, "noise"),
+		secure, err := s.pki.agentCredentials()
+		s.need(err)
+		connection, err := grpc.NewClient("passthrough:///"+s.srv.agents, secure)
+		s.need(err)
+		stream, err := connection.NewStream(metadata.AppendToOutgoingContext(s.ctx, header.AgentID, "noise"),
 			&grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, "/AgentService/Connect", grpc.ForceCodec(rawCodec{}))
 		s.need(err)
 		s.need(stream.SendMsg(each))
@@ -224,7 +227,7 @@ func noPackets(scene *scene) {
 		case <-time.After(5 * time.Second):
 			s.failf("% .20x: the stream goes on", each)
 		}
-		a.end()
+		connection.Close()
 	}
 }
 

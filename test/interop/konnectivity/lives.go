@@ -169,15 +169,17 @@ func twice(s *scene) {
 func drainsAlone(s *scene) {
 	srv := s.server(asked{})
 	a := s.agent(srv, "drains", "")
+	dial := s.dialer(srv)
+	c, err := dial(s.ctx, s.listen(echo))
+	s.need(err)
 	close(a.drain)
 	time.Sleep(300 * time.Millisecond)
-	s.says(s.client(s.dialer(srv)), s.hello(), "hello")
+	s.says(s.client(dial), s.hello(), "hello")
+	s.need(exchange(c, "as before"))
+	s.need(c.Close())
 }
 
 func readiness(s *scene) {
-	if s.kind == kindHawser {
-		return // its own admin listener says something else; integration tests have it
-	}
 	lonely := s.agentTo(s.refusing(), "lonely", "")
 	srv := s.server(asked{})
 	s.must(!srv.ready(), "the server is ready without an agent")

@@ -6,6 +6,7 @@
 //	konnectivity selector ...  kube-apiserver's egress selector with a configuration file, proxyProtocol GRPC
 //	konnectivity agents ...    what the proxy-server's own tests verify, with its agents, of whatever server is given
 //	konnectivity hostile ...   agents that lie, flood, die and stand still, beside one that works
+//	konnectivity weather ...   agents that come and go under load, servers that drain, readers that rest
 //	konnectivity stall ...     64 busy clients beside one that stops reading, on one agent
 //
 //	konnectivity proxy-server|proxy-agent ...   the module's own programs, with their own flags
@@ -151,6 +152,7 @@ var commands = map[string]func(arguments []string) error{
 	"agents":       behind(runAgents),
 	"hostile":      behind(runHostile),
 	"stall":        behind(runStall),
+	"weather":      behind(runWeather),
 	"proxy-server": runStockServer,
 	"proxy-agent":  runStockAgent,
 }

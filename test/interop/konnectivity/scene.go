@@ -25,6 +25,7 @@ type world struct {
 	folder              string
 	only                string
 	all                 bool
+	memory              int
 	rounds              int
 	window              time.Duration
 	json                bool
@@ -38,6 +39,7 @@ func (w *world) flags(set *flag.FlagSet) {
 	set.StringVar(&w.front, "front", frontSingle, "single, shared or connect")
 	set.BoolVar(&w.mtls, "mtls", false, "the front over TCP with mutual TLS, not over a Unix socket")
 	set.StringVar(&w.destination, "destination", "127.64.0.1", "address for the destinations")
+	set.IntVar(&w.memory, "memory", 160, "MiB that 10,000 unanswered dials may cost; a sanitizer needs more")
 	set.IntVar(&w.rounds, "rounds", 3, "stall: rounds without and with the stalled one")
 	set.DurationVar(&w.window, "window", 2*time.Second, "stall: how long each is")
 	set.BoolVar(&w.json, "json", false, "stall: print figures, judge nothing")

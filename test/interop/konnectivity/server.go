@@ -147,7 +147,7 @@ listeners:
     via: [agent]
 agents: {serverId: %s, serverCount: %d, strategies: [%s]%s}
 timeouts: {tunnelAnswerMs: 9000, tunnelSpeakFirstMs: 100} # an agent gives a dial 5 s; the machine may be busy
-pool: {breaker: {failures: 1000}}
+pool: {handshakesInFlightMax: 10000, breaker: {failures: 1000}} # as konnectivity-server has it
 %s`, adminPort, front, a.agentPort, tls, a.id, a.count, strings.ReplaceAll(a.strategies, ",", ", "), a.agents, a.extra)
 }
 
