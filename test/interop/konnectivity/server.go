@@ -31,7 +31,7 @@ type asked struct {
 	id         string
 	count      int
 	agentPort  int    // 0: a free one
-	agents     string // more of agents, and
+	agents     string // more of agents: Hawser by configuration only
 }
 
 type server struct {
