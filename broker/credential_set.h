@@ -1,5 +1,6 @@
-/* broker/credential_set.h — the files of one listener, one TLS profile or one bridge: what belongs together,
- * is judged together, and is taken into force together or not at all. One thread at a time.
+/* broker/credential_set.h — the files of one listener, one TLS profile, one bridge, or a route's names of
+ * nodes: what belongs together, is judged together, and is taken into force together or not at all. One
+ * thread at a time.
  */
 #pragma once
 
@@ -15,8 +16,8 @@
 struct config;
 struct credentials;
 
-enum credential_kind { CREDENTIAL_LISTENER, CREDENTIAL_PROFILE, CREDENTIAL_BRIDGE };
-enum credential_part { PART_CERTIFICATE, PART_KEY, PART_CA, PART_TOKEN };
+enum credential_kind { CREDENTIAL_LISTENER, CREDENTIAL_PROFILE, CREDENTIAL_BRIDGE, CREDENTIAL_NODES };
+enum credential_part { PART_CERTIFICATE, PART_KEY, PART_CA, PART_TOKEN, PART_NODES };
 
 enum { CREDENTIAL_FILES_MAX = 4, CREDENTIAL_TEXT_MAX = 800 };
 

@@ -13,6 +13,7 @@
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
 #include "broker/config/config.h"
+#include "broker/config/config_nodes.h"
 #include "broker/front.h"
 #include "io/tls/tls.h"
 #include "io/tls/tls_issuer.h"
@@ -38,7 +39,8 @@ static struct credentials *allocate(uint32_t listeners, uint32_t profiles, uint3
     c->profiles = calloc(profiles + 1u, sizeof(*c->profiles));
     c->authorizations = calloc(authorizations + 1u, sizeof(*c->authorizations));
     c->issuing = calloc(routes + 1u, sizeof(*c->issuing));
-    if (!c->listeners || !c->profiles || !c->authorizations || !c->issuing)
+    c->nodes = calloc(routes + 1u, sizeof(struct config_nodes *));
+    if (!c->listeners || !c->profiles || !c->authorizations || !c->issuing || !c->nodes)
         credentials_free(&c);
     return c;
 }
@@ -62,6 +64,8 @@ struct credentials *credentials_copy(const struct credentials *from)
         if (from->issuing[i].issuer)
             c->issuing[i] = (struct issuing){tls_issuer_ref(from->issuing[i].issuer),
                                              tls_roots_ref(from->issuing[i].client_roots)};
+    for (uint32_t i = 0; i < c->route_count; i++)
+        c->nodes[i] = config_nodes_ref(from->nodes[i]);
     memcpy(c->profiles, from->profiles, c->profile_count * sizeof(*c->profiles));
     memcpy(c->authorizations, from->authorizations, c->authorization_count * sizeof(*c->authorizations));
     return c;
@@ -79,12 +83,15 @@ void credentials_free(struct credentials **credentials)
         tls_issuer_unref(&c->issuing[i].issuer);
         tls_roots_unref(&c->issuing[i].client_roots);
     }
+    for (uint32_t i = 0; c->nodes && i < c->route_count; i++)
+        config_nodes_unref(&c->nodes[i]);
     if (c->authorizations)
         explicit_bzero(c->authorizations, c->authorization_count * sizeof(*c->authorizations));
     free(c->listeners);
     free(c->profiles);
     free(c->authorizations);
     free(c->issuing);
+    free(c->nodes);
     free(c);
 }
 

@@ -1,5 +1,5 @@
-/* broker/credentials.h — what the broker proves itself with and whom it trusts, as read from files: one
- * immutable snapshot of all of it.
+/* broker/credentials.h — what the broker proves itself with, whom it trusts and what they are called, as read
+ * from files: one immutable snapshot of all of it.
  *
  * reload.c makes snapshots and publishes the newest one; a worker adopts it between two turns and reads its
  * own until then. What did not change is shared by reference between snapshots. A snapshot is freed when all
@@ -17,6 +17,7 @@
 
 struct broker_worker;
 struct config;
+struct config_nodes;
 struct config_route;
 struct tls_context;
 struct tls_issuer;
@@ -55,6 +56,7 @@ struct credentials {
     const struct pool_profile **profiles; /* [number of the identity]; NULL: no route uses it */
     struct authorization *authorizations; /* [TLS profile] */
     struct issuing *issuing;              /* [route] */
+    struct config_nodes **nodes;          /* [route] */
     uint32_t listener_count, profile_count, authorization_count, route_count;
     _Atomic unsigned adopted; /* workers that have it in force */
 };

@@ -135,8 +135,7 @@ struct config_route {
     struct config_bridge *bridge; /* NULL: tunnels are opaque */
     struct config_route_timeouts timeouts;
     const struct config_tls_profile *profile; /* tls_profile resolved; NULL when none is named */
-    struct config_node_name *file_node_names; /* read from node_name_file */
-    uint32_t file_node_name_count;
+    struct config_nodes *nodes; /* what node_names and node_name_file said when it was checked */
 };
 
 struct config_breaker {

@@ -101,6 +101,16 @@ static void write_token(const char *token)
     assert_int_equal(rename(next, path), 0);
 }
 
+static void write_nodes(const char *text)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/nodes", f.dir);
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    fputs(text, out);
+    fclose(out);
+}
+
 enum { CERTIFICATE = 1, KEY = 2, PAIR = 3 };
 
 static void write_identity(const char *name, const char *cn, unsigned which)
@@ -148,10 +158,11 @@ static struct config *config_of(unsigned workers)
         "tlsProfiles:\n"
         "  - {name: k, caFile: %3$s/ca.crt, clientCertificateFile: %3$s/client.crt, clientKeyFile: "
         "%3$s/client.key}\n"
-        "  - {name: t, caFile: %3$s/ca.crt, bearerTokenFile: %3$s/token}\n"
+        "  - {name: t, caFile: %3$s/ca.crt, bearerTokenFile: %3$s/token, verifyKubeletName: true}\n"
         "routes:\n"
         "  - {name: k, tlsProfile: k, match: {cidrs: [10.0.0.0/8]}}\n"
-        "  - {name: t, tlsProfile: t, match: {cidrs: [11.0.0.0/8]}}\n"
+        "  - {name: t, tlsProfile: t, match: {cidrs: [11.0.0.0/8]}, nodeNameFile: %3$s/nodes,\n"
+        "     nodeNames: [{address: 11.0.0.9, name: nine}]}\n"
         "  - name: b\n"
         "    tlsProfile: k\n"
         "    match: {cidrs: [10.0.0.0/8], schemes: [tunnel]}\n"
@@ -182,6 +193,7 @@ static void start(unsigned workers)
     write_identity("client", "client", PAIR);
     write_ca("issuer", "issuer");
     write_token("first");
+    write_nodes("11.0.0.1 one\n11.0.0.2 two\n");
     f.now_ms = 1000000;
     f.log_fd = memfd_create("log", 0);
     log_configure(&(struct log_options){.fd = f.log_fd, .level = LOG_INFO});
@@ -236,6 +248,14 @@ static const char *token(unsigned worker)
     return f.broker->states[worker].credentials->authorizations[1].text;
 }
 
+/* Which node must answer. */
+static const char *node(unsigned worker, const char *host)
+{
+    static char name[POOL_NAME_MAX];
+    broker_node_name(&f.broker->states[worker], &f.broker->route_table[1], host, name, sizeof(name));
+    return name;
+}
+
 static unsigned lines(const char *with)
 {
     static char text[256 * 1024];
@@ -277,7 +297,7 @@ static void what_does_not_change_is_left_alone(void **state)
     assert_int_equal(look_after(RELOAD_SETTLE_MS), INTERVAL_MS);
     assert_ptr_equal(f.broker->credentials, first);
     assert_int_equal(lines("event=reloaded"), 0);
-    assert_int_equal(lines("asked: 0 changed, 0 refused, 4 as they were"), 1);
+    assert_int_equal(lines("asked: 0 changed, 0 refused, 5 as they were"), 1);
     assert_metric("hawser_reloads_total{result=\"done\"} 0\n");
     assert_metric("hawser_certificate_not_after_seconds{listener=\"mtls\",file=\"certificateFile\"} ");
     assert_metric("hawser_certificate_not_after_seconds{route=\"b\",file=\"issuerCertificateFile\"} ");
@@ -486,6 +506,71 @@ static void a_roots_file_of_three_uses_renews_all_three(void **state)
     stop();
 }
 
+static void nodes_come_and_go(void **state)
+{
+    (void)state;
+    start(2);
+    struct pool *pool = f.broker->states[0].pool;
+    struct endpoint_key key = {.profile = profile(0, 1), .host = "11.0.0.1", .port = 10250};
+    snprintf(key.node_name, sizeof(key.node_name), "%s", node(0, "11.0.0.1"));
+    assert_string_equal(key.node_name, "one");
+    struct endpoint *before = endpoint_get(pool, &key);
+    write_nodes("11.0.0.1 another\n11.0.0.3 three\n");
+    (void)look_after(INTERVAL_MS);
+    (void)look_after(RELOAD_SETTLE_MS);
+    broker_turn(f.broker, 1, 0);
+    assert_string_equal(node(0, "11.0.0.1"), "one"); /* each has its own, from one turn to the next */
+    assert_string_equal(node(1, "11.0.0.1"), "another");
+    turn_all();
+    (void)look_after(100);
+    assert_int_equal(lines("event=reloaded message=\"route t: nodeNameFile\""), 1);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_string_equal(node(i, "11.0.0.1"), "another");
+        assert_string_equal(node(i, "11.0.0.2"), "*"); /* as of any that nobody named */
+        assert_string_equal(node(i, "11.0.0.3"), "three");
+        assert_string_equal(node(i, "11.0.0.9"), "nine"); /* what the configuration says stays */
+    }
+    assert_ptr_equal(profile(0, 1), key.profile); /* other connections stay, but that of another node is lent
+                                                     to nobody who asks for this one */
+    snprintf(key.node_name, sizeof(key.node_name), "%s", node(0, "11.0.0.1"));
+    struct endpoint *after = endpoint_get(pool, &key);
+    assert_ptr_not_equal(after, before);
+    endpoint_unpin(before);
+    endpoint_unpin(after);
+    stop();
+}
+
+static void a_bad_list_of_nodes_changes_nothing(void **state)
+{
+    static const struct {
+        const char *text, *said;
+    } cases[] = {
+        {"11.0.0.1 another\n11.0.0.2\n",         "nodes:2:9: nodeNameFile: found nothing, expected a node's name"},
+        {"11.0.0.1 a\n11.0.0.2 b\n11.0.0.1 c\n", "nodes:3:1: nodeNameFile: found a second node for "             },
+        {"11.0.0.9 a\n",                         "nodes:1:1: nodeNameFile: found a second node for "             }, /* the configuration has it */
+    };
+    (void)state;
+    start(1);
+    write_token("second");
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        write_nodes(cases[i].text);
+        renew();
+        for (int k = 0; k < 30; k++)
+            (void)look_after(INTERVAL_MS);
+        assert_int_equal(lines("reload_failed message=\"route t: "), i + 1);
+        assert_int_equal(lines(cases[i].said), 1);
+        assert_metric("hawser_reloads_refused 1\n");
+        assert_string_equal(node(0, "11.0.0.1"), "one");
+        assert_string_equal(node(0, "11.0.0.2"), "two");
+    }
+    assert_string_equal(token(0), "Bearer second");
+    write_nodes(""); /* nobody is named any more */
+    renew();
+    assert_string_equal(node(0, "11.0.0.1"), "*");
+    assert_metric("hawser_reloads_refused 0\n");
+    stop();
+}
+
 static void a_drain_waits_for_no_time(void **state)
 {
     (void)state;
@@ -608,6 +693,8 @@ int main(void)
         cmocka_unit_test(files_that_change_while_they_are_read_are_read_again),
         cmocka_unit_test(a_touched_file_is_no_change),
         cmocka_unit_test(a_roots_file_of_three_uses_renews_all_three),
+        cmocka_unit_test(nodes_come_and_go),
+        cmocka_unit_test(a_bad_list_of_nodes_changes_nothing),
         cmocka_unit_test(a_drain_waits_for_no_time),
         cmocka_unit_test(workers_pass_from_one_to_the_next),
     };
