@@ -169,6 +169,76 @@ static int make_nodes(struct reading *r, struct made *m)
     return rc < 0 ? fail(r, rc, detail) : 0;
 }
 
+const char *credential_kube_path(const struct kube_credentials *c, enum credential_part part)
+{
+    switch (part) {
+    case PART_CA: return c->in_file[KUBE_CA] ? c->names[KUBE_CA] : NULL;
+    case PART_CERTIFICATE: return c->in_file[KUBE_CERTIFICATE] ? c->names[KUBE_CERTIFICATE] : NULL;
+    case PART_KEY: return c->in_file[KUBE_KEY] ? c->names[KUBE_KEY] : NULL;
+    case PART_BEARER: return c->token_file;
+    case PART_TOKEN:
+    case PART_NODES:
+    case PART_KUBECONFIG: break;
+    }
+    ASSERT(!"a file that a kubeconfig names");
+    return NULL;
+}
+
+/* What the API server is known by, and we to it; but for the token, which connections survive. */
+static int make_kube_identity(struct reading *r, const struct credentials *from,
+                              const struct kube_credentials *c, struct made *m)
+{
+    char detail[CREDENTIAL_TEXT_MAX - 100];
+    uint32_t number = credentials_kube_identity(from);
+    const struct pool_profile *before = from->profiles[number];
+    struct identity *identity = m->identities[0] = identity_new(r->config->workers);
+    if (!identity)
+        return fail(r, -ENOMEM, NULL);
+    identity->profile = (struct pool_profile){.id = number,
+                                              .generation = before ? before->generation + 1 : 1,
+                                              .tls = true,
+                                              .resumption = true,
+                                              .shared = true};
+    snprintf(identity->profile.server_name, sizeof(identity->profile.server_name), "%s", c->server_name);
+    int rc = kube_access_context(c, &identity->profile.context, detail, sizeof(detail));
+    return rc < 0 ? fail(r, rc, detail) : 0;
+}
+
+static bool is_same_server(struct reading *r, const struct kube_access *now,
+                           const struct kube_credentials *next)
+{
+    char detail[CREDENTIAL_TEXT_MAX - 100];
+    if (!now || kube_access_same_server(&now->credentials, next))
+        return true;
+    snprintf(detail, sizeof(detail),
+             "kubeconfigFile: found the server %s port %u%s, expected %s port %u%s until a restart",
+             next->host, next->port, next->prefix, now->credentials.host, now->credentials.port,
+             now->credentials.prefix);
+    fail(r, -EINVAL, detail);
+    return false;
+}
+
+static int make_kube(struct reading *r, const struct credentials *from, struct made *m)
+{
+    const struct credential_set *s = r->set;
+    char detail[CREDENTIAL_TEXT_MAX - 100];
+    struct kube_credentials c;
+    bool identity_changed = !s->loaded;
+    for (unsigned i = 0; i < s->file_count; i++)
+        identity_changed |= s->files[i].part != PART_BEARER && r->files[i].changed;
+    int rc = kube_credentials_load(r->config->kubernetes.kubeconfig_file, &c, detail, sizeof(detail));
+    if (rc < 0)
+        return fail(r, rc, detail);
+    if (!is_same_server(r, from->kube, &c))
+        rc = -EINVAL;
+    if (rc == 0 && identity_changed)
+        rc = make_kube_identity(r, from, &c, m);
+    if (rc == 0 && (rc = kube_access_new(&c, &m->kube, detail, sizeof(detail))) < 0)
+        rc = fail(r, rc, detail);
+    kube_credentials_fini(&c);
+    return rc;
+}
+
 int credential_make(struct reading *r, const struct credentials *from, struct made *m)
 {
     switch (r->set->kind) {
@@ -176,6 +246,7 @@ int credential_make(struct reading *r, const struct credentials *from, struct ma
     case CREDENTIAL_PROFILE: return make_profile(r, from, m);
     case CREDENTIAL_BRIDGE: return make_bridge(r, m);
     case CREDENTIAL_NODES: return make_nodes(r, m);
+    case CREDENTIAL_KUBE: return make_kube(r, from, m);
     }
     ASSERT(!"a kind of credentials");
     return -EINVAL;
@@ -189,6 +260,7 @@ void credential_made_fini(struct made *m)
     tls_issuer_unref(&m->issuing.issuer);
     tls_roots_unref(&m->issuing.client_roots);
     config_nodes_unref(&m->nodes);
+    kube_access_unref(&m->kube);
     explicit_bzero(&m->authorization, sizeof(m->authorization));
 }
 
@@ -220,6 +292,14 @@ void credential_take(struct credentials *into, const struct credential_set *s, s
         config_nodes_unref(&into->nodes[s->index]);
         into->nodes[s->index] = m->nodes;
         m->nodes = NULL;
+        break;
+    case CREDENTIAL_KUBE:
+        if (m->identities[0])
+            into->profiles[credentials_kube_identity(into)] = &m->identities[0]->profile;
+        m->identities[0] = NULL;
+        kube_access_unref(&into->kube);
+        into->kube = m->kube;
+        m->kube = NULL;
         break;
     }
 }

@@ -7,6 +7,7 @@
 
 #include "broker/credential_set.h"
 #include "broker/credentials.h"
+#include "broker/kube/access.h"
 
 struct config;
 struct config_nodes;
@@ -20,6 +21,7 @@ struct made {
     struct authorization authorization;
     struct issuing issuing;
     struct config_nodes *nodes;
+    struct kube_access *kube;
 };
 
 /* What a load finds on its way. */
@@ -27,7 +29,9 @@ struct reading {
     struct credential_set *set;
     const struct config *config;
     struct credential_report *report;
+    struct kube_credentials kube; /* where its files are; nothing else of it is used */
     struct {
+        const char *path; /* NULL: there is none */
         struct file_mark mark;
         uint8_t digest[SHA256_BYTES];
         int64_t not_after_s;
@@ -37,6 +41,8 @@ struct reading {
 
 MUST_USE int credential_make(struct reading *, const struct credentials *from, struct made *);
 /* 0; or -errno with one line in the report. */
+const char *credential_kube_path(const struct kube_credentials *, enum credential_part);
+/* Of a file that they name; NULL: none. */
 void credential_take(struct credentials *into, const struct credential_set *, struct made *);
 /* What was made leaves `made`. */
 void credential_made_fini(struct made *);

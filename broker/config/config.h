@@ -258,6 +258,8 @@ void config_free(struct config **);
 const struct config_tls_profile *config_profile(const struct config *, const char *name);
 /* NULL when there is none of that name. */
 bool config_route_goes_via(const struct config_route *, enum config_via);
+bool config_asks_kubernetes(const struct config *);
+/* Something needs the API, and so credentials for it. */
 bool config_admits_anonymous_agents(const struct config *, const struct config_listener *);
 /* It serves agents, and they prove nothing. */
 const char *config_alpn_text(enum config_alpn);

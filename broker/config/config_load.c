@@ -109,6 +109,11 @@ bool config_route_goes_via(const struct config_route *route, enum config_via way
     return false;
 }
 
+bool config_asks_kubernetes(const struct config *config)
+{
+    return config->agents.token_review || config->agents.leases;
+}
+
 bool config_admits_anonymous_agents(const struct config *config, const struct config_listener *listener)
 {
     return listener->serves == CONFIG_SERVES_AGENTS && !listener->tls->client_ca_file &&

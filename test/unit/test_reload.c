@@ -24,6 +24,7 @@
 #include "broker/config/config.h"
 #include "broker/credentials.h"
 #include "broker/front.h"
+#include "broker/kube/kube.h"
 #include "broker/reload.h"
 #include "io/engine.h"
 #include "io/log.h"
@@ -111,6 +112,24 @@ static void write_nodes(const char *text)
     fclose(out);
 }
 
+static void write_kubeconfig(const char *server, const char *user)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/kubeconfig", f.dir);
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    assert_int_equal(fchmod(fileno(out), 0600), 0);
+    fprintf(out,
+            "current-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\n"
+            "clusters: [{name: k, cluster: {server: '%s', certificate-authority: api-ca.crt}}]\n"
+            "users: [{name: u, user: {%s}}]\n",
+            server, user);
+    fclose(out);
+}
+
+#define API      "https://10.0.0.1:6443"
+#define API_USER "client-certificate: api.crt, client-key: api.key, token: first"
+
 enum { CERTIFICATE = 1, KEY = 2, PAIR = 3 };
 
 static void write_identity(const char *name, const char *cn, unsigned which)
@@ -167,7 +186,9 @@ static struct config *config_of(unsigned workers)
         "    tlsProfile: k\n"
         "    match: {cidrs: [10.0.0.0/8], schemes: [tunnel]}\n"
         "    bridge: {issuerCertificateFile: %3$s/issuer.crt, issuerKeyFile: %3$s/issuer.key, clientCaFile: "
-        "%3$s/ca.crt, allowedNames: [a]}\n";
+        "%3$s/ca.crt, allowedNames: [a]}\n"
+        "agents: {tokenReview: {audience: a, namespace: n, serviceAccount: s}}\n"
+        "kubernetes: {kubeconfigFile: %3$s/kubeconfig}\n";
     char text[2048];
     struct config *config = NULL;
     struct config_error error;
@@ -193,6 +214,9 @@ static void start(unsigned workers)
     write_identity("client", "client", PAIR);
     write_ca("issuer", "issuer");
     write_token("first");
+    write_ca("api-ca", "api-ca");
+    write_identity("api", "api", PAIR);
+    write_kubeconfig(API, API_USER);
     write_nodes("11.0.0.1 one\n11.0.0.2 two\n");
     f.now_ms = 1000000;
     f.log_fd = memfd_create("log", 0);
@@ -297,7 +321,7 @@ static void what_does_not_change_is_left_alone(void **state)
     assert_int_equal(look_after(RELOAD_SETTLE_MS), INTERVAL_MS);
     assert_ptr_equal(f.broker->credentials, first);
     assert_int_equal(lines("event=reloaded"), 0);
-    assert_int_equal(lines("asked: 0 changed, 0 refused, 5 as they were"), 1);
+    assert_int_equal(lines("asked: 0 changed, 0 refused, 6 as they were"), 1);
     assert_metric("hawser_reloads_total{result=\"done\"} 0\n");
     assert_metric("hawser_certificate_not_after_seconds{listener=\"mtls\",file=\"certificateFile\"} ");
     assert_metric("hawser_certificate_not_after_seconds{route=\"b\",file=\"issuerCertificateFile\"} ");
@@ -571,6 +595,109 @@ static void a_bad_list_of_nodes_changes_nothing(void **state)
     stop();
 }
 
+/* -- the Kubernetes API -------------------------------------------------------------------------------------
+ */
+
+static const struct pool_profile *api(void)
+{
+    const struct kube *kube = f.broker->kube;
+    assert_ptr_equal(
+        kube->key.profile,
+        credentials_profile(kube->home->credentials, credentials_kube_identity(kube->home->credentials)));
+    return kube->key.profile;
+}
+
+static const char *api_token(void)
+{
+    return bearer_field(&f.broker->kube->bearer).data;
+}
+
+static void the_api_is_known_by_new_files(void **state)
+{
+    (void)state;
+    start(2);
+    assert_int_equal(api()->generation, 1);
+    assert_string_equal(api_token(), "Bearer first");
+    assert_metric("hawser_certificate_not_after_seconds{kubernetes=\"api\",file=\"certificate-authority\"} ");
+    write_ca("api-ca", "another");
+    renew();
+    assert_int_equal(lines("event=reloaded message=\"kubernetes api: certificate-authority (until "), 1);
+    assert_int_equal(api()->generation, 2);
+    write_identity("api", "renewed", CERTIFICATE);
+    renew();
+    assert_int_equal(lines("event=reload_failed message=\"kubernetes api: "), 1);
+    assert_int_equal(api()->generation, 2);
+    write_identity("api", "renewed", KEY);
+    renew();
+    assert_int_equal(lines("event=reloaded message=\"kubernetes api: client-certificate (until "), 1);
+    assert_int_equal(api()->generation, 3);
+    assert_int_equal(profile(0, 0)->generation, 1);
+    assert_metric("hawser_reloads_refused 0\n");
+    (void)look_after(RELOAD_RETRY_MS);
+    assert_int_equal(reload_identities_left(f.broker->reload), 0);
+    stop();
+}
+
+static void the_apis_token_leaves_its_connections_alone(void **state)
+{
+    char path[128];
+    (void)state;
+    start(2);
+    write_kubeconfig(API, "tokenFile: token"); /* another file, and another list of them */
+    renew();
+    const struct pool_profile *before = api();
+    assert_string_equal(api_token(), "Bearer first");
+    assert_int_equal(before->generation, 2); /* what it said of certificates may have changed */
+    write_token("second");
+    renew();
+    assert_string_equal(api_token(), "Bearer second");
+    assert_ptr_equal(api(), before);
+    assert_int_equal(lines("kubernetes api: tokenFile\""), 1);
+    snprintf(path, sizeof(path), "%s/token", f.dir);
+    assert_int_equal(unlink(path), 0);
+    renew();
+    assert_int_equal(lines("reload_failed message=\"kubernetes api: tokenFile: found "), 1);
+    assert_string_equal(api_token(), "Bearer second");
+    assert_int_equal(lines("Bearer"), 0);
+    stop();
+}
+
+static void a_kubeconfig_is_taken_as_a_whole_or_not_at_all(void **state)
+{
+    static const struct {
+        const char *server, *user, *said;
+    } cases[] = {
+        {API,                       "exec: {command: x}",                                  "users[0].user.exec: found a setting that is not supported"     },
+        {API,                       "client-certificate: none.crt, client-key: api.key",   "users[0].user.client-certificate: found"                       },
+        {API,                       "client-certificate: server.crt, client-key: api.key", "kubernetes api: client-key: found"                             },
+        {API,                       "token: 'two words'",                                  "users[0].user.token: found characters that no bearer token has"},
+        {"https://10.0.0.2:6443/p", API_USER,
+         "kubeconfigFile: found the server 10.0.0.2 port 6443/p, expected 10.0.0.1 port 6443 until a "
+         "restart"                                                                                                                                         },
+    };
+    (void)state;
+    start(1);
+    const struct pool_profile *before = api();
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        write_kubeconfig(cases[i].server, cases[i].user);
+        renew();
+        assert_int_equal(lines("reload_failed message=\"kubernetes api: "), i + 1);
+        if (lines(cases[i].said) != 1)
+            fail_msg("nobody said: %s", cases[i].said);
+        assert_ptr_equal(api(), before);
+        assert_string_equal(api_token(), "Bearer first");
+        assert_metric("hawser_reloads_refused 1\n");
+    }
+    write_kubeconfig(API, API_USER);
+    renew();
+    assert_ptr_equal(api(), before);
+    assert_metric("hawser_reloads_refused 0\n");
+    stop();
+}
+
+/* -- draining -----------------------------------------------------------------------------------------------
+ */
+
 static void a_drain_waits_for_no_time(void **state)
 {
     (void)state;
@@ -695,6 +822,9 @@ int main(void)
         cmocka_unit_test(a_roots_file_of_three_uses_renews_all_three),
         cmocka_unit_test(nodes_come_and_go),
         cmocka_unit_test(a_bad_list_of_nodes_changes_nothing),
+        cmocka_unit_test(the_api_is_known_by_new_files),
+        cmocka_unit_test(the_apis_token_leaves_its_connections_alone),
+        cmocka_unit_test(a_kubeconfig_is_taken_as_a_whole_or_not_at_all),
         cmocka_unit_test(a_drain_waits_for_no_time),
         cmocka_unit_test(workers_pass_from_one_to_the_next),
     };
