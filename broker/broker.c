@@ -49,7 +49,8 @@ static int make_callers(struct builder *b)
     const struct config *config = b->broker->config;
     const uint32_t limits[CALLER_USES] = {[CALLER_REQUEST] = config->limits.requests_in_flight_max,
                                           [CALLER_TUNNEL] = config->limits.tunnels_max,
-                                          [CALLER_DIAL] = config->pool.dials_in_flight_max};
+                                          [CALLER_DIAL] = config->pool.dials_in_flight_max,
+                                          [CALLER_AGENT_DIAL] = config->agents.pending_dials_max};
     return callers_new(b->broker->count, limits, &b->broker->callers) < 0 ? build_fail(b, -ENOMEM, "callers")
                                                                           : 0;
 }

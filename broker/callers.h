@@ -18,9 +18,10 @@ enum { CALLERS_MAX = 1024 }; /* those known apart; an apiserver is one, a fleet 
 #define CALLER_OTHERS 0u     /* all who came later, together */
 
 enum caller_use {
-    CALLER_REQUEST, /* limits.requestsInFlightMax */
-    CALLER_TUNNEL,  /* limits.tunnelsMax */
-    CALLER_DIAL,    /* tunnels that are not answered yet, against pool.handshakesInFlightMax of each worker */
+    CALLER_REQUEST,    /* limits.requestsInFlightMax */
+    CALLER_TUNNEL,     /* limits.tunnelsMax */
+    CALLER_DIAL,       /* tunnels not answered yet, against pool.handshakesInFlightMax of each worker */
+    CALLER_AGENT_DIAL, /* those of them for which agents are asked first: against agents.pendingDialsMax */
     CALLER_USES,
 };
 

@@ -120,8 +120,9 @@ struct exchange {
     uint32_t slot;
     enum exchange_form form;
     enum exchange_progress progress;
-    uint32_t caller;    /* callers.h: counted there as a request or a tunnel */
-    bool dialling;      /* and as a dial, until a tunnel is answered */
+    uint32_t caller; /* callers.h: counted there as a request or a tunnel */
+    bool dialling;   /* and as a dial of dial_use, until a tunnel is answered */
+    enum caller_use dial_use;
     bool reset_said;    /* we said RESET */
     bool request_ended; /* we said END in the direction as it stands */
     bool last_heard;    /* egress said its last word */

@@ -57,7 +57,7 @@ void exchange_count_ending(struct worker *w, enum ending ending)
 static void end_dialling(struct exchange *ex)
 {
     if (ex->dialling)
-        caller_leave(ex->bw->broker->callers, worker_of(ex)->number, ex->caller, CALLER_DIAL);
+        caller_leave(ex->bw->broker->callers, worker_of(ex)->number, ex->caller, ex->dial_use);
     ex->dialling = false;
 }
 

@@ -117,10 +117,15 @@ void http2_stream_pass_on(struct http2_stream *s)
         give_gathered(s, false);
 }
 
+static bool is_unwanted(const struct http2_stream *s)
+{
+    return !s->exchange || s->state == HTTP2_CUT || s->state == HTTP2_LAST;
+}
+
 /* False: out of buffers. */
 static bool gather(struct http2_stream *s, const uint8_t *data, uint32_t len)
 {
-    while (len > 0 && s->state != HTTP2_CUT) {
+    while (len > 0 && !is_unwanted(s)) {
         uint32_t n = gather_add(&s->gathered, &worker_of(s)->bufs, BUF_SMALL, data, len);
         if (n == 0 && gather_is_empty(&s->gathered))
             return false;
@@ -129,14 +134,9 @@ static bool gather(struct http2_stream *s, const uint8_t *data, uint32_t len)
         data += n;
         len -= n;
     }
-    if (list_empty(&s->dirty) && s->state != HTTP2_CUT)
+    if (list_empty(&s->dirty) && !is_unwanted(s))
         list_add_tail(&s->session->dirty, &s->dirty);
     return true;
-}
-
-static bool is_unwanted(const struct http2_stream *s)
-{
-    return !s->exchange || s->state == HTTP2_CUT || s->state == HTTP2_LAST;
 }
 
 void http2_stream_data(struct http2_stream *s, const uint8_t *data, uint32_t len)

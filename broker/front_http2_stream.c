@@ -26,7 +26,7 @@ static const struct {
     [HTTP2_HEAD] = {"head",   B(ASKED) | B(CALL) | B(LAST) | B(CUT)   },
     [HTTP2_ASKED] = {"asked",  B(ANSWER) | B(TUNNEL) | B(LAST) | B(CUT)},
     [HTTP2_ANSWER] = {"answer", B(LAST) | B(CUT)                        },
-    [HTTP2_TUNNEL] = {"tunnel", B(CUT)                                  },
+    [HTTP2_TUNNEL] = {"tunnel", B(LAST) | B(CUT)                        },
     [HTTP2_CALL] = {"call",   B(LAST) | B(CUT)                        },
     [HTTP2_LAST] = {"last",   B(CUT) | B(CLOSED)                      },
     [HTTP2_CUT] = {"cut",    0                                       },
@@ -55,10 +55,18 @@ static void stop_request(struct http2_stream *s)
                     nghttp2_submit_rst_stream(s->session->session, NGHTTP2_FLAG_NONE, s->id, s->last_code));
 }
 
+/* A tunnel that was cut when its destination had ended already: the client has its last bytes to take. */
+static bool is_cut_after_its_end(const struct http2_stream *s)
+{
+    return s->state == HTTP2_LAST && s->last_code == NGHTTP2_CONNECT_ERROR && !s->reply_sent;
+}
+
 static void on_timer(struct timer *t)
 {
     struct http2_stream *s = container_of(t, struct http2_stream, timer);
-    if (s->state == HTTP2_LAST)
+    if (is_cut_after_its_end(s))
+        http2_stream_reset(s, NGHTTP2_CANCEL, ENDING_SLOW_READER);
+    else if (s->state == HTTP2_LAST)
         stop_request(s);
     else
         http2_stream_reset(s, NGHTTP2_CANCEL,
@@ -191,9 +199,11 @@ void http2_stream_leave(struct http2_stream *s, enum ending reason)
 
 void http2_stream_touch(struct http2_stream *s)
 {
-    if (s->state != HTTP2_TUNNEL || !s->exchange)
+    bool cut = is_cut_after_its_end(s);
+    if (!cut && (s->state != HTTP2_TUNNEL || !s->exchange))
         return;
-    uint32_t ms = s->exchange->last_heard ? DRAIN_MS : s->session->conn->bw->broker->times.tunnel_idle_ms;
+    uint32_t ms = cut || s->exchange->last_heard ? DRAIN_MS
+                                                 : s->session->conn->bw->broker->times.tunnel_idle_ms;
     if (ms > 0)
         worker_arm_ms(worker_of(s), &s->timer, ms);
 }
@@ -245,12 +255,25 @@ static void on_refuse(void *asker, unsigned status, const char *text)
     http2_reply_text(s, status, s->exchange->ending, text);
 }
 
+/* What was queued before the end goes, and the end with it; a client that is still sending is told afterwards
+ * that nobody takes it. */
+static void cut_after_its_end(struct http2_stream *s, enum ending reason)
+{
+    s->last_code = NGHTTP2_CONNECT_ERROR;
+    http2_stream_set_state(s, HTTP2_LAST);
+    leave_exchange(s, reason);
+    drop_request(s);
+    http2_stream_touch(s);
+}
+
 /* RFC 9113 section 8.5: what a TCP connection's end that was no FIN becomes. */
 static void on_cut(void *asker, enum ending reason)
 {
     struct http2_stream *s = asker;
     if (s->state == HTTP2_CLOSED)
         http2_stream_leave(s, reason);
+    else if (s->state == HTTP2_TUNNEL && s->reply_ended && !s->reply_sent)
+        cut_after_its_end(s, reason);
     else
         http2_stream_reset(s, s->state == HTTP2_TUNNEL ? NGHTTP2_CONNECT_ERROR : NGHTTP2_INTERNAL_ERROR,
                            reason);

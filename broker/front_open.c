@@ -18,6 +18,8 @@
 #include "broker/route.h"
 #include "io/worker.h"
 
+enum { LIMIT_TEXT_MAX = 96 };
+
 static struct worker *worker_of(const struct exchange *ex)
 {
     return ex->bw->worker;
@@ -75,15 +77,9 @@ static const char *admit(struct exchange *ex)
     struct callers *callers = ex->bw->broker->callers;
     const struct worker *w = worker_of(ex);
     enum caller_use use = exchange_use(ex->form);
-    if (!caller_admit(callers, w->number, ex->caller, use, w->now_ns))
-        return use == CALLER_TUNNEL ? "limits.tunnelsMax" : "limits.requestsInFlightMax";
-    if (use == CALLER_REQUEST)
+    if (caller_admit(callers, w->number, ex->caller, use, w->now_ns))
         return NULL;
-    ex->dialling = caller_admit(callers, w->number, ex->caller, CALLER_DIAL, w->now_ns);
-    if (ex->dialling)
-        return NULL;
-    caller_leave(callers, w->number, ex->caller, use);
-    return "pool.handshakesInFlightMax";
+    return use == CALLER_TUNNEL ? "limits.tunnelsMax" : "limits.requestsInFlightMax";
 }
 
 /* NULL: a limit is reached, *ret_limit says which. */
@@ -111,20 +107,26 @@ static struct exchange *exchange_new(struct front_conn *c, enum exchange_form fo
     return ex;
 }
 
-static void refuse_for_limit(struct front_conn *c, const char *protocol, const struct head_view *view,
-                             const char *limit)
+static void log_limit(struct front_conn *c, const char *limit, char text[LIMIT_TEXT_MAX])
 {
-    char text[96];
     struct worker *w = c->bw->worker;
-    struct access_record record = {.status = 503};
-    exchange_count_ending(w, ENDING_LIMIT);
     log_begin(w, LOG_WARN, "request_refused");
     log_str(w, "peer", c->peer_text);
     log_str(w, "client", c->client_name);
     log_u64(w, "status", 503);
-    snprintf(text, sizeof(text), "%s is reached, or this caller's share of it", limit);
+    snprintf(text, LIMIT_TEXT_MAX, "%s is reached, or this caller's share of it", limit);
     log_str(w, "reason", text);
     log_end(w);
+}
+
+static void refuse_for_limit(struct front_conn *c, const char *protocol, const struct head_view *view,
+                             const char *limit)
+{
+    char text[LIMIT_TEXT_MAX];
+    struct worker *w = c->bw->worker;
+    struct access_record record = {.status = 503};
+    exchange_count_ending(w, ENDING_LIMIT);
+    log_limit(c, limit, text);
     begin_record(&record, protocol, w->now_ns, view);
     snprintf(record.detail, sizeof(record.detail), "%s", text);
     front_audit_limit(c, &record);
@@ -207,11 +209,33 @@ static struct buf *make_open(struct exchange *ex, const struct head_view *view,
     return b;
 }
 
+/* Who asks for a tunnel gets a dial of his own, which hangs as long as the destination is silent. Counted as
+ * what it begins with: the dials of agents bound themselves, and shall not stop those of ours. */
+static bool admit_dial(struct exchange *ex, const struct endpoint_key *key)
+{
+    static const char *const limits[CALLER_USES] = {
+        [CALLER_DIAL] = "pool.handshakesInFlightMax", [CALLER_AGENT_DIAL] = "agents.pendingDialsMax"};
+    char text[LIMIT_TEXT_MAX];
+    const struct worker *w = worker_of(ex);
+    bool by_agent = key->path && key->path->ways[0] == POOL_WAY_AGENT;
+    if (ex->form == EXCHANGE_REQUEST)
+        return true;
+    ex->dial_use = by_agent ? CALLER_AGENT_DIAL : CALLER_DIAL;
+    ex->dialling = caller_admit(ex->bw->broker->callers, w->number, ex->caller, ex->dial_use, w->now_ns);
+    if (ex->dialling)
+        return true;
+    log_limit(ex->conn, limits[ex->dial_use], text);
+    exchange_refuse(ex, ENDING_LIMIT, text);
+    return false;
+}
+
 static void send_open(struct exchange *ex, const struct head_view *view, const struct broker_route *route,
                       const struct endpoint_key *key)
 {
     struct worker *w = worker_of(ex);
     uint32_t len;
+    if (!admit_dial(ex, key))
+        return;
     if (key->profile->insecure) {
         ex->access.insecure = true;
         counter_add(w, COUNTER_requests_insecure, 1);

@@ -21,6 +21,7 @@ static uint64_t due_tls(const struct conn *);
 static uint64_t due_idle(const struct conn *);
 static uint64_t due_shared(const struct conn *);
 static uint64_t due_closing(const struct conn *);
+static void expired_queued(struct conn *);
 static void expired_tls(struct conn *);
 static void expired_idle(struct conn *);
 static void expired_leased(struct conn *);
@@ -34,22 +35,25 @@ static const struct {
     enum clock_rule rule;
     uint64_t (*due)(const struct conn *);
     void (*expired)(struct conn *);
-    bool dials; /* counts against the dials in flight of the worker */
+    bool dials; /* becomes a connection: may hold a place among the dials of the worker */
 } states[] = {
-    [CONN_DIALLING] = {"dialling", B(CONN_TLS) | B(CONN_IDLE) | B(CONN_SHARED) | B(CONN_DEAD),
-                       COUNTER_pool_dialling,                                                                            CLOCK_OFF,  NULL,
-                       NULL /* the transport answers by its deadline */,                                                                                           true },
+    [CONN_DIALLING] = {"dialling",
+                       B(CONN_QUEUED) | B(CONN_TLS) | B(CONN_IDLE) | B(CONN_SHARED) | B(CONN_DEAD),
+                       COUNTER_pool_dialling,                                                                              CLOCK_OFF,  NULL,
+                       NULL /* the transport answers by its deadline */,                                                                                             true },
+    [CONN_QUEUED] = {"queued",   B(CONN_TLS) | B(CONN_CLOSING) | B(CONN_DEAD),                    COUNTER_pool_dialling, CLOCK_SET,
+                       due_tls,                                                                                                                     expired_queued,  true },
     [CONN_TLS] = {"tls",      B(CONN_IDLE) | B(CONN_SHARED) | B(CONN_CLOSING) | B(CONN_DEAD),
-                       COUNTER_pool_dialling,                                                                            CLOCK_SET,  due_tls,     expired_tls,     true },
-    [CONN_IDLE] = {"idle",     B(CONN_LEASED) | B(CONN_CLOSING) | B(CONN_DEAD),                COUNTER_pool_idle,    CLOCK_KEPT,
-                       due_idle,                                                                                                                  expired_idle,    false},
-    [CONN_LEASED] = {"leased",   B(CONN_IDLE) | B(CONN_CLOSING) | B(CONN_DEAD),                  COUNTER_pool_leased,  CLOCK_KEPT,
-                       NULL,                                                                                                                      expired_leased,  false},
-    [CONN_SHARED] = {"shared",   B(CONN_CLOSING) | B(CONN_DEAD),                                 COUNTER_pool_shared,  CLOCK_KEPT, due_shared,
-                       expired_shared,                                                                                                                             false},
-    [CONN_CLOSING] = {"closing",  B(CONN_DEAD),                                                   COUNTER_pool_closing, CLOCK_SET,  due_closing, expired_closing,
-                       false                                                                                                                                            },
-    [CONN_DEAD] = {"dead",     0,                                                              COUNTER_COUNT,        CLOCK_OFF,  NULL,        NULL,            false},
+                       COUNTER_pool_dialling,                                                                              CLOCK_SET,  due_tls,     expired_tls,     true },
+    [CONN_IDLE] = {"idle",     B(CONN_LEASED) | B(CONN_CLOSING) | B(CONN_DEAD),                 COUNTER_pool_idle,     CLOCK_KEPT,
+                       due_idle,                                                                                                                    expired_idle,    false},
+    [CONN_LEASED] = {"leased",   B(CONN_IDLE) | B(CONN_CLOSING) | B(CONN_DEAD),                   COUNTER_pool_leased,   CLOCK_KEPT,
+                       NULL,                                                                                                                        expired_leased,  false},
+    [CONN_SHARED] = {"shared",   B(CONN_CLOSING) | B(CONN_DEAD),                                  COUNTER_pool_shared,   CLOCK_KEPT, due_shared,
+                       expired_shared,                                                                                                                               false},
+    [CONN_CLOSING] = {"closing",  B(CONN_DEAD),                                                    COUNTER_pool_closing,  CLOCK_SET,  due_closing, expired_closing,
+                       false                                                                                                                                              },
+    [CONN_DEAD] = {"dead",     0,                                                               COUNTER_COUNT,         CLOCK_OFF,  NULL,        NULL,            false},
 };
 _Static_assert(ARRAY_SIZE(states) == CONN_STATES, "a row per state");
 
@@ -81,14 +85,15 @@ static void clock_enter(struct conn *c)
     }
 }
 
-static void state_leave(struct conn *c)
+static void state_leave(struct conn *c, enum conn_state to)
 {
     struct pool *pool = pool_of(c);
     list_remove(&c->node);
+    list_remove(&c->queue_node);
     c->endpoint->counts[c->state]--;
     gauge_sub(pool->worker, states[c->state].gauge, 1);
-    if (states[c->state].dials)
-        pool->dials--;
+    if (!states[to].dials)
+        conn_leave_place(c);
 }
 
 static void state_enter(struct conn *c, enum conn_state to)
@@ -103,8 +108,8 @@ static void state_enter(struct conn *c, enum conn_state to)
         c->endpoint->counts[to]++;
         counter_add(pool->worker, states[to].gauge, 1);
     }
-    if (states[to].dials)
-        pool->dials++;
+    if (to == CONN_QUEUED)
+        list_add_tail(&pool->queued, &c->queue_node);
     clock_enter(c);
 }
 
@@ -112,10 +117,32 @@ void conn_set_state(struct conn *c, enum conn_state to)
 {
     bool dialled = states[c->state].dials && !states[to].dials;
     ASSERT(states[c->state].next & B(to));
-    state_leave(c);
+    state_leave(c, to);
     state_enter(c, to);
     if (dialled || to == CONN_DEAD) /* somebody may have waited for this place */
         pool_on_room(c->endpoint);
+}
+
+bool conn_take_place(struct conn *c)
+{
+    struct pool *pool = pool_of(c);
+    ASSERT(states[c->state].dials);
+    if (c->place != CONN_PLACE_HELD && pool->dials < pool->options.limits.dials_in_flight_max) {
+        c->place = CONN_PLACE_HELD;
+        pool->dials++;
+    }
+    return c->place == CONN_PLACE_HELD;
+}
+
+void conn_leave_place(struct conn *c)
+{
+    struct pool *pool = pool_of(c);
+    if (c->place == CONN_PLACE_HELD) {
+        ASSERT(pool->dials > 0);
+        pool->dials--;
+        pool_on_room(c->endpoint);
+    }
+    c->place = CONN_PLACE_NONE;
 }
 
 const char *conn_state_name(enum conn_state state)
@@ -141,6 +168,7 @@ struct conn *conn_new(struct endpoint *e)
     c->started_ns = pool->worker->now_ns;
     c->ending = ENDING_DONE;
     list_init(&c->node);
+    list_init(&c->queue_node);
     timer_init(&c->clock, on_clock);
     state_enter(c, CONN_DIALLING);
     return c;
@@ -214,6 +242,12 @@ static uint64_t due_shared(const struct conn *c)
 static uint64_t due_closing(const struct conn *c)
 {
     return c->state_ns + CONN_LINGER_MS * 1000000ull;
+}
+
+static void expired_queued(struct conn *c)
+{
+    dial_failed(c, ENDING_QUEUE_TIMEOUT, "too many other TLS handshakes stayed under way");
+    conn_abort(c, ENDING_QUEUE_TIMEOUT);
 }
 
 static void expired_tls(struct conn *c)
@@ -333,7 +367,7 @@ static void end_session(struct conn *c, enum ending reason)
 
 void conn_retire(struct conn *c, enum ending reason)
 {
-    if (c->state == CONN_DIALLING || c->state == CONN_TLS) {
+    if (states[c->state].dials) {
         conn_abort(c, reason);
         return;
     }
@@ -445,6 +479,10 @@ void conn_check(const struct conn *c)
     ASSERT(c->state != CONN_SHARED || c->shares > 0 || timer_is_armed(t));
     ASSERT(!c->probe || states[c->state].dials);
     ASSERT(states[c->state].rule != CLOCK_OFF || !timer_is_armed(t));
+    ASSERT(c->place != CONN_PLACE_HELD || states[c->state].dials);
+    ASSERT(c->place == CONN_PLACE_HELD || c->state != CONN_TLS);
+    ASSERT(list_empty(&c->queue_node) == (c->state != CONN_QUEUED));
+    ASSERT(c->state != CONN_QUEUED || timer_is_armed(t));
     ASSERT(c->state != CONN_TLS || timer_is_armed(t));
     ASSERT(c->state != CONN_IDLE || timer_is_armed(t));
     ASSERT(c->state != CONN_IDLE || c->credit > 0);

@@ -1,7 +1,7 @@
 /* pool/conn.h — an upstream connection and its states. Owner worker only.
  *
  *   dialling -> tls -> idle <-> leased -> closing -> dead
- *                  \-> shared ----------/
+ *     \-> queued -/ \-> shared ----------/
  *
  * The state says which list a connection is on, which clock runs and which gauge counts it; conn_set_state()
  * alone changes any of them. Freed at the end of a turn, never inside a callback.
@@ -21,6 +21,7 @@ struct dial;
 
 enum conn_state {
     CONN_DIALLING, /* the transport works; no stream yet */
+    CONN_QUEUED,   /* a stream that came without a place: TLS waits for one */
     CONN_TLS,      /* handshake and verification */
     CONN_IDLE,     /* ours, watched for bytes and its end */
     CONN_LEASED,   /* promised to a lease, or the lessee's */
@@ -30,6 +31,13 @@ enum conn_state {
     CONN_STATES,
 };
 
+/* Among the connects and handshakes that the worker may have under way. */
+enum conn_place {
+    CONN_PLACE_NONE, /* needs none: an agent dials, or it is dialled no more */
+    CONN_PLACE_HELD,
+    CONN_PLACE_DENIED, /* there was none when the way had come to a dial of our own */
+};
+
 enum {
     CONN_LINGER_MS = 1000, /* a polite close gets so long for the peer's part; a guess, many round trips */
     CONN_ADDRESS_MAX = 96, /* "[v6]:port", and by which agent: an id is a UUID as a rule */
@@ -37,9 +45,11 @@ enum {
 
 struct conn {
     struct list node;            /* of the state's list */
+    struct list queue_node;      /* queued: of the pool */
     struct conn *by_stream_next; /* TLS only: pool_conn_of_stream() */
     struct endpoint *endpoint;
     enum conn_state state;
+    enum conn_place place;
     uint64_t state_ns; /* when it entered its state; shared: when its last lease ended */
     struct timer clock;
     struct dial *dial;      /* while dialling */
@@ -62,6 +72,10 @@ struct conn *conn_new(struct endpoint *);
 /* Dialling, without a dial yet. NULL: no memory. */
 void conn_set_state(struct conn *, enum conn_state);
 const char *conn_state_name(enum conn_state);
+bool conn_take_place(struct conn *);
+/* False: all are taken. */
+void conn_leave_place(struct conn *);
+/* If it has one. Both while it is dialled; a state that is no dial holds none. */
 bool conn_is_usable(const struct conn *);
 /* Younger than the idle limit (when idle) and its maximum age. */
 uint32_t conn_room(const struct conn *);

@@ -38,14 +38,18 @@ static void on_end(struct stream *s)
     struct conn *c = s->owner;
     if (c->promised)
         pool_on_broken_promise(c, ENDING_TRUNCATED, "the destination closed before it was asked");
-    if (c->state == CONN_IDLE || c->state == CONN_LEASED)
+    if (c->state == CONN_IDLE || c->state == CONN_LEASED) {
         conn_retire(c, ENDING_STALE_CONNECTION);
+    } else if (c->state == CONN_QUEUED) {
+        dial_closed(c, ENDING_TRUNCATED);
+        conn_abort(c, ENDING_TRUNCATED);
+    }
 }
 
 static void on_closed(struct stream *s, enum ending reason)
 {
     struct conn *c = s->owner;
-    if (c->state == CONN_TLS)
+    if (c->state == CONN_TLS || c->state == CONN_QUEUED)
         dial_closed(c, reason);
     if (c->promised)
         pool_on_broken_promise(c, reason, "the destination closed before it was asked");

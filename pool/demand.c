@@ -1,16 +1,30 @@
 /* pool/demand.c — when to dial: for those who wait, within the caps; and for single-use endpoints that were
  * used a short while ago, so that the next lease finds a connected socket.
  *
- * Endpoints that may want to dial stand in the pool's list of hungry ones, first come, first served. It is
- * looked at when a turn ends and whenever a place became free. */
+ * Endpoints that may want to dial stand in the pool's lists of hungry ones, first come, first served. They
+ * are looked at when a turn ends and whenever a place became free. A place is what a connect or a handshake
+ * of this worker takes. A dial that an agent makes takes none, whoever waits for it: those who begin with one
+ * have a list of their own, on which nobody waits. */
 #include "pool/pool_priv.h"
+
+static bool has_place(const struct pool *pool)
+{
+    return pool->dials < pool->options.limits.dials_in_flight_max;
+}
+
+/* What came to the direct way when there was no place for it begins anew when there is one. */
+static enum pool_way first_way(const struct endpoint *e)
+{
+    const struct pool_path *path = e->key.path;
+    return path && path->ways[0] == POOL_WAY_AGENT && !e->denied ? POOL_WAY_AGENT : POOL_WAY_DIRECT;
+}
 
 void demand_note(struct endpoint *e)
 {
     struct pool *pool = e->pool;
     if (e->waiting > 0 && list_empty(&e->hungry_node))
-        list_add_tail(&pool->hungry, &e->hungry_node);
-    if (!list_empty(&pool->hungry))
+        list_add_tail(&pool->hungry[first_way(e)], &e->hungry_node);
+    if (!list_empty(&pool->hungry[POOL_WAY_DIRECT]) || !list_empty(&pool->hungry[POOL_WAY_AGENT]))
         worker_defer(pool->worker, &pool->settle);
 }
 
@@ -60,20 +74,29 @@ static bool wants_dial(struct endpoint *e)
 }
 
 /* One dial an endpoint and round, so that one with many waiters does not take all. */
-void demand_feed(struct pool *pool)
+static void feed(struct pool *pool, enum pool_way way)
 {
-    while (!list_empty(&pool->hungry)) {
-        struct endpoint *e = list_entry(pool->hungry.next, struct endpoint, hungry_node);
+    struct list *hungry = &pool->hungry[way];
+    while (!list_empty(hungry)) {
+        struct endpoint *e = list_entry(hungry->next, struct endpoint, hungry_node);
         if (wants_dial(e)) {
-            if (pool->dials >= pool->options.limits.dials_in_flight_max)
+            if (way == POOL_WAY_DIRECT && !has_place(pool))
                 return;
             dial_begin(e);
             list_remove(&e->hungry_node);
-            list_add_tail(&pool->hungry, &e->hungry_node);
+            list_add_tail(hungry, &e->hungry_node);
         } else {
             list_remove(&e->hungry_node);
         }
     }
+}
+
+void demand_feed(struct pool *pool)
+{
+    while (has_place(pool) && !list_empty(&pool->queued))
+        dial_secure(list_entry(pool->queued.next, struct conn, queue_node));
+    feed(pool, POOL_WAY_AGENT);
+    feed(pool, POOL_WAY_DIRECT);
 }
 
 void pool_on_room(struct endpoint *e)
@@ -124,7 +147,7 @@ void demand_warm(struct pool *pool)
 {
     struct list *node;
     while ((node = list_pop(&pool->served)))
-        if (list_empty(&pool->hungry))
+        if (list_empty(&pool->hungry[POOL_WAY_DIRECT]))
             warm(list_entry(node, struct endpoint, served_node));
 }
 
@@ -137,7 +160,9 @@ void demand_trim(struct endpoint *e)
     uint32_t spares = demand_spares(e), idle = e->counts[CONN_IDLE];
     uint32_t wanted = e->waiting + (spares > idle ? spares - idle : 0);
     while (endpoint_dials(e) > wanted) {
-        enum conn_state state = e->counts[CONN_DIALLING] > 0 ? CONN_DIALLING : CONN_TLS;
+        enum conn_state state = CONN_DIALLING;
+        while (e->counts[state] == 0)
+            state++;
         conn_abort(list_entry(e->conns[state].next, struct conn, node), ENDING_CANCELLED);
     }
 }

@@ -113,6 +113,16 @@ void dial_failed(struct conn *c, enum ending reason, const char *detail)
     pool_on_dial_failed(e, reason, detail, opened);
 }
 
+/* Nobody is told: the lease goes on waiting, which causes the next dial. */
+static void put_off(struct conn *c)
+{
+    struct worker *w = worker_of(c);
+    counter_add(w, COUNTER_dials_failed, 1);
+    if (c->probe)
+        health_probe_undecided(&c->endpoint->health, w);
+    c->probe = false;
+}
+
 /* A TLS 1.2 peer that forgot our ticket (a kubelet that was restarted) is no failure of the endpoint, only
  * this library cannot go on with the full handshake it asks for. The lease goes on waiting, and the next
  * dial, which its waiting causes, has no ticket to offer; tickets_refused() sees to an end of such rounds. */
@@ -120,24 +130,21 @@ static void dial_without_ticket(struct conn *c)
 {
     struct endpoint *e = c->endpoint;
     struct pool *pool = e->pool;
-    counter_add(pool->worker, COUNTER_dials_failed, 1);
     counter_add(pool->worker, COUNTER_tls_not_resumed, 1);
     tickets_refused(&pool->tickets, &e->tickets, c->connected_ns);
-    if (c->probe)
-        health_probe_undecided(&e->health, pool->worker);
-    c->probe = false;
+    put_off(c);
 }
 
 void dial_closed(struct conn *c, enum ending reason)
 {
-    if (tls_stream_info(c->stream)->ticket_refused) {
+    const struct tls_info *info = c->state == CONN_TLS ? tls_stream_info(c->stream) : NULL;
+    if (info && info->ticket_refused) {
         dial_without_ticket(c);
         return;
     }
     if (reason == ENDING_DONE) /* both ends finished before the handshake did */
         reason = ENDING_TRUNCATED;
-    const char *detail = tls_stream_info(c->stream)->detail;
-    dial_failed(c, reason, *detail ? detail : ending_text(reason));
+    dial_failed(c, reason, info && *info->detail ? info->detail : ending_text(reason));
 }
 
 /* -- success ------------------------------------------------------------------------------------------------
@@ -211,10 +218,15 @@ void dial_secured(struct conn *c)
     ready(c);
 }
 
-static void secure(struct conn *c, struct stream *lower)
+void dial_secure(struct conn *c)
 {
     struct endpoint *e = c->endpoint;
     struct pool *pool = e->pool;
+    bool placed = conn_take_place(c);
+    ASSERT(placed);
+    struct stream *lower = c->stream;
+    c->stream = NULL;
+    c->connected_ns = pool->worker->now_ns;
     const struct pool_profile *profile = e->key.profile;
     struct tls_expect expect = {.node_name = e->key.node_name[0] ? e->key.node_name : NULL};
     if (e->expect_ip.len)
@@ -240,6 +252,34 @@ static void secure(struct conn *c, struct stream *lower)
     conn_watch(c);
 }
 
+/* Who waits for a connection of the pool waits for a place, too; who wants one of his own is told at once. */
+static void failed(struct conn *c, const struct dial_answer *answer)
+{
+    bool denied = c->place == CONN_PLACE_DENIED && answer->ending == ENDING_LIMIT;
+    if (denied && !endpoint_is_single_use(c->endpoint)) {
+        c->endpoint->denied = true;
+        put_off(c);
+    } else {
+        dial_failed(c, answer->ending, answer->detail);
+    }
+    conn_lost(c, answer->ending);
+}
+
+/* What an agent dials takes no place among our own connects and handshakes: agents have limits of their own
+ * (agents.pendingDialsMax), and one that is silent shall stop nobody who needs none. */
+static bool may_go(void *owner, enum pool_way way)
+{
+    struct conn *c = owner;
+    if (way == POOL_WAY_AGENT) {
+        conn_leave_place(c);
+        return true;
+    }
+    if (conn_take_place(c))
+        return true;
+    c->place = CONN_PLACE_DENIED;
+    return false;
+}
+
 static void on_answered(void *owner, const struct dial_answer *answer)
 {
     struct conn *c = owner;
@@ -247,19 +287,21 @@ static void on_answered(void *owner, const struct dial_answer *answer)
     c->dial = NULL;
     snprintf(c->address, sizeof(c->address), "%s", answer->address);
     if (!answer->stream) {
-        dial_failed(c, answer->ending, answer->detail);
-        conn_lost(c, answer->ending);
-        return;
-    }
-    c->connected_ns = w->now_ns;
-    phase_observe(w, PHASE_dial, c->connected_ns - c->started_ns);
-    if (c->endpoint->key.profile->tls) {
-        secure(c, answer->stream);
+        failed(c, answer);
         return;
     }
     c->stream = answer->stream;
-    c->how = LEASE_NEW;
-    ready(c);
+    c->connected_ns = w->now_ns;
+    phase_observe(w, PHASE_dial, c->connected_ns - c->started_ns);
+    if (!c->endpoint->key.profile->tls) {
+        c->how = LEASE_NEW;
+        ready(c);
+    } else if (conn_take_place(c)) {
+        dial_secure(c);
+    } else { /* no credit: what ends now has not begun */
+        conn_bind(c);
+        conn_set_state(c, CONN_QUEUED);
+    }
 }
 
 struct transport *dial_transport(const struct endpoint *e)
@@ -296,6 +338,11 @@ void dial_begin(struct endpoint *e)
         pool_on_dial_failed(e, ENDING_LIMIT, "out of memory for connections", false);
         return;
     }
+    e->denied = false;
+    if (!e->key.path) {
+        bool placed = may_go(c, POOL_WAY_DIRECT);
+        ASSERT(placed);
+    }
     counter_add(pool->worker, COUNTER_dials, 1);
     c->probe = health_dial_started(&e->health, pool->worker);
     uint64_t deadline_ns = c->started_ns + budget_ms(e) * 1000000u;
@@ -306,6 +353,7 @@ void dial_begin(struct endpoint *e)
                                    .deadline_ns = deadline_ns,
                                    .wanted_ns = wanted_until(e, deadline_ns),
                                    .answered = on_answered,
+                                   .may_go = may_go,
                                    .owner = c};
     c->dial = transport->ops->dial(transport, &request);
     if (c->dial)

@@ -31,6 +31,7 @@ struct endpoint {
                         it is not shared */
     uint64_t served_ns;           /* single use: when a lease was served last; 0: never */
     bool speaks_first;            /* single use: the destination does, so a spare would not stay fresh */
+    bool denied;                  /* the next dial waits for a place, which the last one came to need */
     bool retired;                 /* its generation is over: nothing is kept */
     struct list conns[CONN_DEAD]; /* by state; idle ones newest first */
     uint32_t counts[CONN_DEAD];
@@ -70,7 +71,7 @@ static inline bool endpoint_is_single_use(const struct endpoint *e)
 
 static inline uint32_t endpoint_dials(const struct endpoint *e)
 {
-    return e->counts[CONN_DIALLING] + e->counts[CONN_TLS];
+    return e->counts[CONN_DIALLING] + e->counts[CONN_QUEUED] + e->counts[CONN_TLS];
 }
 
 /* Dials that all who wait need. */

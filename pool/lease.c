@@ -25,6 +25,8 @@ static enum ending timeout_ending(const struct endpoint *e)
 {
     if (e->counts[CONN_TLS] > 0)
         return ENDING_TLS_TIMEOUT;
+    if (e->counts[CONN_QUEUED] > 0)
+        return ENDING_QUEUE_TIMEOUT;
     return ENDING_CONNECT_TIMEOUT;
 }
 

@@ -351,7 +351,7 @@ static int make_transports(struct pool *pool)
         return rc;
     struct transport *const ways[POOL_WAYS] = {
         [POOL_WAY_DIRECT] = pool->direct, [POOL_WAY_AGENT] = options->agents};
-    rc = transport_path_new(pool->worker, options->limits.dials_in_flight_max, ways, &pool->by_path);
+    rc = transport_path_new(pool->worker, ways, &pool->by_path);
     if (rc < 0)
         pool->direct->ops->free(&pool->direct);
     return rc;
@@ -367,7 +367,9 @@ int pool_new(struct worker *w, const struct pool_options *options, struct pool *
     pool->worker = w;
     pool->options = *options;
     list_init(&pool->dead);
-    list_init(&pool->hungry);
+    for (unsigned way = 0; way < POOL_WAYS; way++)
+        list_init(&pool->hungry[way]);
+    list_init(&pool->queued);
     list_init(&pool->served);
     list_init(&pool->answers);
     task_init(&pool->settle, settle);

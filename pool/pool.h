@@ -72,7 +72,8 @@ struct pool_limits {
     uint32_t endpoints_max;
     uint32_t conns_per_endpoint_max; /* single-use ones not counted: how many there may be is the lessee's */
     uint32_t waiters_per_endpoint_max;
-    uint32_t dials_in_flight_max; /* of this worker: connects and handshakes */
+    uint32_t
+        dials_in_flight_max; /* of this worker: connects and handshakes; dials of agents are not counted */
     uint32_t tickets_per_endpoint_max;
     uint32_t warm_spares; /* connected sockets kept for a single-use endpoint without TLS that was used within
                              idle_ms; 0 to 2 */

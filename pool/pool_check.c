@@ -5,7 +5,7 @@
 #include "pool/pool_priv.h"
 
 struct sums {
-    uint32_t endpoints, conns[CONN_STATES], shares, waiters, answers, tickets, breakers, hungry;
+    uint32_t endpoints, conns[CONN_STATES], places, shares, waiters, answers, tickets, breakers, hungry;
 };
 
 static uint64_t gauge(const struct pool *pool, enum counter c)
@@ -25,6 +25,7 @@ static uint32_t check_conns(const struct endpoint *e, struct sums *sums)
             ASSERT(c->endpoint == e);
             conn_check(c);
             sums->shares += c->shares;
+            sums->places += c->place == CONN_PLACE_HELD;
         }
         ASSERT(count == e->counts[state]);
         sums->conns[state] += count;
@@ -108,6 +109,24 @@ static void check_answers(const struct pool *pool, struct sums *sums)
     ASSERT(sums->answers == 0 || !list_empty(&pool->settle.node));
 }
 
+static void check_hungry(const struct pool *pool, uint32_t hungry)
+{
+    for (unsigned way = 0; way < POOL_WAYS; way++)
+        for (const struct list *n = pool->hungry[way].next; n != &pool->hungry[way]; n = n->next)
+            hungry--;
+    ASSERT(hungry == 0);
+    ASSERT(list_empty(&pool->hungry[POOL_WAY_AGENT]) || !list_empty(&pool->settle.node));
+}
+
+static void check_queued(const struct pool *pool, uint32_t queued)
+{
+    for (const struct list *n = pool->queued.next; n != &pool->queued; n = n->next)
+        queued--;
+    ASSERT(queued == 0);
+    ASSERT(list_empty(&pool->queued) || !list_empty(&pool->settle.node) ||
+           pool->dials >= pool->options.limits.dials_in_flight_max);
+}
+
 void pool_check(const struct pool *pool)
 {
     struct sums sums = {0};
@@ -125,11 +144,12 @@ void pool_check(const struct pool *pool)
     ASSERT(sums.endpoints <= pool->options.limits.endpoints_max);
     ASSERT(conns == pool->conns.used);
     ASSERT(sums.conns[CONN_DEAD] == 0 || !list_empty(&pool->settle.node));
-    ASSERT(sums.conns[CONN_DIALLING] + sums.conns[CONN_TLS] == pool->dials);
+    ASSERT(sums.places == pool->dials);
     ASSERT(pool->dials <= pool->options.limits.dials_in_flight_max);
     ASSERT(sums.waiters + sums.answers == pool->leases_pending);
     ASSERT(gauge(pool, COUNTER_pool_endpoints) == sums.endpoints);
-    ASSERT(gauge(pool, COUNTER_pool_dialling) == pool->dials);
+    ASSERT(gauge(pool, COUNTER_pool_dialling) ==
+           sums.conns[CONN_DIALLING] + sums.conns[CONN_QUEUED] + sums.conns[CONN_TLS]);
     ASSERT(gauge(pool, COUNTER_pool_idle) == sums.conns[CONN_IDLE]);
     ASSERT(gauge(pool, COUNTER_pool_leased) == sums.conns[CONN_LEASED]);
     ASSERT(gauge(pool, COUNTER_pool_shared) == sums.conns[CONN_SHARED]);
@@ -138,7 +158,6 @@ void pool_check(const struct pool *pool)
     ASSERT(gauge(pool, COUNTER_pool_waiters) == sums.waiters);
     ASSERT(gauge(pool, COUNTER_tickets) == sums.tickets);
     ASSERT(gauge(pool, COUNTER_breakers_open) == sums.breakers);
-    for (const struct list *n = pool->hungry.next; n != &pool->hungry; n = n->next)
-        sums.hungry--;
-    ASSERT(sums.hungry == 0);
+    check_hungry(pool, sums.hungry);
+    check_queued(pool, sums.conns[CONN_QUEUED]);
 }

@@ -27,12 +27,14 @@ struct pool {
     struct conn **by_stream; /* TLS connections by the address of their stream */
     uint32_t by_stream_mask;
     uint64_t conns_made;
-    uint32_t dials;      /* connections dialling or shaking hands, of all endpoints */
-    struct task settle;  /* end of the turn: reaps, dials, answers */
-    struct list dead;    /* connections to be reaped */
-    struct list hungry;  /* endpoints that may want to dial; first come, first served */
-    struct list served;  /* endpoints that may want spares */
-    struct list answers; /* leases to be answered */
+    uint32_t dials;     /* connections that hold a place, of all endpoints: what dials or shakes hands here */
+    struct task settle; /* end of the turn: reaps, dials, answers */
+    struct list dead;   /* connections to be reaped */
+    struct list hungry[POOL_WAYS]; /* endpoints that may want to dial, by the way that needs a place first;
+ first come, first served */
+    struct list queued;            /* connections to be secured */
+    struct list served;            /* endpoints that may want spares */
+    struct list answers;           /* leases to be answered */
     uint32_t leases_pending;
     struct pool_generation *generations;
     uint32_t generations_count;
@@ -45,10 +47,12 @@ struct transport *dial_transport(const struct endpoint *);
 /* Who dials for it. */
 void dial_begin(struct endpoint *);
 /* A connection for this endpoint; ends in pool_on_dialled() or pool_on_dial_failed(), as an event. */
+void dial_secure(struct conn *);
+/* A queued one, for which there is a place now. */
 void dial_failed(struct conn *, enum ending, const char *detail);
 /* Judges, counts and logs; the connection is the caller's to end. */
 void dial_closed(struct conn *, enum ending);
-/* The TLS stream said `closed` before `open`. */
+/* The stream said `closed` before TLS was `open`. */
 void dial_secured(struct conn *);
 /* The TLS stream said `open`. */
 void dial_forget_stream(struct conn *);

@@ -39,6 +39,9 @@ struct dial_request {
     uint64_t deadline_ns;
     uint64_t wanted_ns; /* until when somebody waits for it, as far as is known; at most deadline_ns */
     void (*answered)(void *owner, const struct dial_answer *);
+    bool (*may_go)(void *owner, enum pool_way);
+    /* Asked when a way of the path has its turn, also from within dial(). False: this way fails with LIMIT.
+     */
     void *owner;
 };
 
@@ -61,7 +64,7 @@ MUST_USE int transport_direct_new(struct worker *, const struct pool_options *, 
 /* 0 or -ENOMEM. */
 
 /* transport_path.c: the ways of a path, one after the other */
-MUST_USE int transport_path_new(struct worker *, uint32_t dials_max, struct transport *const ways[POOL_WAYS],
+MUST_USE int transport_path_new(struct worker *, struct transport *const ways[POOL_WAYS],
                                 struct transport **ret);
 /* 0 or -ENOMEM. Dials of requests that have a path. The transports of the ways are the caller's and outlive
  * it; NULL: there is none of that way. */

@@ -184,22 +184,28 @@ static uint64_t deadline_of_way(const struct path_dial *d)
     return now + (d->request.wanted_ns - now) / (left + 1);
 }
 
+static void way_failed(struct path_dial *d, enum ending ending, const char *detail)
+{
+    note_failure(d, &(struct dial_answer){.ending = ending, .address = "", .detail = detail});
+}
+
 static void way_begin(struct path_dial *d)
 {
     enum pool_way way = d->request.path->ways[d->tried++];
     struct transport *t = d->by_path->ways[way];
     struct dial_request request = d->request;
+    if (!d->request.may_go(d->request.owner, way)) {
+        way_failed(d, ENDING_LIMIT, "as many connections are being made as may be at a time");
+        return;
+    }
     request.deadline_ns = deadline_of_way(d);
     request.wanted_ns = request.wanted_ns < request.deadline_ns ? request.wanted_ns : request.deadline_ns;
     request.answered = on_answered;
     request.owner = d;
     d->below = t ? t->ops->dial(t, &request) : NULL;
-    if (d->below)
-        return;
-    enum ending ending = t ? ENDING_LIMIT : ENDING_NO_AGENT;
-    note_failure(d, &(struct dial_answer){.ending = ending,
-                                          .address = "",
-                                          .detail = t ? "out of memory for dials" : ending_text(ending)});
+    if (!d->below)
+        way_failed(d, t ? ENDING_LIMIT : ENDING_NO_AGENT,
+                   t ? "out of memory for dials" : ending_text(ENDING_NO_AGENT));
 }
 
 /* The first way is tried in any case: its transport tells how it is when there is no time. */
@@ -265,8 +271,7 @@ static void path_free(struct transport **t)
 
 static const struct transport_ops path_ops = {"path", path_dial, path_cancel, path_is_idle, path_free};
 
-int transport_path_new(struct worker *w, uint32_t dials_max, struct transport *const ways[POOL_WAYS],
-                       struct transport **ret)
+int transport_path_new(struct worker *w, struct transport *const ways[POOL_WAYS], struct transport **ret)
 {
     struct by_path *by_path = calloc(1, sizeof(*by_path));
     if (!by_path)
@@ -275,7 +280,8 @@ int transport_path_new(struct worker *w, uint32_t dials_max, struct transport *c
     by_path->worker = w;
     for (unsigned way = 0; way < POOL_WAYS; way++)
         by_path->ways[way] = ways[way];
-    slab_init(&by_path->dials, "dials along paths", sizeof(struct path_dial), dials_max);
+    /* Bounded by what its ways take on, and by their lessees. */
+    slab_init(&by_path->dials, "dials along paths", sizeof(struct path_dial), UINT32_MAX);
     *ret = &by_path->transport;
     return 0;
 }

@@ -79,7 +79,9 @@ static const struct config_row pool_rows[] = {
         .unit = "endpoints", .restart = true, .help = "Endpoints known at a time.",
         .source = "15,000 nodes and some air"),
     ROW(UINT(config_pool, dials_in_flight_max, "handshakesInFlightMax"), .min = 1, .max = 65536, .value = 256,
-        .unit = "per worker", .help = "Connects and TLS handshakes under way.",
+        .unit = "per worker",
+        .help = "Connects and TLS handshakes under way. What agents dial is counted by "
+                "agents.pendingDialsMax instead.",
         .source = "guess; a quarter of a second of one core's signatures"),
     ROW(UINT(config_pool, tickets_per_endpoint_max, "ticketsPerEndpointMax"), .max = 64, .value = 4,
         .unit = "tickets",

@@ -48,9 +48,11 @@ const struct config_row config_agents_rows[] = {
             "An agent that has not answered a dial after so long is taken for silent. Tunnels and requests "
             "have deadlines of their own, which are shorter.",
         .source = "kube-apiserver's client waits 30 s"),
-    ROW(UINT(config_agents, pending_dials_max, "pendingDialsMax"), .min = 1, .max = 1000000, .value = 10000,
-        .unit = "dials", .help = "Unanswered dials through agents in the process; the next is refused.",
-        .source = "guess; 27,700 were seen where nothing bounded them"),
+    ROW(UINT(config_agents, pending_dials_max, "pendingDialsMax"), .min = 1, .max = 1000000, .value = 16384,
+        .unit = "dials",
+        .help = "Unanswered dials through agents in the process, half of them through one agent; the next is "
+                "refused.",
+        .source = "guess; as limits.requestsInFlightMax. 27,700 were seen where nothing bounded them"),
     ROW(UINT(config_agents, connection_bytes_max, "connectionBytesMax"), .min = 65536, .max = 1073741824,
         .value = 16777216, .unit = "bytes",
         .help = "A connection through an agent whose client has not taken so many bytes is cut. At least "

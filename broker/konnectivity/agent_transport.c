@@ -300,8 +300,10 @@ int agent_transport_new(struct broker_worker *bw, struct transport **ret)
     b->transport.ops = &agent_ops;
     b->bw = bw;
     b->last_id = worker_random(bw->worker);
+    /* What waits for a dial bounds them here, and the agents' homes do (agents.pendingDialsMax). */
+    const struct config_limits *limits = &bw->broker->config->limits;
     slab_init(&b->dials, "dials through agents", sizeof(struct dial),
-              bw->broker->config->pool.dials_in_flight_max);
+              limits->tunnels_max + limits->requests_in_flight_max);
     *ret = &b->transport;
     return 0;
 }

@@ -119,13 +119,15 @@ void proxy_tunnel_dial(struct proxy_stream *, const struct packet *);
 extern const struct asker_ops proxy_tunnel_asker;
 struct proxy_tunnel *proxy_tunnel_new(struct proxy_stream *, int64_t random);
 /* NULL: out of memory. */
+bool proxy_tunnel_is_unanswered(const struct proxy_tunnel *);
+/* Its DIAL_RSP has not gone. */
 void proxy_tunnel_set_error(struct proxy_tunnel *, const char *text);
 /* What the last packet about it will say. */
 void proxy_tunnel_set_state(struct proxy_tunnel *, enum proxy_tunnel_state);
 void proxy_tunnel_close(struct proxy_tunnel *);
 /* CLOSE_REQ. */
 void proxy_tunnel_cancel(struct proxy_tunnel *);
-/* DIAL_CLS: frees it without an answer. */
+/* DIAL_CLS: frees it without an answer; closes it if that has gone. */
 void proxy_tunnel_open(struct proxy_tunnel *);
 /* From HELD: the destination may speak from now on. */
 void proxy_tunnel_end(struct proxy_tunnel *, enum ending);

@@ -160,15 +160,21 @@ static void on_close(struct proxy_stream *p, const struct packet *packet)
         proxy_stream_stranger(p, packet->connect_id, "Unknown connectID");
 }
 
+/* Which dial a cancel means: one that waits for its answer, else that of the last answer, which the cancel
+ * has crossed. What a client dialled before by the same number stands. */
 static struct proxy_tunnel *find_dial(struct proxy_stream *p, int64_t random)
 {
+    struct proxy_tunnel *last = NULL;
     list_each_safe(node, tmp, &p->tunnels)
     {
         struct proxy_tunnel *t = list_entry(node, struct proxy_tunnel, node);
-        if (t->random == random)
-            return t;
+        if (t->random != random)
+            continue;
+        last = t;
+        if (proxy_tunnel_is_unanswered(t))
+            break;
     }
-    return NULL;
+    return last;
 }
 
 static void on_dial_close(struct proxy_stream *p, const struct packet *packet)

@@ -24,15 +24,16 @@ enum { HOLDS_MAX = 50 /* of tunnelSpeakFirstMs, while the answer is still on its
 static const struct {
     const char *name;
     uint32_t next;
+    bool unanswered; /* DIAL_RSP has not gone */
 } states[PROXY_TUNNEL_STATES] = {
-    [PROXY_DIALLING] = {"dialling",  B(REFUSED) | B(ANSWERED)                      },
-    [PROXY_REFUSED] = {"refused",   0                                             },
-    [PROXY_ANSWERED] = {"answered",  B(HELD) | B(FINISHING) | B(CLOSED)            },
-    [PROXY_HELD] = {"held",      B(OPEN) | B(ENDING) | B(FINISHING) | B(CLOSED)},
-    [PROXY_OPEN] = {"open",      B(ENDING) | B(FINISHING) | B(CLOSED)          },
-    [PROXY_FINISHING] = {"finishing", B(CLOSED)                                     },
-    [PROXY_ENDING] = {"ending",    B(CLOSED)                                     },
-    [PROXY_CLOSED] = {"closed",    0                                             },
+    [PROXY_DIALLING] = {"dialling",  B(REFUSED) | B(ANSWERED),                       true },
+    [PROXY_REFUSED] = {"refused",   0,                                              true },
+    [PROXY_ANSWERED] = {"answered",  B(HELD) | B(FINISHING) | B(CLOSED),             true },
+    [PROXY_HELD] = {"held",      B(OPEN) | B(ENDING) | B(FINISHING) | B(CLOSED), false},
+    [PROXY_OPEN] = {"open",      B(ENDING) | B(FINISHING) | B(CLOSED),           false},
+    [PROXY_FINISHING] = {"finishing", B(CLOSED),                                      false},
+    [PROXY_ENDING] = {"ending",    B(CLOSED),                                      false},
+    [PROXY_CLOSED] = {"closed",    0,                                              false},
 };
 #undef B
 
@@ -57,6 +58,11 @@ void proxy_tunnel_set_state(struct proxy_tunnel *t, enum proxy_tunnel_state next
     worker_disarm(worker_of(t), &t->timer);
     t->state = next;
     proxy_send_due(t);
+}
+
+bool proxy_tunnel_is_unanswered(const struct proxy_tunnel *t)
+{
+    return states[t->state].unanswered;
 }
 
 void proxy_tunnel_set_error(struct proxy_tunnel *t, const char *text)
@@ -168,7 +174,10 @@ void proxy_tunnel_close(struct proxy_tunnel *t)
 
 void proxy_tunnel_cancel(struct proxy_tunnel *t)
 {
-    proxy_tunnel_free(t, ENDING_DONE);
+    if (proxy_tunnel_is_unanswered(t))
+        proxy_tunnel_free(t, ENDING_DONE);
+    else
+        proxy_tunnel_close(t);
 }
 
 /* -- time ---------------------------------------------------------------------------------------------------

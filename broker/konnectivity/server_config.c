@@ -209,9 +209,8 @@ void server_config_print(const struct server_flags *f, FILE *out)
     print_tcp(out, f->admin_bind_address, f->admin_port);
     fputs("health: ", out);
     print_tcp(out, f->health_bind_address, f->health_port);
-    /* A destination that fails is not spared, and dials are many and slow where agents are: the proxy-server
-     * knows neither limit. */
-    fputs("pool: {handshakesInFlightMax: 10000, breaker: {failures: 1000}}\n", out);
+    /* A destination that fails is not spared: the proxy-server knows no such limit. */
+    fputs("pool: {breaker: {failures: 1000}}\n", out);
     fprintf(out, "timeouts:\n  drainMs: %lld\n  tunnelAnswerMs: %d\n",
             (long long)ms_of(f->graceful_shutdown_ns, 0, DRAIN_MAX_MS), TUNNEL_ANSWER_MS);
     print_log(out, f);

@@ -324,10 +324,12 @@ void sim_tunnel_over(struct sim_tunnels *t, uint32_t id, enum sim_tunnel_outcome
 /* -- the end of the world -----------------------------------------------------------------------------------
  */
 
-/* Where the first end is the end of both, who goes on may be broken off. */
+/* Where the first end is the end of both, who goes on may be broken off. A client has heard by then what was
+ * said before that end. */
 static bool is_over(const struct sim_tunnel *x, const struct sim_end *e, const struct sim_end *o)
 {
-    return e->end_heard || (x->whole_close && e->lost && (e->ended || o->ended));
+    bool heard_out = e->side == SIDE_ANSWER || e->heard == o->said;
+    return e->end_heard || (x->whole_close && e->lost && (e->ended || (o->ended && heard_out)));
 }
 
 static void judge_tunnel(struct sim_tunnels *t, const struct sim_tunnel *x)

@@ -84,7 +84,7 @@ void agent_rig_start(unsigned workers)
     agent_rig.seed = 42;
     agent_rig.count = workers;
     agent_rig.broker.config = &agent_rig.config;
-    agent_rig.config.pool.dials_in_flight_max = 1024;
+    agent_rig.config.limits.tunnels_max = 1024;
     ASSERT(mailboxes_new(workers, 64, &agent_rig.mail) == 0);
     for (unsigned i = 0; i < workers; i++)
         start_worker(i);

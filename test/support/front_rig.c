@@ -73,7 +73,10 @@ void __wrap_exchange_body(struct exchange *ex, struct seg seg, bool ended)
     if (ex->last_heard) {
         uint32_t len = seg.len;
         worker_release_seg(&rig.world.worker, seg);
-        ex->ops->grant(ex->asker, len);
+        if (ex->progress == EXCHANGE_TUNNEL)
+            ex->ops->cut(ex->asker, ENDING_PEER_RESET);
+        else
+            ex->ops->grant(ex->asker, len);
         return;
     }
     ASSERT(!p->ended);

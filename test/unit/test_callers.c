@@ -26,7 +26,7 @@ static struct caller_key key_of(unsigned number)
 
 static struct callers *make(unsigned workers, uint32_t limit)
 {
-    const uint32_t limits[CALLER_USES] = {limit, limit, limit};
+    const uint32_t limits[CALLER_USES] = {limit, limit, limit, limit};
     struct callers *callers = NULL;
     assert_int_equal(callers_new(workers, limits, &callers), 0);
     return callers;
@@ -119,6 +119,20 @@ static void dials_are_limited_on_each_worker(void **state)
         caller_leave(callers, 1, first, CALLER_DIAL);
     assert_false(caller_admit(callers, 0, second, CALLER_DIAL, 9 * MS));
     assert_int_equal(take_all(callers, 1, second, CALLER_DIAL, 9 * MS), 4);
+    callers_free(&callers);
+}
+
+static void dials_of_agents_are_limited_in_the_process(void **state)
+{
+    struct callers *callers = make(2, 16);
+    struct caller_key a = key_of(0), b = key_of(1);
+    uint32_t first = caller_of(callers, 0, &a), second = caller_of(callers, 0, &b);
+    (void)state;
+    assert_true(caller_admit(callers, 0, second, CALLER_AGENT_DIAL, MS));
+    assert_int_equal(take_all(callers, 0, first, CALLER_AGENT_DIAL, MS), 11); /* three quarters */
+    assert_false(caller_admit(callers, 1, first, CALLER_AGENT_DIAL, 9 * MS));
+    assert_int_equal(take_all(callers, 1, second, CALLER_AGENT_DIAL, 9 * MS), 4);
+    assert_int_equal(take_all(callers, 0, first, CALLER_DIAL, 9 * MS), 16); /* which are counted apart */
     callers_free(&callers);
 }
 
@@ -225,6 +239,7 @@ int main(void)
         cmocka_unit_test(one_that_ran_away_leaves_a_quarter_to_the_others),
         cmocka_unit_test(alone_a_caller_may_use_the_whole_limit),
         cmocka_unit_test(dials_are_limited_on_each_worker),
+        cmocka_unit_test(dials_of_agents_are_limited_in_the_process),
         cmocka_unit_test(a_caller_is_its_whole_key),
         cmocka_unit_test(those_beyond_the_table_are_one_caller),
         cmocka_unit_test(threads_agree_on_numbers_and_keep_the_limit),

@@ -91,7 +91,7 @@ static void what_is_absent_has_its_default(void **state)
     assert_int_equal(c->agents.strategy_count, 1);
     assert_int_equal(c->agents.strategies[0], CONFIG_STRATEGY_DEFAULT);
     assert_int_equal(c->agents.dial_ms, 30000);
-    assert_int_equal(c->agents.pending_dials_max, 10000);
+    assert_int_equal(c->agents.pending_dials_max, 16384);
     assert_int_equal(c->agents.connection_bytes_max, 16 << 20);
     assert_int_equal(c->agents.patience_ms, 10000);
     assert_int_equal(c->agents.keepalive_ms, 10000);

@@ -717,6 +717,104 @@ static void an_abort_of_the_destination_arrives_as_one(void **state)
     assert_int_equal(asked(0)->reason, ENDING_PEER_RESET);
 }
 
+enum { LAST_BYTES = 200000 }; /* more than the client's window lets through */
+
+/* The destination has said so much and ended, and then was lost. */
+static struct h2_stream *cut_after_its_end(bool client_ends)
+{
+    h2_client_stop();
+    h2_client_start(true);
+    struct h2_stream *s = h2_client_ask("CONNECT", BACKEND, NULL, NULL);
+    if (client_ends)
+        h2_client_say(s, "bye", 3, true);
+    h2_client_turns(3);
+    play_connected(asked(0));
+    play_data(asked(0), pattern, LAST_BYTES, false);
+    play_fin(asked(0));
+    h2_client_turns(5);
+    assert_false(s->ended);
+    play_reset(asked(0), ENDING_PEER_RESET);
+    h2_client_turns(2);
+    assert_int_equal(asked(0)->end, PLAYED_GONE);
+    assert_int_equal(asked(0)->reason, ENDING_PEER_RESET);
+    assert_false(s->reset);
+    return s;
+}
+
+static void open_windows(const struct h2_stream *s)
+{
+    nghttp2_submit_window_update(h2_client.session, NGHTTP2_FLAG_NONE, 0, 1 << 20);
+    nghttp2_submit_window_update(h2_client.session, NGHTTP2_FLAG_NONE, s->id, 1 << 20);
+    h2_client_turns(10);
+}
+
+static void an_abort_takes_nothing_from_what_was_ended_before(void **state)
+{
+    (void)state;
+    struct h2_stream *s = cut_after_its_end(true);
+    open_windows(s);
+    assert_true(h2_client_has_body(s, pattern, LAST_BYTES));
+    assert_true(s->ended);
+    assert_true(s->closed);
+    assert_false(s->reset);
+}
+
+static void who_still_sends_is_told_after_the_end_that_nobody_takes_it(void **state)
+{
+    (void)state;
+    struct h2_stream *s = cut_after_its_end(false);
+    h2_client_say(s, pattern, 1000, false);
+    h2_client_turns(3);
+    h2_client_say(s, pattern, 60000, false);
+    h2_client_turns(3);
+    assert_int_equal(asked(0)->received, 0);
+    open_windows(s);
+    assert_true(h2_client_has_body(s, pattern, LAST_BYTES));
+    assert_true(s->ended);
+    assert_true(s->reset);
+    assert_int_equal(s->code, NGHTTP2_CONNECT_ERROR);
+}
+
+static void an_abort_found_while_the_client_sends_keeps_what_was_ended(void **state)
+{
+    (void)state;
+    h2_client_stop();
+    h2_client_start(true);
+    struct h2_stream *s = h2_client_ask("CONNECT", BACKEND, NULL, NULL);
+    h2_client_turns(3);
+    play_connected(asked(0));
+    play_data(asked(0), pattern, LAST_BYTES, false);
+    play_fin(asked(0));
+    play_end(asked(0), NULL); /* its last word: nobody is there to hear the client */
+    h2_client_turns(3);
+    const uint8_t *out;
+    ssize_t n;
+    for (unsigned i = 0; i < 40; i++) { /* put together, in more than one piece */
+        h2_client_say(s, pattern, 1000, false);
+        while ((n = nghttp2_session_mem_send(h2_client.session, &out)) > 0)
+            pipe_give(rig.pipe, out, (size_t)n);
+    }
+    h2_client_turns(3);
+    assert_int_equal(asked(0)->end, PLAYED_GONE);
+    open_windows(s);
+    assert_true(h2_client_has_body(s, pattern, LAST_BYTES));
+    assert_true(s->ended);
+    assert_int_equal(s->code, NGHTTP2_CONNECT_ERROR);
+}
+
+static void last_bytes_that_nobody_takes_are_not_kept_for_ever(void **state)
+{
+    (void)state;
+    struct h2_stream *s = cut_after_its_end(true);
+    rig.world.now_ns += 29ull * 1000000000;
+    h2_client_turns(2);
+    assert_false(s->reset);
+    rig.world.now_ns += 2ull * 1000000000;
+    h2_client_turns(2);
+    assert_true(s->reset);
+    assert_int_equal(s->code, NGHTTP2_CANCEL);
+}
+
 static void an_abort_of_the_client_is_no_clean_end(void **state)
 {
     (void)state;
@@ -851,6 +949,10 @@ int main(void)
         T(a_tunnel_carries_bytes_both_ways_and_ends_twice),
         T(a_tunnel_may_be_ended_before_it_stands),
         T(an_abort_of_the_destination_arrives_as_one),
+        T(an_abort_takes_nothing_from_what_was_ended_before),
+        T(who_still_sends_is_told_after_the_end_that_nobody_takes_it),
+        T(an_abort_found_while_the_client_sends_keeps_what_was_ended),
+        T(last_bytes_that_nobody_takes_are_not_kept_for_ever),
         T(an_abort_of_the_client_is_no_clean_end),
         T(a_refused_connect_says_why),
         T(a_silent_tunnel_is_cut_where_a_limit_is_set),

@@ -361,6 +361,29 @@ static void a_late_cancel_closes(void **state)
     struct played *p = dialled(0, &id);
     say_dial_close(5);
     assert_int_equal(p->end, PLAYED_CLOSED);
+    assert_true(heard(PACKET_CLOSE_RSP));
+    assert_int_equal(said.connect_id, id);
+    say_dial_close(5); /* of nothing */
+    assert_false(call->ended);
+}
+
+static void a_cancel_means_the_dial_that_waits(void **state)
+{
+    (void)state;
+    int64_t first_id, second_id;
+    say_dial("10.0.0.1:443", 5);
+    struct played *first = dialled(0, &first_id);
+    say_dial("10.0.0.2:443", 5); /* a client that uses its number again */
+    say_dial_close(5);
+    assert_int_equal(rig.played[1].end, PLAYED_GONE);
+    assert_int_equal(first->end, PLAYED_RUNS);
+    say_dial("10.0.0.2:443", 5);
+    struct played *second = dialled(2, &second_id);
+    say_dial_close(5); /* crossed the answer just heard */
+    assert_int_equal(second->end, PLAYED_CLOSED);
+    assert_int_equal(first->end, PLAYED_RUNS);
+    say_data(first_id, 10);
+    assert_int_equal(first->received, 10);
 }
 
 static void dials_given_up_one_after_another_end_the_call(void **state)
@@ -865,6 +888,7 @@ int main(void)
         T(a_limit_refuses_one_dial_and_not_the_stream),
         T(a_dial_that_is_given_up_is_cancelled),
         T(a_late_cancel_closes),
+        T(a_cancel_means_the_dial_that_waits),
         T(dials_given_up_one_after_another_end_the_call),
         T(too_many_connections_end_the_call),
         T(the_destination_waits_for_the_client_or_a_moment),

@@ -129,7 +129,7 @@ static void agent_opens(void)
 
 static bool has_agents;
 
-static void start(bool with_agents)
+static void start(bool with_agents, uint32_t connect_ms)
 {
     struct pool_options options = fixture_options();
     memset(&agents, 0, sizeof(agents));
@@ -137,6 +137,7 @@ static void start(bool with_agents)
     list_init(&agents.dials);
     has_agents = with_agents;
     options.agents = with_agents ? &agents.transport : NULL;
+    options.limits.connect_ms = connect_ms;
     options.limits.dial_ms = 8000;
     options.limits.warm_spares = 1;
     fixture_start(&f, &options);
@@ -146,14 +147,21 @@ static void start(bool with_agents)
 static int setup(void **state)
 {
     (void)state;
-    start(true);
+    start(true, 3000);
+    return 0;
+}
+
+static int setup_with_long_connects(void **state)
+{
+    (void)state;
+    start(true, 10000);
     return 0;
 }
 
 static int setup_without_agents(void **state)
 {
     (void)state;
-    start(false);
+    start(false, 3000);
     return 0;
 }
 
@@ -582,6 +590,162 @@ static void agents_carry_no_spares(void **state)
     client_give_back(&c);
 }
 
+/* -- places -------------------------------------------------------------------------------------------------
+ */
+
+static struct client hanging[3];
+
+/* All places there are: fixture_options() has three. */
+static void take_all_places(void)
+{
+    struct endpoint_key other = fixture_key(&f.single, "10.0.0.9");
+    for (size_t i = 0; i < ARRAY_SIZE(hanging); i++)
+        client_ask(&hanging[i], &f, &other, 20000);
+    fixture_settle(&f);
+    assert_int_equal(f.engine.dialled, 3);
+}
+
+static void what_agents_dial_takes_no_place(void **state)
+{
+    static struct client c[7], last;
+    (void)state;
+    key = fixture_key(&f.single, "10.0.0.1");
+    for (int i = 0; i < 4; i++)
+        ask(&c[i], &agent_only);
+    assert_int_equal(agents.asked, 4);
+    take_all_places();
+    key.port++;
+    ask(&c[4], &agent_only);
+    ask(&c[5], &agent_only);
+    ask(&c[6], &agent_first);
+    assert_int_equal(agents.asked, 7);
+    key.path = NULL;
+    client_ask_at_once(&last, &f, &key, 20000);
+    fixture_settle(&f);
+    assert_told(&last, ENDING_LIMIT, "3 connections are being made, as many as may be at a time");
+    assert_int_equal(fixture_count(&f, COUNTER_pool_dialling), 10);
+}
+
+static void a_dial_that_goes_on_to_an_agent_leaves_its_place(void **state)
+{
+    static struct client c[3];
+    (void)state;
+    key = fixture_key(&f.single, "10.0.0.1");
+    for (int i = 0; i < 3; i++) {
+        ask(&c[i], &direct_first);
+        fail_direct(ENDING_UNREACHABLE);
+    }
+    assert_int_equal(agents.asked, 3);
+    f.engine.dialled = 0;
+    take_all_places();
+}
+
+static void a_tunnel_without_a_place_for_its_next_way_is_told_at_once(void **state)
+{
+    struct client c;
+    (void)state;
+    take_all_places();
+    key = fixture_key(&f.single, "10.0.0.1");
+    ask(&c, &agent_first);
+    agent_fails(ENDING_NO_AGENT);
+    assert_told(&c, ENDING_LIMIT, "as many connections are being made as may be at a time (agent: no_agent)");
+    ask(&c, &agent_first); /* the next one asks the agents again */
+    agent_opens();
+    assert_non_null(c.conn);
+    client_give_back(&c);
+}
+
+static void a_request_without_a_place_for_its_next_way_waits_for_one(void **state)
+{
+    struct client c;
+    (void)state;
+    take_all_places();
+    ask(&c, &agent_first);
+    agent_fails(ENDING_NO_AGENT);
+    assert_int_equal(c.answers, 0);
+    assert_int_equal(agents.asked, 1); /* and does not ask agents over and over meanwhile */
+    fail_direct(ENDING_REFUSED);
+    assert_int_equal(hanging[0].answers, 1);
+    assert_int_equal(agents.asked, 2);
+    agent_fails(ENDING_NO_AGENT);
+    assert_int_equal(f.engine.dialled, 4);
+    script_open(script_last(&f.engine));
+    fixture_settle(&f);
+    assert_non_null(c.conn);
+    client_give_back(&c);
+}
+
+/* Leaves it with a stream from an agent, and no place for TLS. */
+static struct script_stream *queue_for_tls(struct client *c, const struct pool_profile *profile)
+{
+    take_all_places();
+    key = fixture_key(profile, "10.0.0.1");
+    ask(c, &agent_only);
+    agent_opens();
+    assert_int_equal(c->answers, 0);
+    assert_int_equal(f.engine.alive, 4);
+    return script_last(&f.engine);
+}
+
+static void tls_over_an_agent_waits_for_a_place(void **state)
+{
+    struct client c;
+    (void)state;
+    queue_for_tls(&c, &f.tls);
+    fail_direct(ENDING_REFUSED);
+    struct script_stream *tls = script_last(&f.engine);
+    assert_non_null(tls->lower);
+    script_open_tls(tls, false, "TLSv1.3");
+    fixture_settle(&f);
+    assert_non_null(c.conn);
+    assert_int_equal(c.how, LEASE_NEW);
+    client_give_back(&c);
+}
+
+static void what_is_lost_while_it_waits_for_a_place_is_told(void **state)
+{
+    struct client c;
+    (void)state;
+    script_close(queue_for_tls(&c, &f.tls), ENDING_AGENT_LOST);
+    fixture_settle(&f);
+    assert_told(&c, ENDING_AGENT_LOST, ending_text(ENDING_AGENT_LOST));
+}
+
+static void what_ends_while_it_waits_for_a_place_is_told(void **state)
+{
+    struct client c;
+    (void)state;
+    script_end(queue_for_tls(&c, &f.tls));
+    fixture_settle(&f);
+    assert_told(&c, ENDING_TRUNCATED, ending_text(ENDING_TRUNCATED));
+}
+
+static void waiting_for_a_place_has_an_end(void **state)
+{
+    struct client c;
+    (void)state;
+    queue_for_tls(&c, &f.tls);
+    script_advance_ms(&f.engine, 4990); /* of tls_ms, 5000 */
+    fixture_settle(&f);
+    assert_int_equal(c.answers, 0);
+    script_advance_ms(&f.engine, 20);
+    fixture_settle(&f);
+    assert_told(&c, ENDING_QUEUE_TIMEOUT, "too many other TLS handshakes stayed under way");
+    assert_int_equal(hanging[0].answers, 0);
+}
+
+static void cancelled_while_it_waits_for_a_place(void **state)
+{
+    static const struct pool_profile upgrade = {.id = 9, .tls = true, .single_use = true};
+    struct client c;
+    (void)state;
+    queue_for_tls(&c, &upgrade);
+    pool_cancel(f.pool, &c.lease);
+    fixture_settle(&f);
+    assert_int_equal(c.answers, 0);
+    assert_int_equal(f.engine.alive, 3);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -607,6 +771,15 @@ int main(void)
         TEST(pool_is_empty_when_agents_are),
         TEST(path_is_part_of_the_identity),
         TEST(agents_carry_no_spares),
+        TEST(what_agents_dial_takes_no_place),
+        TEST(a_dial_that_goes_on_to_an_agent_leaves_its_place),
+        TEST(a_tunnel_without_a_place_for_its_next_way_is_told_at_once),
+        TEST(a_request_without_a_place_for_its_next_way_waits_for_one),
+        TEST(tls_over_an_agent_waits_for_a_place),
+        TEST(what_is_lost_while_it_waits_for_a_place_is_told),
+        TEST(what_ends_while_it_waits_for_a_place_is_told),
+        cmocka_unit_test_setup_teardown(waiting_for_a_place_has_an_end, setup_with_long_connects, teardown),
+        TEST(cancelled_while_it_waits_for_a_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,7 +27,7 @@ var crowds = []act{
 // manyDials: 10,000 at once, each is refused or given up in time, and the server remembers none of them.
 func manyDials(scene *scene) {
 	const streams, each = 20, 500
-	s := scene.besideWith(asked{extra: "limits: {requestsInFlightMax: 65536, tunnelsMax: 65536}\n"})
+	s := scene.beside()
 	go s.bad().serveBad(func(int64) (int64, bool) { return 0, false })
 	before := s.srv.residentKiB()
 	begun := time.Now()

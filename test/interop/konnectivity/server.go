@@ -31,8 +31,7 @@ type asked struct {
 	id         string
 	count      int
 	agentPort  int    // 0: a free one
-	agents     string // more of agents, and
-	extra      string // more of the configuration: Hawser by configuration only
+	agents     string // more of agents: Hawser by configuration only
 }
 
 type server struct {
@@ -147,8 +146,8 @@ listeners:
     via: [agent]
 agents: {serverId: %s, serverCount: %d, strategies: [%s]%s}
 timeouts: {tunnelAnswerMs: 9000, tunnelSpeakFirstMs: 100} # an agent gives a dial 5 s; the machine may be busy
-pool: {handshakesInFlightMax: 10000, breaker: {failures: 1000}} # as konnectivity-server has it
-%s`, adminPort, front, a.agentPort, tls, a.id, a.count, strings.ReplaceAll(a.strategies, ",", ", "), a.agents, a.extra)
+pool: {breaker: {failures: 1000}} # as konnectivity-server has it
+`, adminPort, front, a.agentPort, tls, a.id, a.count, strings.ReplaceAll(a.strategies, ",", ", "), a.agents)
 }
 
 func (s *server) run(argv []string) error {
