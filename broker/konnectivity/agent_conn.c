@@ -17,10 +17,9 @@
 
 enum {
     SILENT_MS = 200, /* of a destination whose peer has ended: it has nothing more to say, or does not know */
-    SILENT_STEP_MS = 25, /* such waits end together: one turn and one record for all that are due. A guess */
-    FINISH_MS = 5000,    /* and for one that goes on and on */
-    CLOSE_MS = 10000,    /* for CLOSE_RSP, since the last byte came */
-    FORGET_MS = 30000,   /* for what an agent owes about what nobody waits for */
+    FINISH_MS = 5000,  /* and for one that goes on and on */
+    CLOSE_MS = 10000,  /* for CLOSE_RSP, since the last byte came */
+    FORGET_MS = 30000, /* for what an agent owes about what nobody waits for */
     DETAIL_MAX = 160,
 };
 
@@ -69,8 +68,7 @@ static void wait_for_silence(struct agent_conn *c)
         return;
     if (c->limit_ns == 0)
         c->limit_ns = w->now_ns + FINISH_MS * 1000000ull;
-    uint64_t step_ns = SILENT_STEP_MS * 1000000ull;
-    uint64_t silent_ns = (w->now_ns + SILENT_MS * 1000000ull + step_ns - 1) / step_ns * step_ns;
+    uint64_t silent_ns = http2_step_at(w->now_ns + SILENT_MS * 1000000ull); /* all that are due go together */
     timer_arm_at(&w->timers, &c->timer, silent_ns < c->limit_ns ? silent_ns : c->limit_ns);
 }
 
