@@ -68,7 +68,7 @@ static void wait_for_silence(struct agent_conn *c)
         return;
     if (c->limit_ns == 0)
         c->limit_ns = w->now_ns + FINISH_MS * 1000000ull;
-    uint64_t silent_ns = w->now_ns + SILENT_MS * 1000000ull;
+    uint64_t silent_ns = http2_step_at(w->now_ns + SILENT_MS * 1000000ull); /* all that are due go together */
     timer_arm_at(&w->timers, &c->timer, silent_ns < c->limit_ns ? silent_ns : c->limit_ns);
 }
 
