@@ -256,11 +256,17 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+/* Who drains looks at nothing any more, so only waking ends the wait. */
+static bool waits_for_time(const struct reload *r)
+{
+    return r->next_ms != UINT64_MAX && !atomic_load_explicit(&r->broker->draining, memory_order_relaxed);
+}
+
 void reload_wait(struct reload *r)
 {
     struct timespec until = {.tv_sec = (time_t)(r->next_ms / 1000),
                              .tv_nsec = (long)(r->next_ms % 1000) * 1000000};
-    int rc = r->next_ms == UINT64_MAX ? sem_wait(&r->wake) : sem_clockwait(&r->wake, CLOCK_MONOTONIC, &until);
+    int rc = waits_for_time(r) ? sem_clockwait(&r->wake, CLOCK_MONOTONIC, &until) : sem_wait(&r->wake);
     if (rc == 0 || errno == ETIMEDOUT) {
         bool asked = atomic_exchange_explicit(&r->asked, false, memory_order_relaxed);
         uint64_t now = now_ms();

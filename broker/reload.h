@@ -31,7 +31,8 @@ uint64_t reload_look(struct reload *, uint64_t now_ms, bool asked);
 /* One look at all files. asked: everything is read, whether or not it looks changed. Returns when the next
  * look is due, UINT64_MAX: when asked. */
 void reload_wait(struct reload *);
-/* Until the next look is due, and has it; or until reload_wake_any_thread(). */
+/* Until the next look is due, and has it; or until reload_wake_any_thread(), which alone ends it while the
+ * broker drains. */
 void reload_ask_any_thread(struct reload *);
 void reload_wake_any_thread(struct reload *);
 /* Both async-signal-safe. */

@@ -1,8 +1,10 @@
 /* test/unit/test_reload.c — files change below a broker: what is noticed, read, refused and published, and
  * when what was replaced is freed. Time is the test's. The last one has workers in threads of their own, and
  * is run under ThreadSanitizer too. */
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -57,6 +59,29 @@ int __wrap_tls_context_new(const struct tls_context_options *o, struct tls_conte
     if (meanwhile)
         meanwhile();
     return __real_tls_context_new(o, ret, detail, size);
+}
+
+/* Waits are over at once: that for a time because it has come, that without one because somebody woke it. */
+static unsigned waits_for_time, waits;
+
+int __wrap_sem_clockwait(sem_t *, clockid_t, const struct timespec *);
+int __wrap_sem_wait(sem_t *);
+
+int __wrap_sem_clockwait(sem_t *sem, clockid_t clock, const struct timespec *until)
+{
+    (void)sem;
+    (void)clock;
+    (void)until;
+    waits_for_time++;
+    errno = ETIMEDOUT;
+    return -1;
+}
+
+int __wrap_sem_wait(sem_t *sem)
+{
+    (void)sem;
+    waits++;
+    return 0;
 }
 
 /* -- files --------------------------------------------------------------------------------------------------
@@ -461,6 +486,23 @@ static void a_roots_file_of_three_uses_renews_all_three(void **state)
     stop();
 }
 
+static void a_drain_waits_for_no_time(void **state)
+{
+    (void)state;
+    start(1);
+    waits = waits_for_time = 0;
+    reload_wait(f.broker->reload);
+    assert_int_equal(waits_for_time, 1);
+    assert_int_equal(waits, 0);
+    broker_drain_any_thread(f.broker);
+    for (unsigned i = 1; i <= 3; i++) { /* nobody looks, so a time that has come would come again and again */
+        reload_wait(f.broker->reload);
+        assert_int_equal(waits_for_time, 1);
+        assert_int_equal(waits, i);
+    }
+    stop();
+}
+
 /* -- threads ------------------------------------------------------------------------------------------------
  */
 
@@ -566,6 +608,7 @@ int main(void)
         cmocka_unit_test(files_that_change_while_they_are_read_are_read_again),
         cmocka_unit_test(a_touched_file_is_no_change),
         cmocka_unit_test(a_roots_file_of_three_uses_renews_all_three),
+        cmocka_unit_test(a_drain_waits_for_no_time),
         cmocka_unit_test(workers_pass_from_one_to_the_next),
     };
     return cmocka_run_group_tests(tests, global_init, global_fini);
