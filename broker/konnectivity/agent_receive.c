@@ -80,6 +80,7 @@ static bool pass_on(struct agent_conn *c)
 void agent_receive_pass_on(struct agent_conn *c)
 {
     c->much = false;
+    agent_conn_gathered(c);
     (void)pass_on(c);
 }
 
