@@ -334,7 +334,7 @@ static void refuse_body(struct front_conn *c, const struct http1_error *error)
     c->exchange = NULL;
     c->keep_alive = false;
     ex->access.status = error->status;
-    snprintf(ex->access.detail, sizeof(ex->access.detail), "%s", error->text);
+    exchange_note(ex, slice_of_text(error->text));
     exchange_client_gone(ex, ENDING_BAD_REQUEST);
     front_http1_error(c, error->status, error->text, true);
 }

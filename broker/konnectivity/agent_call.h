@@ -41,8 +41,8 @@ enum {
 /* All agents that connected to one worker. */
 struct agent_home {
     struct broker_worker *bw;
-    struct slab calls, conns;
-    struct list agents; /* agent_call.node */
+    struct slab calls, conns, addresses; /* addresses: of dials whose DIAL_REQ is due */
+    struct list agents;                  /* agent_call.node */
     struct list by_dial[AGENT_BUCKETS], by_id[AGENT_BUCKETS];
     uint64_t seed; /* so that nobody can fill one bucket */
     uint64_t lines_ns;
@@ -150,7 +150,7 @@ struct agent_conn {
     uint32_t paced;
     bool moves;         /* it did take some, before that */
     uint64_t active_ns; /* when something was last said by it or to it */
-    char address[AGENT_ADDRESS_MAX];
+    char *address;      /* ASKED: where to; NULL otherwise */
 };
 
 /* broker.c's */

@@ -114,6 +114,13 @@ static void count_unopened(struct agent_conn *c)
     stats_gauge_sub(&c->agent->home->bw->stats, STATS_ESTABLISHED, 1);
 }
 
+static void drop_address(struct agent_conn *c)
+{
+    if (c->address)
+        slab_give(&c->agent->home->addresses, c->address);
+    c->address = NULL;
+}
+
 void agent_conn_set_state(struct agent_conn *c, enum agent_conn_state next)
 {
     ASSERT(states[c->state].next & (1u << next));
@@ -122,6 +129,7 @@ void agent_conn_set_state(struct agent_conn *c, enum agent_conn_state next)
     if (c->state == AGENT_CONN_OPEN)
         count_unopened(c);
     worker_disarm(worker_of(c), &c->timer);
+    drop_address(c);
     c->state = next;
     enter(c);
     agent_send_due(c);
@@ -315,6 +323,7 @@ void agent_conn_free(struct agent_conn *c)
     list_remove(&c->dial_bucket);
     list_remove(&c->id_bucket);
     list_remove(&c->node);
+    drop_address(c);
     slab_give(&a->home->conns, c);
 }
 
@@ -349,10 +358,14 @@ struct agent_conn *agent_conn_new(struct agent_call *a, const struct msg *dial)
 {
     const struct agent_dial *asked = (const struct agent_dial *)dial->seg.data;
     struct agent_home *home = a->home;
-    struct agent_conn *c = slab_take(&home->conns);
     struct worker *w = agent_worker(a);
-    if (!c)
+    char *address = slab_take(&home->addresses);
+    struct agent_conn *c = address ? slab_take(&home->conns) : NULL;
+    if (!c) {
+        if (address)
+            slab_give(&home->addresses, address);
         return NULL;
+    }
     list_init(&c->node);
     list_init(&c->dial_bucket);
     list_init(&c->id_bucket);
@@ -369,8 +382,9 @@ struct agent_conn *agent_conn_new(struct agent_call *a, const struct msg *dial)
     c->asked_ns = w->now_ns;
     uint64_t limit_ns = w->now_ns + agent_config(a)->dial_ms * 1000000ull;
     c->limit_ns = asked->deadline_ns < limit_ns ? asked->deadline_ns : limit_ns;
-    memcpy(c->address, asked->address, sizeof(c->address));
-    c->address[sizeof(c->address) - 1] = '\0';
+    c->address = address;
+    memcpy(address, asked->address, sizeof(asked->address));
+    address[sizeof(asked->address) - 1] = '\0';
     list_add_tail(&home->by_dial[bucket_of(home, c->dial, 0)], &c->dial_bucket);
     list_add_tail(&a->conns, &c->node);
     a->conn_count++;
