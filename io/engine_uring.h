@@ -45,6 +45,8 @@ struct uring_group {
     struct buf **bufs; /* by buffer id; NULL while the id is not in the ring */
     uint16_t *empty;   /* stack of ids that want a buffer */
     uint32_t entries, empty_count;
+    uint32_t depth, peak; /* how many buffers it is filled up to; the most that a turn took of late */
+    uint64_t peak_until_ns;
     enum buf_class class;
 };
 

@@ -13,6 +13,7 @@
 
 static const uint64_t run_max_ns = 3600000000000u; /* an hour of virtual time: nothing takes that long */
 static const uint64_t hello_max_ns = 20000000000u;
+static const uint64_t told_ns = 100000000u; /* for the workers that have not let the agents in themselves */
 static const uint64_t drain_max_ns = 300000000000u;
 static const uint64_t spares_ns = 100000000000u;   /* idle connections of the broker are not kept longer */
 static const uint64_t homecoming_ns = 2000000000u; /* lent buffers travel without waking anybody */
@@ -218,6 +219,13 @@ static bool agents_serve(void *arg)
     return c->ledger.violations > 0 || sim_crowd_is_served(c->crowd);
 }
 
+static bool only_wait(void *arg)
+{
+    struct sim_case *c = arg;
+    (void)agents_serve(c);
+    return c->ledger.violations > 0;
+}
+
 static bool run_for(struct sim_case *c, uint64_t duration_ns, bool (*done)(void *))
 {
     return sim_world_run(c->world, sim_now_ns(c->net) + duration_ns, done, c);
@@ -352,8 +360,11 @@ bool sim_case_run(const struct sim_app *app, uint64_t seed, FILE *trace, struct 
                   2 * SIM_INPUT_MAX + 8192 + (c->plan.h2_clients ? HTTP2_UNSENT_MAX : 0);
     start_backends(c);
     c->crowd = sim_crowd_new(c);
-    if (c->plan.agents > 0 && !run_for(c, hello_max_ns, agents_serve) && c->plan.calm)
-        sim_violation(&c->ledger, 0, "not all agents were let in");
+    if (c->plan.agents > 0) {
+        if (!run_for(c, hello_max_ns, agents_serve) && c->plan.calm)
+            sim_violation(&c->ledger, 0, "not all agents were let in");
+        run_for(c, told_ns, only_wait);
+    }
     start_clients(c);
     start_tunnellers(c);
     sim_crowd_start(c->crowd);

@@ -11,7 +11,7 @@
 
 #include "test/support/engine_rig.h"
 
-enum { BULK = 3000000 };
+enum { BULK = 3000000, CROWD = 100 /* more than are expected at once */ };
 
 /* -- the promises -------------------------------------------------------------------------------------------
  */
@@ -92,6 +92,25 @@ static void idle_connection_with_one_credit_tells_the_end(struct engine_rig *r)
     assert_int_equal(t.a->closed, 0);
     assert_int_equal(t.a->received, 0);
     two_part(r, t);
+}
+
+static void a_crowd_that_comes_at_once_is_served(struct engine_rig *r)
+{
+    struct two crowd[CROWD];
+    for (int i = 0; i < CROWD; i++)
+        crowd[i] = two_join(r);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < CROWD; i++) {
+            crowd[i].a->to_send += 1000;
+            node_pump(crowd[i].a);
+        }
+        for (int i = 0; i < CROWD; i++)
+            node_grant(crowd[i].b, 1000);
+        for (int i = 0; i < CROWD; i++)
+            assert_true(engine_rig_spin(r, two_received, &crowd[i]));
+    }
+    for (int i = 0; i < CROWD; i++)
+        two_part(r, crowd[i]);
 }
 
 static void directions_end_one_by_one(struct engine_rig *r)
@@ -441,6 +460,7 @@ static void mail_posted_by_sent_does_not_wait_out_a_sleep(struct engine_rig *r)
     X(without_credit_nothing_is_delivered)                                                                   \
     X(stopped_reader_stops_its_sender)                                                                       \
     X(idle_connection_with_one_credit_tells_the_end)                                                         \
+    X(a_crowd_that_comes_at_once_is_served)                                                                  \
     X(directions_end_one_by_one)                                                                             \
     X(both_may_finish_at_once)                                                                               \
     X(reset_is_closed_and_never_end)                                                                         \
