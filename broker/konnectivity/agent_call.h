@@ -198,7 +198,7 @@ void agent_conn_touch(struct agent_conn *);
 void agent_conn_taken(struct agent_conn *);
 /* Bytes went to the agent. */
 void agent_conn_gathered(struct agent_conn *);
-/* What was gathered was passed on: its buffer goes soon after it has been taken. */
+/* What was gathered was passed on, and its buffer is kept: it goes soon after all was taken. */
 void agent_queue_drop(struct agent_queue *, struct agent_home *);
 void agent_refuse_dial(struct worker *, const struct msg *dial, enum ending);
 /* CLOSED, without a far half. */

@@ -16,12 +16,12 @@
 #include "io/worker.h"
 
 enum {
-    SILENT_MS = 200, /* of a destination whose peer has ended: it has nothing more to say, or does not know */
-    FINISH_MS = 5000,       /* and for one that goes on and on */
-    CLOSE_MS = 10000,       /* for CLOSE_RSP, since the last byte came */
-    FORGET_MS = 30000,      /* for what an agent owes about what nobody waits for */
-    SETTLE_STEP_MS = 50,    /* buffers of small messages are looked after together; a guess */
-    SETTLE_AGAIN_MS = 1000, /* and those that somebody holds a part of; a guess */
+    SILENT_MS = 200,   /* of a destination whose peer has ended: it has nothing more to say, or does not
+                          know */
+    FINISH_MS = 5000,  /* and for one that goes on and on */
+    CLOSE_MS = 10000,  /* for CLOSE_RSP, since the last byte came */
+    FORGET_MS = 30000, /* for what an agent owes about what nobody waits for */
+    SETTLE_MS = 1000,  /* between looks at a buffer that is kept; a guess */
     DETAIL_MAX = 160,
 };
 
@@ -143,13 +143,11 @@ void agent_conn_touch(struct agent_conn *c)
         arm(c, CLOSE_MS);
 }
 
-/* It would keep a buffer for its last small message: credit for so little may never come. */
+/* Credit for the last of it may never come. */
 void agent_conn_gathered(struct agent_conn *c)
 {
-    struct worker *w = worker_of(c);
-    const uint64_t step_ns = SETTLE_STEP_MS * 1000000ull;
     if (c->state == AGENT_CONN_OPEN && !timer_is_armed(&c->timer))
-        timer_arm_at(&w->timers, &c->timer, (w->now_ns / step_ns + 1) * step_ns);
+        arm(c, SETTLE_MS);
 }
 
 void agent_conn_taken(struct agent_conn *c)
@@ -181,7 +179,7 @@ static void on_timer(struct timer *t)
     case AGENT_CONN_LEFT: agent_conn_free(c); return;
     case AGENT_CONN_OPEN:
         if (!gather_let_go(&c->gathered))
-            arm(c, SETTLE_AGAIN_MS);
+            arm(c, SETTLE_MS);
         return;
     case AGENT_CONN_ENDED:
     case AGENT_CONN_STATES: ASSERT(!"a state without a limit");
