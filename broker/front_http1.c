@@ -314,6 +314,7 @@ static bool read_head(struct front_conn *c)
     front_grant(c, (uint32_t)n);
     begin_request(c, &view);
     buf_unref(seg.buf);
+    crumbs_settle(&c->crumbs); /* it may be long until there is credit again */
     return true;
 }
 
