@@ -28,7 +28,7 @@ void access_log_write(struct front_conn *c, const struct exchange *ex)
     log_str(w, "method", a->method);
     log_str(w, "host", a->host);
     log_u64(w, "port", a->port);
-    log_str(w, "path", a->path);
+    log_str(w, "path", a->path ? a->path : "");
     if (a->route)
         log_str(w, "route", a->route);
     log_u64(w, "status", a->status);
@@ -45,7 +45,7 @@ void access_log_write(struct front_conn *c, const struct exchange *ex)
     if (a->insecure)
         log_str(w, "verified", "no");
     log_str(w, "end", ending_name(ex->ending));
-    if (a->detail[0])
+    if (a->detail)
         log_str(w, "detail", a->detail);
     log_end(w);
 }

@@ -118,6 +118,7 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
     slab_init(&bw->proxy_tunnels, "Konnectivity tunnels", sizeof(struct proxy_tunnel),
               exchanges + FRONTS_MAX);
     slab_init(&bw->exchanges, "exchanges", sizeof(struct exchange), exchanges);
+    slab_init(&bw->texts, "texts of exchanges", ACCESS_TEXT_MAX, 2 * exchanges); /* path and detail */
     slab_init(&bw->egresses, "egresses", sizeof(struct egress),
               exchanges * b->broker->count + KUBE_CALLS_MAX);
     slab_init(&bw->bridges, "bridges", sizeof(struct front_bridge), FRONTS_MAX);
@@ -338,6 +339,7 @@ static void free_state(struct broker_worker *bw)
     slab_fini(&bw->proxy_streams);
     slab_fini(&bw->proxy_tunnels);
     slab_fini(&bw->exchanges);
+    slab_fini(&bw->texts);
     slab_fini(&bw->egresses);
     slab_fini(&bw->bridges);
     slab_fini(&bw->http2_clients);

@@ -31,6 +31,7 @@ struct broker_worker {
     uint32_t budget; /* bytes on their way in each direction of an exchange or tunnel */
     struct slab conns, http2_fronts, http2_streams, proxy_streams, proxy_tunnels, http2_clients, exchanges,
         egresses, bridges, seg_nodes, agent_nears, token_asks;
+    struct slab texts;                     /* of exchanges: a tunnel that stands has none */
     struct agents *agents;                 /* NULL: no listener serves agents */
     const struct credentials *credentials; /* in force here; from one turn to the next it may be another */
     struct list identities_left;           /* replaced ones that the pool may still refer to */

@@ -61,6 +61,7 @@ struct egress {
     uint32_t slot;
     unsigned front_worker;
     enum egress_state state;
+    enum exchange_form form;
     struct lease lease;
     enum lease_how how;
     struct conn *conn;
@@ -70,7 +71,8 @@ struct egress {
     uint32_t credit; /* of the response, as granted and not yet used */
     uint32_t owed;   /* tunnel: credit of a spare's watch, taken off the next CREDIT */
 
-    /* Request. open_seg is kept until the first response byte, for a safe retry. */
+    /* Request. open_seg is kept until the first response byte, for a safe retry; of a CONNECT, which is not
+     * repeated, until the lease is asked for. */
     struct seg open_seg;
     struct segq early; /* DATA that came before the connection; or what came from it while held back */
     bool request_ended, request_written, body_began, head_taken;
@@ -94,9 +96,10 @@ struct egress {
 };
 
 const struct head *egress_request_head(const struct egress *);
-enum exchange_form egress_form(const struct egress *);
 void egress_fail(struct egress *, enum ending, const char *detail);
 /* Says RESET, gives up the connection, frees the object. */
+void egress_drop_open(struct egress *);
+/* There will be no other try. */
 void egress_free(struct egress *);
 /* After the last word, without a connection. */
 void egress_finish(struct egress *);

@@ -33,11 +33,6 @@ const struct head *egress_request_head(const struct egress *e)
     return (const struct head *)open_of(e)->head;
 }
 
-enum exchange_form egress_form(const struct egress *e)
-{
-    return open_of(e)->form;
-}
-
 void egress_post(struct egress *e, uint32_t kind, struct seg seg, uint32_t value)
 {
     struct msg msg = {.deliver = e->deliver, .to = e->front, .seg = seg, .kind = kind, .value = value};
@@ -103,14 +98,20 @@ static struct egress **slot_of(struct broker_worker *bw, unsigned sender, uint32
     return &t->slots[slot];
 }
 
+void egress_drop_open(struct egress *e)
+{
+    if (e->open_seg.buf)
+        worker_release_seg(worker_of(e), e->open_seg);
+    e->open_seg = (struct seg){0};
+}
+
 void egress_free(struct egress *e)
 {
     struct broker_worker *bw = e->bw;
     struct worker *w = worker_of(e);
     ASSERT(e->conn == NULL && e->lease.endpoint == NULL);
     worker_disarm(w, &e->deadline);
-    if (e->open_seg.buf)
-        worker_release_seg(w, e->open_seg);
+    egress_drop_open(e);
     if (e->trailers.buf)
         worker_release_seg(w, e->trailers);
     while (!segq_empty(&e->early))
@@ -222,7 +223,7 @@ static const struct egress_ops *ops_for(const struct egress *e)
 {
     if (conn_session(e->conn))
         return &egress_http2_ops;
-    return egress_form(e) == EXCHANGE_CONNECT ? &egress_tunnel_ops : &egress_http1_ops;
+    return e->form == EXCHANGE_CONNECT ? &egress_tunnel_ops : &egress_http1_ops;
 }
 
 static void on_granted(struct lease *l, struct conn *conn, enum lease_how how)
@@ -321,11 +322,14 @@ static void on_open_message(struct broker_worker *bw, struct msg *msg, struct eg
     e->slot = (uint32_t)msg->extra[0];
     e->front_worker = (unsigned)msg->extra[1];
     e->open_seg = msg->seg;
+    e->form = open->form;
     e->request_ended = msg->kind & EX_WITH_END;
     timer_init(&e->deadline, on_deadline);
     outbox_init(&e->out, w);
     list_init(&e->lease.node);
     lease(e, false);
+    if (e->form == EXCHANGE_CONNECT)
+        egress_drop_open(e);
 }
 
 static void on_data_message(struct egress *e, struct seg seg)

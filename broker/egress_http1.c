@@ -102,7 +102,7 @@ static const char *complaint_of_101(const struct egress *e, const struct head_vi
     const struct head *request = egress_request_head(e);
     const struct head_field_view *now = head_view_find(view, HTTP_FIELD_UPGRADE);
     uint32_t asked = head_find(request, HTTP_FIELD_UPGRADE, 0);
-    if (egress_form(e) != EXCHANGE_UPGRADE)
+    if (e->form != EXCHANGE_UPGRADE)
         return "101 without an upgrade having been asked for";
     if (!view->upgrade || !now || asked == request->fields_n ||
         !slice_eq_nocase(now->value, head_field_value_at(request, asked)))
@@ -127,7 +127,7 @@ static bool on_head(struct egress *e, const struct head_view *view)
         return egress_post_head(e, view, false);
     }
     e->state = EGRESS_BODY;
-    e->keep_alive = view->keep_alive && view->body != BODY_UNTIL_CLOSE && egress_form(e) == EXCHANGE_REQUEST;
+    e->keep_alive = view->keep_alive && view->body != BODY_UNTIL_CLOSE && e->form == EXCHANGE_REQUEST;
     body_begin(&e->body, view);
     return egress_post_head(e, view, e->body.kind == BODY_NONE);
 }

@@ -34,9 +34,7 @@ static struct worker *worker_of(const struct egress *e)
 static void shed(struct egress *e)
 {
     worker_disarm(worker_of(e), &e->deadline);
-    if (e->open_seg.buf)
-        worker_release_seg(worker_of(e), e->open_seg);
-    e->open_seg = (struct seg){0};
+    egress_drop_open(e);
 }
 
 static bool begin(struct egress *e)

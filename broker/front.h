@@ -58,12 +58,14 @@ enum front_state {
 /* What a client speaks: by ALPN, else by its first bytes. */
 enum front_protocol { FRONT_UNKNOWN, FRONT_HTTP1, FRONT_HTTP2 };
 
+enum { ACCESS_TEXT_MAX = 256 }; /* of broker_worker.texts */
+
 /* What the access log tells, gathered while the exchange runs. */
 struct access_record {
     const char *protocol;
     char method[16];
     char host[POOL_NAME_MAX];
-    char path[256]; /* without the query, which may hold secrets; cut when long */
+    char *path; /* without the query, which may hold secrets; cut when long. NULL: CONNECT has none */
     const char *route;
     uint16_t port, status;
     uint64_t started_ns, bytes_in, bytes_out;
@@ -71,7 +73,7 @@ struct access_record {
     enum lease_how how;
     enum exchange_retry retry;
     bool leased, insecure;
-    char detail[160];
+    char *detail; /* NULL: there is none */
 };
 
 /* Whoever asked, as an exchange sees it: an HTTP/1 connection, or one stream of an HTTP/2 connection. These
@@ -235,6 +237,8 @@ void front_audit_limit(const struct front_conn *, const struct access_record *);
 
 /* front_exchange.c */
 void exchange_count_ending(struct worker *, enum ending);
+void exchange_note(struct exchange *, struct slice detail);
+/* For the log. */
 void exchange_refuse(struct exchange *, enum ending, const char *detail);
 /* Notes the reason and answers through the ops with the status it is owed. */
 void exchange_open_at(struct exchange *, unsigned home, struct seg open, bool with_end);

@@ -42,6 +42,10 @@ static void exchange_free(struct exchange *ex)
         caller_leave(bw->broker->callers, worker_of(ex)->number, ex->caller, exchange_use(ex->form));
     bw->free_slots[bw->free_count++] = ex->slot;
     list_remove(&ex->node);
+    if (ex->access.path)
+        slab_give(&bw->texts, ex->access.path);
+    if (ex->access.detail)
+        slab_give(&bw->texts, ex->access.detail);
     slab_give(&bw->exchanges, ex);
 }
 
@@ -137,19 +141,28 @@ void exchange_give_up(struct exchange *ex)
         say_reset(ex, ENDING_DRAINING);
 }
 
+/* Without memory for it the log has to do without. */
+void exchange_note(struct exchange *ex, struct slice detail)
+{
+    struct access_record *a = &ex->access;
+    if (detail.len > 0 && !a->detail)
+        a->detail = slab_take(&ex->bw->texts);
+    if (detail.len > 0 && a->detail)
+        snprintf(a->detail, ACCESS_TEXT_MAX, "%.*s", (int)detail.len, detail.data);
+}
+
 void exchange_refuse(struct exchange *ex, enum ending reason, const char *detail)
 {
     int status = ending_status(reason) ? ending_status(reason) : 502;
     struct access_record *a = &ex->access;
     ex->ending = reason;
     a->status = (uint16_t)status;
-    if (detail != a->detail)
-        snprintf(a->detail, sizeof(a->detail), "%s", detail ? detail : "");
+    exchange_note(ex, slice_of_text(detail));
     char text[400];
-    if (strstr(a->detail, ending_text(reason)))
-        snprintf(text, sizeof(text), "%s", a->detail);
+    if (strstr(detail, ending_text(reason)))
+        snprintf(text, sizeof(text), "%s", detail);
     else
-        snprintf(text, sizeof(text), "%s%s%s", ending_text(reason), a->detail[0] ? ": " : "", a->detail);
+        snprintf(text, sizeof(text), "%s%s%s", ending_text(reason), detail[0] ? ": " : "", detail);
     ex->ops->refuse(ex->asker, (unsigned)status, text);
 }
 
@@ -299,7 +312,7 @@ static void on_head(struct exchange *ex, struct msg *msg)
 static void on_connected(struct exchange *ex, struct msg *msg)
 {
     if (msg->seg.buf) {
-        snprintf(ex->access.detail, sizeof(ex->access.detail), "%.*s", (int)msg->seg.len, msg->seg.data);
+        exchange_note(ex, slice_of((const char *)msg->seg.data, msg->seg.len));
         worker_release_seg(worker_of(ex), msg->seg);
     }
     if (!ex->conn)
@@ -334,15 +347,17 @@ static void on_end(struct exchange *ex, struct seg trailers)
 static void on_reset(struct exchange *ex, struct msg *msg)
 {
     enum ending reason = (enum ending)(msg->value & EX_VALUE);
+    char detail[ACCESS_TEXT_MAX] = "";
+    if (msg->seg.buf) {
+        snprintf(detail, sizeof(detail), "%.*s", (int)msg->seg.len, (const char *)msg->seg.data);
+        worker_release_seg(worker_of(ex), msg->seg);
+    }
     if (ex->conn) {
         note_phases(ex, msg);
         if (msg->value >> EX_HOW_SHIFT)
             note_lease(ex, (enum lease_how)((msg->value >> EX_HOW_SHIFT) - 1));
-        snprintf(ex->access.detail, sizeof(ex->access.detail), "%.*s", (int)msg->seg.len,
-                 msg->seg.buf ? (const char *)msg->seg.data : "");
+        exchange_note(ex, slice_of_text(detail));
     }
-    if (msg->seg.buf)
-        worker_release_seg(worker_of(ex), msg->seg);
     if (ex->conn && ex->progress >= EXCHANGE_HEAD) {
         ex->last_heard = true;
         ex->ending = reason;
@@ -350,7 +365,7 @@ static void on_reset(struct exchange *ex, struct msg *msg)
         return;
     }
     if (ex->conn)
-        exchange_refuse(ex, reason, ex->access.detail);
+        exchange_refuse(ex, reason, detail);
     on_last_word(ex);
 }
 

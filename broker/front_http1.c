@@ -314,6 +314,7 @@ static bool read_head(struct front_conn *c)
     front_grant(c, (uint32_t)n);
     begin_request(c, &view);
     buf_unref(seg.buf);
+    crumbs_settle(&c->crumbs); /* it may be long until there is credit again */
     return true;
 }
 
@@ -334,7 +335,7 @@ static void refuse_body(struct front_conn *c, const struct http1_error *error)
     c->exchange = NULL;
     c->keep_alive = false;
     ex->access.status = error->status;
-    snprintf(ex->access.detail, sizeof(ex->access.detail), "%s", error->text);
+    exchange_note(ex, slice_of_text(error->text));
     exchange_client_gone(ex, ENDING_BAD_REQUEST);
     front_http1_error(c, error->status, error->text, true);
 }

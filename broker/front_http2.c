@@ -80,7 +80,7 @@ void http2_log_client(struct front_http2 *h, const char *event)
     log_str(w, "client", h->conn->client_name);
 }
 
-static void flooded(struct front_http2 *h, enum http2_flood flood)
+void http2_flooded(struct front_http2 *h, enum http2_flood flood)
 {
     static const enum counter counters[HTTP2_FLOOD_COUNT] = {
         [HTTP2_FLOOD_RESET] = COUNTER_http2_flood_reset,
@@ -110,7 +110,7 @@ void http2_wasted(struct front_http2 *h)
 {
     enum http2_flood flood = http2_watch_wasted(&h->watch, worker_of(h)->now_ns);
     if (flood != HTTP2_FLOOD_NONE)
-        flooded(h, flood);
+        http2_flooded(h, flood);
 }
 
 static void on_block_timer(struct timer *t)
@@ -127,6 +127,7 @@ static void on_block_timer(struct timer *t)
 void http2_say_goaway(struct front_http2 *h)
 {
     worker_disarm(worker_of(h), &h->drain_timer);
+    http2_ping_part(h);
     http2_submitted(h, nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
                                              nghttp2_session_get_last_proc_stream_id(h->session),
                                              NGHTTP2_NO_ERROR, NULL, 0));
@@ -162,6 +163,7 @@ void front_http2_leave(struct front_conn *c, enum ending reason)
     struct front_http2 *h = c->http2;
     worker_disarm(worker_of(h), &h->block_timer);
     worker_disarm(worker_of(h), &h->drain_timer);
+    http2_ping_leave(h);
     list_each_safe(node, tmp, &h->streams)
         http2_stream_leave(list_entry(node, struct http2_stream, node), reason);
     field_block_reset(&h->block);
@@ -181,6 +183,7 @@ void front_http2_free(struct front_conn *c)
 void front_http2_end(struct front_conn *c)
 {
     struct front_http2 *h = c->http2;
+    http2_ping_part(h);
     list_each_safe(node, tmp, &h->streams)
     {
         struct http2_stream *s = list_entry(node, struct http2_stream, node);
@@ -229,6 +232,8 @@ static void on_pump(struct task *t)
     if (h->refusal != NGHTTP2_NO_ERROR) /* again: harmless */
         http2_submitted(h, nghttp2_session_terminate_session(h->session, h->refusal));
     pull(h);
+    if (http2_ping_settle(h))
+        pull(h);
     if (h->failed != ENDING_DONE) {
         front_abort(c, h->failed);
     } else if (is_over(h)) {
@@ -279,7 +284,7 @@ static void failed_to_read(struct front_http2 *h, ssize_t error)
 {
     bool ours = error == NGHTTP2_ERR_NOMEM || error == NGHTTP2_ERR_CALLBACK_FAILURE;
     if (error == NGHTTP2_ERR_FLOODED)
-        flooded(h, HTTP2_FLOOD_OTHER);
+        http2_flooded(h, HTTP2_FLOOD_OTHER);
     http2_fail(h, ours || error == NGHTTP2_ERR_FLOODED ? ENDING_LIMIT : ENDING_BAD_REQUEST);
 }
 
@@ -290,7 +295,7 @@ void front_http2_data(struct front_conn *c, struct seg seg)
     if (h->leaving == ENDING_DONE && h->failed == ENDING_DONE && h->refusal == NGHTTP2_NO_ERROR) {
         enum http2_flood flood = http2_watch_input(&h->watch, worker_of(h)->now_ns, seg.data, seg.len);
         if (flood != HTTP2_FLOOD_NONE) {
-            flooded(h, flood);
+            http2_flooded(h, flood);
         } else {
             h->input = &seg;
             ssize_t n = nghttp2_session_mem_recv(h->session, seg.data, seg.len);
@@ -338,6 +343,7 @@ void front_http2_start(struct front_conn *c)
     task_init(&h->pump, on_pump);
     timer_init(&h->block_timer, on_block_timer);
     timer_init(&h->drain_timer, on_drain_timer);
+    http2_ping_init(h);
     http2_memory_init(&h->memory, HTTP2_MEMORY_MAX);
     http2_watch_init(&h->watch, worker_of(h)->now_ns, HTTP2_PREFACE_BYTES);
     if (http2_session_new(h) != 0) {

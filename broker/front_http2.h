@@ -5,6 +5,7 @@
  *   front_http2_stream.c  a stream's life, and what its exchange calls
  *   front_http2_request.c what a stream asks: heads, bodies, trailers
  *   front_http2_reply.c   what a stream answers: heads, lent bodies, trailers, answers of our own
+ *   front_http2_ping.c    when the client's PINGs are answered
  *   front_http2_call.c    a stream that calls a gRPC service of the broker's own (front_http2_call.h)
  *
  * Owner worker only. Internal to broker/.
@@ -30,6 +31,25 @@ enum {
     HTTP2_RAPID_MS =
         1000, /* a request cancelled later than that was no attack: many a deadline may pass at once */
     HTTP2_DRAIN_MS = 1000, /* for what was on its way to us when we said GOAWAY; a guess */
+    HTTP2_STEP_MS = 25, /* what may wait for a moment goes at the next multiple of it: one turn and one record
+                           for all that is due. A guess */
+    HTTP2_PING_FLOW = 16384, /* bytes of DATA since the last answer that are a flow: a frame */
+    HTTP2_PING_BYTES = 8,
+};
+
+enum http2_ping_state {
+    HTTP2_PING_NONE, /* is unanswered */
+    HTTP2_PING_HELD, /* until the next step */
+    HTTP2_PING_DUE,  /* its answer goes behind what the pump finds */
+};
+
+struct http2_ping {
+    struct timer timer;
+    uint64_t answered_ns; /* when the last one was; 0: none */
+    uint32_t passed;      /* bytes of DATA sent since, as far as they matter */
+    uint8_t data[HTTP2_PING_BYTES];
+    enum http2_ping_state state;
+    bool parting; /* nothing is held any more */
 };
 
 enum http2_stream_state {
@@ -85,6 +105,7 @@ struct front_http2 {
     uint32_t stream_count;
     struct task pump;
     struct timer block_timer, drain_timer;
+    struct http2_ping ping;
     const struct seg *input;    /* what nghttp2 is reading */
     uint32_t unsent;            /* bytes in the outbox and below */
     uint64_t held_in, held_out; /* sums of `uncredited` and of the queues */
@@ -119,6 +140,8 @@ void http2_fail(struct front_http2 *, enum ending);
 /* Aborts the connection as soon as nghttp2 is not at work. */
 void http2_refuse(struct front_http2 *, uint32_t code);
 /* Ends the connection by GOAWAY as soon as nghttp2 is not at work; what has come until then is not heeded. */
+void http2_flooded(struct front_http2 *, enum http2_flood);
+/* Ends the connection for it. */
 void http2_wasted(struct front_http2 *);
 /* A request came to nothing by the client's doing. */
 void http2_consumed(struct front_http2 *, uint32_t bytes);
@@ -131,6 +154,21 @@ void http2_log_client(struct front_http2 *, const char *event);
 /* front_http2_session.c */
 MUST_USE int http2_session_new(struct front_http2 *);
 /* 0, or nghttp2's error: out of memory. */
+
+/* front_http2_ping.c */
+void http2_ping_init(struct front_http2 *);
+void http2_ping_came(struct front_http2 *, const uint8_t data[HTTP2_PING_BYTES]);
+/* Answers it, at once or a little later. */
+void http2_ping_passed(struct front_http2 *, uint32_t bytes);
+/* Of DATA, to the client. */
+MUST_USE bool http2_ping_settle(struct front_http2 *);
+/* All that could be sent was pulled. True: the answer that was due follows it. */
+void http2_ping_part(struct front_http2 *);
+/* The connection is about to end in peace: what is held is answered, and nothing is held from here on. */
+void http2_ping_leave(struct front_http2 *);
+/* The connection is gone. */
+uint64_t http2_step_at(uint64_t ns);
+/* The step at that time, or else the next. */
 
 /* front_http2_stream.c */
 struct http2_stream *http2_stream_new(struct front_http2 *, int32_t id);

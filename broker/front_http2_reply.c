@@ -158,6 +158,7 @@ int http2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_
     outbox_commit(&h->conn->out, (uint32_t)(FRAME_HEADER + len));
     h->unsent += (uint32_t)(FRAME_HEADER + len);
     s->stalled_ns = worker_of(s)->now_ns;
+    http2_ping_passed(h, (uint32_t)len);
     http2_watch_sent(&h->watch, (uint32_t)len, segq_empty(&s->queue));
     http2_stream_touch(s);
     return 0;

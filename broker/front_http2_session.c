@@ -108,8 +108,12 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     struct front_http2 *h = arg;
     struct http2_stream *s = frame->hd.stream_id ? stream_of(session, frame->hd.stream_id) : NULL;
     bool ended = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+    if (frame->hd.type == NGHTTP2_GOAWAY)
+        http2_ping_part(h);
     if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK))
         on_pong(h);
+    else if (frame->hd.type == NGHTTP2_PING)
+        http2_ping_came(h, frame->ping.opaque_data);
     if (!s)
         return 0;
     if (frame->hd.type == NGHTTP2_RST_STREAM) {
@@ -216,6 +220,7 @@ int http2_session_new(struct front_http2 *h)
     nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, on_frame_not_send);
     nghttp2_session_callbacks_set_send_data_callback(callbacks, http2_send_data);
     nghttp2_option_set_no_auto_window_update(option, 1);
+    nghttp2_option_set_no_auto_ping_ack(option, 1);
     nghttp2_option_set_no_http_messaging(option, 1); /* http2_head.h judges */
     nghttp2_option_set_no_closed_streams(option, 1);
 #ifdef HAWSER_NGHTTP2_LIMITS_RESETS

@@ -58,6 +58,7 @@ enum caller_use exchange_use(enum exchange_form form)
     return form == EXCHANGE_REQUEST ? CALLER_REQUEST : CALLER_TUNNEL;
 }
 
+/* The path goes where there is room for it. */
 static void begin_record(struct access_record *a, const char *protocol, uint64_t now_ns,
                          const struct head_view *view)
 {
@@ -65,10 +66,12 @@ static void begin_record(struct access_record *a, const char *protocol, uint64_t
     a->started_ns = now_ns;
     snprintf(a->method, sizeof(a->method), "%.*s", (int)view->method_text.len, view->method_text.data);
     snprintf(a->host, sizeof(a->host), "%.*s", (int)view->authority.host.len, view->authority.host.data);
+    a->port = view->authority.port;
+    if (!a->path)
+        return;
     const char *query = view->path.len ? memchr(view->path.data, '?', view->path.len) : NULL;
     int path_len = query ? (int)(query - view->path.data) : (int)view->path.len;
-    snprintf(a->path, sizeof(a->path), "%.*s", path_len, view->path.data);
-    a->port = view->authority.port;
+    snprintf(a->path, ACCESS_TEXT_MAX, "%.*s", path_len, view->path.data);
 }
 
 /* Counts it as its caller's. NULL, or the limit that is reached. */
@@ -94,8 +97,13 @@ static struct exchange *exchange_new(struct front_conn *c, enum exchange_form fo
     ex->conn = c;
     ex->form = form;
     ex->caller = c->standing.caller;
-    *ret_limit = admit(ex);
+    if (form != EXCHANGE_CONNECT)
+        ex->access.path = slab_take(&bw->texts);
+    if (form == EXCHANGE_CONNECT || ex->access.path)
+        *ret_limit = admit(ex);
     if (*ret_limit) {
+        if (ex->access.path)
+            slab_give(&bw->texts, ex->access.path);
         slab_give(&bw->exchanges, ex);
         return NULL;
     }
@@ -124,11 +132,11 @@ static void refuse_for_limit(struct front_conn *c, const char *protocol, const s
 {
     char text[LIMIT_TEXT_MAX];
     struct worker *w = c->bw->worker;
-    struct access_record record = {.status = 503};
+    char path[ACCESS_TEXT_MAX];
+    struct access_record record = {.status = 503, .path = path, .detail = text};
     exchange_count_ending(w, ENDING_LIMIT);
     log_limit(c, limit, text);
     begin_record(&record, protocol, w->now_ns, view);
-    snprintf(record.detail, sizeof(record.detail), "%s", text);
     front_audit_limit(c, &record);
 }
 

@@ -35,6 +35,14 @@ void gather_settle(struct gather *g)
         gather_drop(g);
 }
 
+bool gather_let_go(struct gather *g)
+{
+    if (g->buf && (!gather_is_empty(g) || g->buf->refs > 1))
+        return false;
+    gather_drop(g);
+    return true;
+}
+
 void gather_drop(struct gather *g)
 {
     if (g->buf)

@@ -25,6 +25,8 @@ struct seg gather_take(struct gather *);
 /* What was added since; len 0 and no buffer if nothing was. */
 void gather_settle(struct gather *);
 /* All that was taken out has been let go: without more to come out there is no use for the buffer. */
+bool gather_let_go(struct gather *);
+/* The same, if nobody holds a part of what was taken out. False: there is still use for it. */
 void gather_drop(struct gather *);
 
 static inline bool gather_is_empty(const struct gather *g)

@@ -58,7 +58,7 @@ void lease_begin(struct pool *pool, struct lease *l, struct endpoint *e, uint64_
     l->asked_ns = pool->worker->now_ns;
     l->deadline_ns = deadline_ns;
     l->answered = false;
-    l->detail[0] = '\0';
+    l->detail = NULL;
     l->queue_ns = l->dial_ns = l->tls_ns = 0;
     pool->leases_pending++;
 }
@@ -142,7 +142,9 @@ void lease_fail(struct pool *pool, struct lease *l, enum ending ending, const ch
 {
     ASSERT(!l->answered);
     l->ending = ending;
-    snprintf(l->detail, sizeof(l->detail), "%s", detail);
+    l->detail = slab_take(&pool->details);
+    if (l->detail)
+        snprintf(l->detail, POOL_DETAIL_MAX, "%s", detail);
     l->queue_ns = pool->worker->now_ns - l->asked_ns;
     answers_enter(pool, l);
 }
@@ -151,6 +153,12 @@ void lease_fail_all(struct endpoint *e, enum ending ending, const char *detail)
 {
     while (!list_empty(&e->waiters))
         lease_fail(e->pool, lease_oldest(e, true), ending, detail);
+}
+
+static void drop_detail(struct pool *pool, char *detail)
+{
+    if (detail)
+        slab_give(&pool->details, detail);
 }
 
 static void lease_end(struct pool *pool, struct lease *l)
@@ -170,6 +178,8 @@ void lease_forget(struct pool *pool, struct lease *l)
         waiters_leave(pool, l);
         demand_trim(l->endpoint);
     }
+    drop_detail(pool, l->detail);
+    l->detail = NULL;
     lease_end(pool, l);
 }
 
@@ -179,8 +189,11 @@ static void answer(struct pool *pool, struct lease *l)
     struct conn *c = l->conn;
     lease_end(pool, l);
     if (!c) {
+        char *detail = l->detail;
+        l->detail = NULL;
         counter_add(w, COUNTER_lease_failed, 1);
-        l->failed(l, l->ending, l->detail);
+        l->failed(l, l->ending, detail ? detail : ending_text(l->ending));
+        drop_detail(pool, detail);
         return;
     }
     l->conn = NULL;

@@ -375,6 +375,7 @@ int pool_new(struct worker *w, const struct pool_options *options, struct pool *
     task_init(&pool->settle, settle);
     /* Bounded by the cap of each endpoint, and of single-use ones by their lessees. */
     slab_init(&pool->conns, "connections", sizeof(struct conn), UINT32_MAX);
+    slab_init(&pool->details, "details of failures", POOL_DETAIL_MAX, UINT32_MAX);
     ticket_store_init(&pool->tickets, w, product(limits->endpoints_max, limits->tickets_per_endpoint_max));
     if (endpoint_table_init(&pool->endpoints, limits->endpoints_max) != 0)
         goto no_table;
@@ -453,6 +454,7 @@ void pool_free(struct pool **pool)
     endpoint_table_fini(p);
     ticket_store_fini(&p->tickets);
     slab_fini(&p->conns);
+    slab_fini(&p->details);
     free(p->by_stream);
     free(p->generations);
     free(p);

@@ -123,7 +123,7 @@ struct lease {
     bool answered; /* stands in the queue of answers, not among the waiters */
     enum lease_how how;
     enum ending ending;
-    char detail[POOL_DETAIL_MAX];
+    char *detail; /* NULL: there is no more to say than the ending does */
     void *owner;
     bool fresh;   /* ask for a connection that was not used before (retry, upgrade) */
     bool at_once; /* of a single-use endpoint: LIMIT instead of waiting until a dial may begin */

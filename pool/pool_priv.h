@@ -23,8 +23,8 @@ struct pool {
     bool draining;
     struct endpoint_table endpoints;
     struct ticket_store tickets;
-    struct slab conns;
-    struct conn **by_stream; /* TLS connections by the address of their stream */
+    struct slab conns, details; /* details: of failures that are to be told */
+    struct conn **by_stream;    /* TLS connections by the address of their stream */
     uint32_t by_stream_mask;
     uint64_t conns_made;
     uint32_t dials;     /* connections that hold a place, of all endpoints: what dials or shakes hands here */

@@ -76,6 +76,7 @@ struct agent_home *agent_home_new(struct broker_worker *bw, uint32_t conns_max)
     }
     slab_init(&home->calls, "agents", sizeof(struct agent_call), UINT16_MAX);
     slab_init(&home->conns, "agents' connections", sizeof(struct agent_conn), conns_max);
+    slab_init(&home->addresses, "agents' destinations", AGENT_ADDRESS_MAX, conns_max);
     return home;
 }
 
@@ -87,6 +88,7 @@ void agent_home_free(struct agent_home **ph)
         return;
     slab_fini(&home->calls);
     slab_fini(&home->conns);
+    slab_fini(&home->addresses);
     free(home);
 }
 

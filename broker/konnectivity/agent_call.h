@@ -41,8 +41,8 @@ enum {
 /* All agents that connected to one worker. */
 struct agent_home {
     struct broker_worker *bw;
-    struct slab calls, conns;
-    struct list agents; /* agent_call.node */
+    struct slab calls, conns, addresses; /* addresses: of dials whose DIAL_REQ is due */
+    struct list agents;                  /* agent_call.node */
     struct list by_dial[AGENT_BUCKETS], by_id[AGENT_BUCKETS];
     uint64_t seed; /* so that nobody can fill one bucket */
     uint64_t lines_ns;
@@ -150,7 +150,7 @@ struct agent_conn {
     uint32_t paced;
     bool moves;         /* it did take some, before that */
     uint64_t active_ns; /* when something was last said by it or to it */
-    char address[AGENT_ADDRESS_MAX];
+    char *address;      /* ASKED: where to; NULL otherwise */
 };
 
 /* broker.c's */
@@ -197,6 +197,8 @@ void agent_conn_touch(struct agent_conn *);
 /* Bytes came from the destination. */
 void agent_conn_taken(struct agent_conn *);
 /* Bytes went to the agent. */
+void agent_conn_gathered(struct agent_conn *);
+/* What was gathered was passed on, and its buffer is kept: it goes soon after all was taken. */
 void agent_queue_drop(struct agent_queue *, struct agent_home *);
 void agent_refuse_dial(struct worker *, const struct msg *dial, enum ending);
 /* CLOSED, without a far half. */

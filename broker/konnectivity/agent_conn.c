@@ -16,10 +16,12 @@
 #include "io/worker.h"
 
 enum {
-    SILENT_MS = 200, /* of a destination whose peer has ended: it has nothing more to say, or does not know */
+    SILENT_MS = 200,   /* of a destination whose peer has ended: it has nothing more to say, or does not
+                          know */
     FINISH_MS = 5000,  /* and for one that goes on and on */
     CLOSE_MS = 10000,  /* for CLOSE_RSP, since the last byte came */
     FORGET_MS = 30000, /* for what an agent owes about what nobody waits for */
+    SETTLE_MS = 1000,  /* between looks at a buffer that is kept; a guess */
     DETAIL_MAX = 160,
 };
 
@@ -68,7 +70,7 @@ static void wait_for_silence(struct agent_conn *c)
         return;
     if (c->limit_ns == 0)
         c->limit_ns = w->now_ns + FINISH_MS * 1000000ull;
-    uint64_t silent_ns = w->now_ns + SILENT_MS * 1000000ull;
+    uint64_t silent_ns = http2_step_at(w->now_ns + SILENT_MS * 1000000ull); /* all that are due go together */
     timer_arm_at(&w->timers, &c->timer, silent_ns < c->limit_ns ? silent_ns : c->limit_ns);
 }
 
@@ -112,6 +114,13 @@ static void count_unopened(struct agent_conn *c)
     stats_gauge_sub(&c->agent->home->bw->stats, STATS_ESTABLISHED, 1);
 }
 
+static void drop_address(struct agent_conn *c)
+{
+    if (c->address)
+        slab_give(&c->agent->home->addresses, c->address);
+    c->address = NULL;
+}
+
 void agent_conn_set_state(struct agent_conn *c, enum agent_conn_state next)
 {
     ASSERT(states[c->state].next & (1u << next));
@@ -120,6 +129,7 @@ void agent_conn_set_state(struct agent_conn *c, enum agent_conn_state next)
     if (c->state == AGENT_CONN_OPEN)
         count_unopened(c);
     worker_disarm(worker_of(c), &c->timer);
+    drop_address(c);
     c->state = next;
     enter(c);
     agent_send_due(c);
@@ -131,6 +141,13 @@ void agent_conn_touch(struct agent_conn *c)
         wait_for_silence(c);
     else if (c->state == AGENT_CONN_CLOSING)
         arm(c, CLOSE_MS);
+}
+
+/* Credit for the last of it may never come. */
+void agent_conn_gathered(struct agent_conn *c)
+{
+    if (c->state == AGENT_CONN_OPEN && !timer_is_armed(&c->timer))
+        arm(c, SETTLE_MS);
 }
 
 void agent_conn_taken(struct agent_conn *c)
@@ -161,6 +178,9 @@ static void on_timer(struct timer *t)
     case AGENT_CONN_LATE:
     case AGENT_CONN_LEFT: agent_conn_free(c); return;
     case AGENT_CONN_OPEN:
+        if (!gather_let_go(&c->gathered))
+            arm(c, SETTLE_MS);
+        return;
     case AGENT_CONN_ENDED:
     case AGENT_CONN_STATES: ASSERT(!"a state without a limit");
     }
@@ -301,6 +321,7 @@ void agent_conn_free(struct agent_conn *c)
     list_remove(&c->dial_bucket);
     list_remove(&c->id_bucket);
     list_remove(&c->node);
+    drop_address(c);
     slab_give(&a->home->conns, c);
 }
 
@@ -335,10 +356,14 @@ struct agent_conn *agent_conn_new(struct agent_call *a, const struct msg *dial)
 {
     const struct agent_dial *asked = (const struct agent_dial *)dial->seg.data;
     struct agent_home *home = a->home;
-    struct agent_conn *c = slab_take(&home->conns);
     struct worker *w = agent_worker(a);
-    if (!c)
+    char *address = slab_take(&home->addresses);
+    struct agent_conn *c = address ? slab_take(&home->conns) : NULL;
+    if (!c) {
+        if (address)
+            slab_give(&home->addresses, address);
         return NULL;
+    }
     list_init(&c->node);
     list_init(&c->dial_bucket);
     list_init(&c->id_bucket);
@@ -355,8 +380,9 @@ struct agent_conn *agent_conn_new(struct agent_call *a, const struct msg *dial)
     c->asked_ns = w->now_ns;
     uint64_t limit_ns = w->now_ns + agent_config(a)->dial_ms * 1000000ull;
     c->limit_ns = asked->deadline_ns < limit_ns ? asked->deadline_ns : limit_ns;
-    memcpy(c->address, asked->address, sizeof(c->address));
-    c->address[sizeof(c->address) - 1] = '\0';
+    c->address = address;
+    memcpy(address, asked->address, sizeof(asked->address));
+    address[sizeof(asked->address) - 1] = '\0';
     list_add_tail(&home->by_dial[bucket_of(home, c->dial, 0)], &c->dial_bucket);
     list_add_tail(&a->conns, &c->node);
     a->conn_count++;

@@ -16,8 +16,9 @@
 #include "broker/konnectivity/agents.h"
 
 enum {
-    BUFFER_RETRY_MS = 10,    /* a guess: about a tick of the clock; others free theirs meanwhile */
-    CREDIT_FRACTION = 8,     /* of the budget: so much untold credit is worth a message */
+    BUFFER_RETRY_MS = 10, /* a guess: about a tick of the clock; others free theirs meanwhile */
+    WAITING_MAX = 256,    /* segments for a buffer: each may be a byte that pins one of its home's; a guess */
+    CREDIT_FRACTION = 8,  /* of the budget: so much untold credit is worth a message */
     CREDIT_LOW_FRACTION = 4, /* of the budget: with less the home may have to stop, so any is */
 };
 
@@ -154,6 +155,7 @@ static void tell_data(struct agent_near *n)
             return;
         }
         ASSERT(first->len == len);
+        n->waiting--;
         n->stream.events->data(&n->stream, segq_pop(&n->in, &n->bw->seg_nodes));
     }
 }
@@ -221,7 +223,9 @@ static void hear_data(struct agent_near *n, struct seg seg)
     n->credit -= seg.len;
     if (segq_empty(&n->in) && bring_here(n, &seg)) {
         n->stream.events->data(&n->stream, seg);
-    } else if (!segq_push(&n->in, &n->bw->seg_nodes, seg)) {
+    } else if (n->waiting < WAITING_MAX && segq_push(&n->in, &n->bw->seg_nodes, seg)) {
+        n->waiting++;
+    } else {
         worker_release_seg(n->stream.worker, seg);
         stream_abort(&n->stream, ENDING_LIMIT);
     }

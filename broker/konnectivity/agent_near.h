@@ -41,6 +41,7 @@ struct agent_near {
     enum ending reason;      /* LEFT, ABORTING: what `closed` will say */
     bool finish_wanted, fin_said;
     uint32_t untaken;   /* bytes said by DATA, and not TAKEN */
+    uint32_t waiting;   /* segments of `in` */
     uint64_t credit;    /* granted, and not used up */
     uint64_t untold;    /* of that, not said by CREDIT */
     struct segq out;    /* beyond the budget, or before OPENED */

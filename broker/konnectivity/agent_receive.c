@@ -2,7 +2,8 @@
  *
  * The near half gets what it gave credit for; what comes beyond is held. Agents send 4 KiB at a time: small
  * pieces are put together until the input has been read, in a large buffer once they have filled a small one;
- * large ones are lent from it.
+ * large ones are lent from it. What is left of a small buffer goes with what is given, and is kept for what
+ * is held: a connection that is idle has none.
  */
 #include "broker/broker_worker.h"
 #include "broker/konnectivity/agent_call.h"
@@ -74,13 +75,18 @@ static bool pass_on(struct agent_conn *c)
 {
     struct seg seg = gather_take(&c->gathered);
     list_remove(&c->dirty);
-    return seg.len == 0 || give_or_hold(c, seg);
+    if (seg.len > 0 && !give_or_hold(c, seg))
+        return false;
+    if (segq_empty(&c->held) && c->gathered.buf && c->gathered.buf->class == BUF_SMALL)
+        gather_drop(&c->gathered);
+    return true;
 }
 
 void agent_receive_pass_on(struct agent_conn *c)
 {
     c->much = false;
-    (void)pass_on(c);
+    if (pass_on(c) && c->gathered.buf)
+        agent_conn_gathered(c);
 }
 
 static void gather(struct agent_conn *c, struct slice bytes)

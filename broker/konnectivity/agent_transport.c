@@ -52,8 +52,7 @@ struct dial {
     struct timer clock;      /* the end of our patience, or of all time */
     struct task answer;
     enum ending ending;
-    char address[AGENT_ADDRESS_MAX];
-    char via[AGENT_ADDRESS_MAX + AGENT_ID_MAX]; /* and by which agent */
+    char via[POOL_DETAIL_MAX]; /* where to, and by which agent; cut where a detail would be */
     char detail[POOL_DETAIL_MAX];
 };
 
@@ -133,8 +132,7 @@ static void answer_failure(struct task *t)
 static void note_failure(struct dial *d, enum ending ending, const char *detail)
 {
     d->ending = ending;
-    snprintf(d->detail, sizeof(d->detail), "%s: %s", d->via[0] ? d->via : d->address,
-             detail ? detail : ending_text(ending));
+    snprintf(d->detail, sizeof(d->detail), "%s: %s", d->via, detail ? detail : ending_text(ending));
 }
 
 static void dial_fail(struct dial *d)
@@ -196,12 +194,20 @@ static void arm_clock(struct dial *d, uint64_t at_ns)
     timer_arm_at(&worker_of(d)->timers, &d->clock, at_ns < until ? at_ns : until);
 }
 
+static void write_address(const struct dial *d, char *to, size_t size)
+{
+    bool ipv6 = strchr(d->request.host, ':') != NULL;
+    snprintf(to, size, ipv6 ? "[%s]:%u" : "%s:%u", d->request.host, d->request.port);
+}
+
 static void ask(struct dial *d, struct agent_seen *agent)
 {
     const struct agent_card *card = agents_card(agent);
-    struct agent_near_dial dial = {next_id(d->by_agent), d->request.deadline_ns, d->address};
+    char address[AGENT_ADDRESS_MAX];
+    struct agent_near_dial dial = {next_id(d->by_agent), d->request.deadline_ns, address};
+    write_address(d, address, sizeof(address));
     d->agents.tried[d->agents.tried_count++] = card->serial;
-    snprintf(d->via, sizeof(d->via), "%s via agent %s", d->address, card->id);
+    snprintf(d->via, sizeof(d->via), "%s via agent %s", address, card->id);
     d->near = agent_near_new(d->by_agent->bw, &agent, &dial);
     if (!d->near) {
         note_failure(d, ENDING_LIMIT, "out of memory for a connection");
@@ -256,8 +262,7 @@ static struct dial *agent_dial(struct transport *t, const struct dial_request *r
     d->agents.host = request->host;
     timer_init(&d->clock, on_clock);
     task_init(&d->answer, answer_failure);
-    bool ipv6 = strchr(request->host, ':') != NULL;
-    snprintf(d->address, sizeof(d->address), ipv6 ? "[%s]:%u" : "%s:%u", request->host, request->port);
+    write_address(d, d->via, sizeof(d->via));
     note_failure(d, ENDING_NO_AGENT, NULL);
     ask_next(d);
     if (d->agents.tried_count == 0)

@@ -68,6 +68,8 @@ static void walk_egress(struct sim_case *c, const struct broker_worker *bw, stru
             budget(c, "of a request, waiting for a connection", e->early.bytes);
             if (!e->closed) /* else whatever it says is thrown away */
                 budget(c, "that a destination may still send", e->credit);
+            if (e->form == EXCHANGE_CONNECT && e->open_seg.buf)
+                sim_violation(&c->ledger, 0, "a tunnel's egress half keeps the buffer that opened it");
             found->egresses++;
         }
     }

@@ -189,9 +189,9 @@ void sim_walk_nothing_left(struct sim_case *c, const struct broker *b)
     same(c, "dials that no agent has answered, after all have left", atomic_load(&b->agent_dials), 0);
     for (unsigned i = 0; i < b->count; i++) {
         const struct broker_worker *bw = &b->states[i];
-        const struct slab *slabs[] = {&bw->conns,         &bw->http2_fronts,  &bw->http2_streams,
-                                      &bw->proxy_streams, &bw->proxy_tunnels, &bw->exchanges,
-                                      &bw->egresses,      &bw->seg_nodes,     &bw->agent_nears};
+        const struct slab *slabs[] = {
+            &bw->conns,     &bw->http2_fronts, &bw->http2_streams, &bw->proxy_streams, &bw->proxy_tunnels,
+            &bw->exchanges, &bw->egresses,     &bw->seg_nodes,     &bw->agent_nears,   &bw->texts};
         for (size_t k = 0; k < ARRAY_SIZE(slabs); k++)
             if (slabs[k]->used > 0)
                 sim_violation(&c->ledger, 0, "worker %u has %" PRIu32 " %s left", i, slabs[k]->used,

@@ -74,7 +74,11 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
             h2_client.settings++;
         break;
     case NGHTTP2_PING:
-        h2_client.ping_acks += (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0;
+        if (!(frame->hd.flags & NGHTTP2_FLAG_ACK))
+            break;
+        if (h2_client.ping_acks < sizeof(h2_client.pongs) - 1)
+            h2_client.pongs[h2_client.ping_acks] = (char)frame->ping.opaque_data[0];
+        h2_client.ping_acks++;
         h2_client.body_at_ping = h2_client.body_bytes;
         break;
     case NGHTTP2_GOAWAY:

@@ -32,6 +32,7 @@ struct h2_client {
     unsigned count;
     bool drop_bodies, reads_nothing;
     unsigned settings, settings_acks, ping_acks, goaways;
+    char pongs[8];                     /* the first byte of each of the first answers to PINGs */
     uint64_t body_bytes, body_at_ping; /* of all streams; when the last PING was answered */
     int32_t goaway_last[4];
     uint32_t goaway_code[4];

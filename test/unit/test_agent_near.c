@@ -533,6 +533,24 @@ static void data_waits_for_buffers(void **state)
     assert_closed(ENDING_DONE);
 }
 
+static void what_waits_for_buffers_pins_no_more_than_so_many(void **state)
+{
+    (void)state;
+    dial_and_open();
+    owner_grant(&owner, 60000);
+    agent_rig_settle();
+    struct buf *small = hoard(owner.bw->worker, BUF_SMALL);
+    for (unsigned i = 0; i < 256; i++)
+        far_data(far, 1);
+    agent_rig_settle();
+    assert_int_equal(owner.closed, 0);
+    far_data(far, 1);
+    agent_rig_settle();
+    assert_closed(ENDING_LIMIT);
+    give_back(small);
+    assert_int_equal(owner.received, 0);
+}
+
 static void an_abort_while_data_waits_for_buffers(void **state)
 {
     (void)state;
@@ -744,6 +762,7 @@ int main(void)
         BOTH(an_abort_after_the_far_half_is_gone),
         BOTH(an_abort_from_within_an_event),
         APART(data_waits_for_buffers),
+        APART(what_waits_for_buffers_pins_no_more_than_so_many),
         APART(an_abort_while_data_waits_for_buffers),
         APART(without_memory_there_is_no_near_half),
         APART(random_schedules_keep_the_contract),

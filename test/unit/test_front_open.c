@@ -142,6 +142,7 @@ static int setup(void **state)
     t.world.worker.app = &t.bw;
     list_init(&t.bw.exchanges_open);
     slab_init(&t.bw.exchanges, "exchanges", sizeof(struct exchange), ASKED_MAX);
+    slab_init(&t.bw.texts, "texts", ACCESS_TEXT_MAX, 2 * ASKED_MAX);
     t.bw.free_slots = calloc(ASKED_MAX, sizeof(*t.bw.free_slots));
     for (uint32_t i = 0; i < ASKED_MAX; i++)
         t.bw.free_slots[t.bw.free_count++] = i;
@@ -176,6 +177,7 @@ static int teardown(void **state)
         assert_int_equal(callers_held_any_thread(t.broker.callers, use), 0);
     assert_int_equal(t.bw.free_count, ASKED_MAX);
     slab_fini(&t.bw.exchanges);
+    slab_fini(&t.bw.texts);
     free(t.bw.free_slots);
     callers_free(&t.broker.callers);
     world_fini(&t.world);

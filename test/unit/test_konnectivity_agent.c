@@ -531,6 +531,33 @@ static void a_fin_waits_for_silence(void **state)
     assert_int_equal(n->reason, ENDING_DONE);
 }
 
+static void fins_of_one_moment_go_together(void **state)
+{
+    (void)state;
+    enum { COUNT = 4 };
+    struct near *nears[COUNT];
+    unsigned heard = 0, moments = 0;
+    for (int i = 0; i < COUNT; i++)
+        nears[i] = near_open(i + 1, 1 << 20);
+    uint64_t first_ns = rig.world.now_ns;
+    for (int i = 0; i < COUNT; i++) {
+        near_fin(nears[i]);
+        home_pass(1);
+    }
+    uint64_t last_ns = rig.world.now_ns;
+    assert_in_range(last_ns - first_ns, COUNT * 1000000u, 25000000u);
+    while (heard < COUNT && rig.world.now_ns < last_ns + 250000000u) {
+        unsigned before = heard;
+        home_pass(1);
+        while (agent_heard(PACKET_CLOSE_REQ))
+            heard++;
+        moments += heard > before;
+        assert_true(heard == 0 || rig.world.now_ns - first_ns >= 200000000u);
+    }
+    assert_int_equal(heard, COUNT);
+    assert_in_range(moments, 1, 2);
+}
+
 static void a_fin_does_not_wait_for_ever(void **state)
 {
     (void)state;
@@ -745,6 +772,7 @@ int main(void)
         T(a_close_with_words_is_no_end),
         T(an_abort_closes_at_once),
         T(a_fin_waits_for_silence),
+        T(fins_of_one_moment_go_together),
         T(a_fin_does_not_wait_for_ever),
         T(a_fin_goes_behind_what_was_sent),
         T(an_agents_end_is_heard_by_all_at_once),

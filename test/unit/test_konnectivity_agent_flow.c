@@ -347,6 +347,52 @@ static void tiny_packets_do_not_pin_a_buffer_each(void **state)
     assert_true(world_buffers_used(&rig.world) < 10);
 }
 
+/* -- idle connections ---------------------------------------------------------------------------------------
+ */
+
+static void what_a_small_message_came_in_is_let_go(void **state)
+{
+    (void)state;
+    struct near *n = near_open(1, MIB);
+    unsigned before = world_buffers_used(&rig.world);
+    for (int i = 0; i < 3; i++) {
+        agent_say_data(1, 100);
+        home_pass(1);
+        assert_int_equal(n->got.len, 100 * (i + 1));
+        assert_int_equal(world_buffers_used(&rig.world), before);
+    }
+}
+
+static void what_much_came_in_is_let_go_after_a_moment(void **state)
+{
+    (void)state;
+    struct near *n = near_open(1, MIB);
+    unsigned before = world_buffers_used(&rig.world);
+    agent_say_data(1, 12000);
+    home_pass(1);
+    assert_int_equal(n->got.len, 12000);
+    assert_int_equal(world_buffers_used(&rig.world), before + 1);
+    home_pass(1100);
+    assert_int_equal(world_buffers_used(&rig.world), before);
+}
+
+static void what_somebody_holds_a_part_of_is_kept_until_it_is_let_go(void **state)
+{
+    (void)state;
+    unsigned before = world_buffers_used(&rig.world);
+    struct near *n = near_open(1, 150);
+    for (int i = 0; i < 20; i++) {
+        agent_say_data(1, 100);
+        home_pass(60);
+    }
+    assert_int_equal(held(), 1850);
+    assert_int_equal(world_buffers_used(&rig.world), before + 1);
+    near_credit(n, 1850);
+    home_pass(1100);
+    assert_int_equal(n->got.len, 2000);
+    assert_int_equal(world_buffers_used(&rig.world), before);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -368,6 +414,9 @@ int main(void)
         T(a_window_that_is_the_limit_grows),
         T(a_window_that_is_no_limit_stays),
         T(tiny_packets_do_not_pin_a_buffer_each),
+        T(what_a_small_message_came_in_is_let_go),
+        T(what_much_came_in_is_let_go_after_a_moment),
+        T(what_somebody_holds_a_part_of_is_kept_until_it_is_let_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
