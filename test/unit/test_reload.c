@@ -19,6 +19,7 @@
 #include "broker/broker_worker.h"
 #include "broker/credentials.h"
 #include "broker/front.h"
+#include "broker/kube/kube.h"
 #include "broker/reload.h"
 #include "io/tls/tls.h"
 #include "io/tls/tls_mint.h"
@@ -367,6 +368,14 @@ static void *run(void *arg)
             snprintf(seen, sizeof(seen), "%s", renewal_token(t->worker));
             atomic_fetch_add(&t->tokens, 1);
         }
+        broker_node_name(bw, &renewal.broker->route_table[1], "11.0.0.1", key.node_name,
+                         sizeof(key.node_name));
+        const struct kube *kube = renewal.broker->kube;
+        if (kube->home == bw) {
+            struct endpoint *api = endpoint_get(bw->pool, &kube->key);
+            endpoint_unpin(api);
+            assert_true(bearer_field(&kube->bearer).len > strlen("Bearer "));
+        }
         struct tls_context *c = tls_context_ref(bw->listeners[0].tls);
         tls_context_unref(&c);
         broker_turn(renewal.broker, t->worker, bw->worker->now_ns + 200000);
@@ -390,7 +399,7 @@ static void wait_for_adoption(void)
 static void workers_pass_from_one_to_the_next(void **state)
 {
     struct thread threads[WORKERS_OF_THREADS] = {0};
-    char text[32];
+    char text[32], line[64];
     (void)state;
     renewal_start(WORKERS_OF_THREADS);
     for (unsigned i = 0; i < WORKERS_OF_THREADS; i++) {
@@ -404,6 +413,12 @@ static void workers_pass_from_one_to_the_next(void **state)
             renewal_write_identity("client", text, PAIR);
         if (n % 3 == 1)
             renewal_write_identity("server", text, PAIR);
+        snprintf(line, sizeof(line), "11.0.0.1 %s\n", text);
+        if (n % 3 == 2)
+            renewal_write_nodes(line);
+        snprintf(line, sizeof(line), "token: %s", text);
+        if (n % 2 == 0)
+            renewal_write_kubeconfig(RENEWAL_API, line);
         renewal.now_ms++;
         (void)reload_look(renewal.broker->reload, renewal.now_ms, true);
         wait_for_adoption();
