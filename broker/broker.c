@@ -373,7 +373,7 @@ void broker_free(struct broker **bp)
         bring_buffers_home(b);
     for (unsigned i = 0; b->states && i < b->count; i++)
         free_state(&b->states[i]);
-    kube_free(&b->kube); /* its profile is the pools' until here */
+    kube_free(&b->kube);
     for (unsigned i = 0; b->workers && i < b->count; i++)
         if (b->workers[i].engine)
             worker_fini(&b->workers[i]);

@@ -111,7 +111,7 @@ void broker_turn(struct broker *, unsigned worker, uint64_t wait_limit_ns);
 void broker_drain_any_thread(struct broker *);
 /* Stop accepting, finish what is under way, within drainMs; then broker_run() returns. Async-signal-safe. */
 void broker_reload_any_thread(struct broker *);
-/* Reads certificates, keys, CAs and tokens again, now. Async-signal-safe. */
+/* Reads certificates, keys, CAs, tokens and node names again, now. Async-signal-safe. */
 bool broker_is_drained_any_thread(const struct broker *);
 void broker_free(struct broker **);
 /* After broker_run(), or after all workers have drained. */
@@ -125,8 +125,8 @@ enum ending broker_judge(const struct broker *, const struct standing *, const s
 /* ENDING_DONE: allowed, by *ret_route. CONNECT is asked of routes with the scheme tunnel. */
 bool broker_address_allowed(const struct net_address *, const char *host, uint32_t rules, void *broker);
 /* For an address found by name resolution. */
-void broker_node_name(const struct broker *, const struct broker_route *, const char *host, char *ret_name,
-                      size_t size);
+void broker_node_name(const struct broker_worker *, const struct broker_route *, const char *host,
+                      char *ret_name, size_t size);
 /* Which node must answer for a destination: its name, "*" for any node of the cluster, or "" when not asked.
  */
 bool broker_client_has_name(const struct stream *tls, char **names, uint32_t count);

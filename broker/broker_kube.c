@@ -28,7 +28,7 @@ int build_kube(struct builder *b)
     const struct config_agents *agents = &b->broker->config->agents;
     const struct config_kubernetes *c = &b->broker->config->kubernetes;
     const struct kube_options options = {c->kubeconfig_file, c->qps, c->burst};
-    if (!agents->token_review && !agents->leases)
+    if (!config_asks_kubernetes(b->broker->config))
         return 0;
     int rc = kube_new(b->broker, &options, &b->broker->kube, b->detail, b->detail_size);
     if (rc == 0 && agents->token_review)

@@ -1,5 +1,6 @@
-/* broker/credential_set.h — the files of one listener, one TLS profile or one bridge: what belongs together,
- * is judged together, and is taken into force together or not at all. One thread at a time.
+/* broker/credential_set.h — the files of one listener, one TLS profile, one bridge, a route's names of nodes,
+ * or the Kubernetes API: what belongs together, is judged together, and is taken into force together or not
+ * at all. One thread at a time.
  */
 #pragma once
 
@@ -15,16 +16,31 @@
 struct config;
 struct credentials;
 
-enum credential_kind { CREDENTIAL_LISTENER, CREDENTIAL_PROFILE, CREDENTIAL_BRIDGE };
-enum credential_part { PART_CERTIFICATE, PART_KEY, PART_CA, PART_TOKEN };
+enum credential_kind {
+    CREDENTIAL_LISTENER,
+    CREDENTIAL_PROFILE,
+    CREDENTIAL_BRIDGE,
+    CREDENTIAL_NODES,
+    CREDENTIAL_KUBE
+};
+enum credential_part {
+    PART_CERTIFICATE,
+    PART_KEY,
+    PART_CA,
+    PART_TOKEN,
+    PART_NODES,
+    PART_KUBECONFIG,
+    PART_BEARER
+};
 
-enum { CREDENTIAL_FILES_MAX = 4, CREDENTIAL_TEXT_MAX = 800 };
+enum { CREDENTIAL_FILES_MAX = 5, CREDENTIAL_TEXT_MAX = 800 };
 
 struct credential_file {
     enum credential_part part;
-    const char *field; /* its setting */
-    const char *path;
-    struct file_mark mark;        /* as it was looked at last */
+    const char *field;     /* its setting */
+    const char *path;      /* NULL, of the Kubernetes API's: there is no such file; those after the first are
+                              named by the first, and belong to what is in force */
+    struct file_mark mark; /* as it was looked at last */
     uint8_t digest[SHA256_BYTES]; /* of the contents in force */
     _Atomic int64_t not_after_s;  /* of what is in force; 0: it has no such date. Any thread reads. */
 };

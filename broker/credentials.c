@@ -13,7 +13,10 @@
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
 #include "broker/config/config.h"
+#include "broker/config/config_nodes.h"
 #include "broker/front.h"
+#include "broker/kube/access.h"
+#include "broker/kube/kube.h"
 #include "io/tls/tls.h"
 #include "io/tls/tls_issuer.h"
 #include "io/tls/tls_mint.h"
@@ -38,7 +41,8 @@ static struct credentials *allocate(uint32_t listeners, uint32_t profiles, uint3
     c->profiles = calloc(profiles + 1u, sizeof(*c->profiles));
     c->authorizations = calloc(authorizations + 1u, sizeof(*c->authorizations));
     c->issuing = calloc(routes + 1u, sizeof(*c->issuing));
-    if (!c->listeners || !c->profiles || !c->authorizations || !c->issuing)
+    c->nodes = calloc(routes + 1u, sizeof(struct config_nodes *));
+    if (!c->listeners || !c->profiles || !c->authorizations || !c->issuing || !c->nodes)
         credentials_free(&c);
     return c;
 }
@@ -46,7 +50,8 @@ static struct credentials *allocate(uint32_t listeners, uint32_t profiles, uint3
 struct credentials *credentials_new(const struct config *config)
 {
     return allocate(config->listener_count,
-                    IDENTITIES_OWN + config->tls_profile_count * (uint32_t)IDENTITY_VARIANTS,
+                    IDENTITIES_OWN + config->tls_profile_count * (uint32_t)IDENTITY_VARIANTS +
+                        1 /* the API */,
                     config->tls_profile_count, config->route_count);
 }
 
@@ -62,6 +67,9 @@ struct credentials *credentials_copy(const struct credentials *from)
         if (from->issuing[i].issuer)
             c->issuing[i] = (struct issuing){tls_issuer_ref(from->issuing[i].issuer),
                                              tls_roots_ref(from->issuing[i].client_roots)};
+    for (uint32_t i = 0; i < c->route_count; i++)
+        c->nodes[i] = config_nodes_ref(from->nodes[i]);
+    c->kube = kube_access_ref(from->kube);
     memcpy(c->profiles, from->profiles, c->profile_count * sizeof(*c->profiles));
     memcpy(c->authorizations, from->authorizations, c->authorization_count * sizeof(*c->authorizations));
     return c;
@@ -79,12 +87,16 @@ void credentials_free(struct credentials **credentials)
         tls_issuer_unref(&c->issuing[i].issuer);
         tls_roots_unref(&c->issuing[i].client_roots);
     }
+    for (uint32_t i = 0; c->nodes && i < c->route_count; i++)
+        config_nodes_unref(&c->nodes[i]);
+    kube_access_unref(&c->kube);
     if (c->authorizations)
         explicit_bzero(c->authorizations, c->authorization_count * sizeof(*c->authorizations));
     free(c->listeners);
     free(c->profiles);
     free(c->authorizations);
     free(c->issuing);
+    free(c->nodes);
     free(c);
 }
 
@@ -179,6 +191,13 @@ static void change_mints(struct broker_worker *bw, const struct credentials *to)
     }
 }
 
+static void change_kube(struct broker_worker *bw, const struct credentials *to)
+{
+    struct kube *kube = bw->broker->kube;
+    if (kube && kube->home == bw && to->kube != bw->credentials->kube)
+        kube_adopt(kube, to->kube, credentials_profile(to, credentials_kube_identity(to)));
+}
+
 void credentials_begin(struct broker_worker *bw, struct credentials *c)
 {
     timer_init(&bw->identities_timer, on_left_check);
@@ -192,6 +211,7 @@ void credentials_adopt(struct broker_worker *bw, struct credentials *to)
     change_profiles(bw, to);
     change_listeners(bw, to);
     change_mints(bw, to);
+    change_kube(bw, to);
     bw->credentials = to;
     atomic_fetch_add_explicit(&to->adopted, 1, memory_order_release); /* the one before may be gone now */
     leave_unused(bw);

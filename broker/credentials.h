@@ -1,5 +1,5 @@
-/* broker/credentials.h — what the broker proves itself with and whom it trusts, as read from files: one
- * immutable snapshot of all of it.
+/* broker/credentials.h — what the broker proves itself with, whom it trusts and what they are called, as read
+ * from files: one immutable snapshot of all of it.
  *
  * reload.c makes snapshots and publishes the newest one; a worker adopts it between two turns and reads its
  * own until then. What did not change is shared by reference between snapshots. A snapshot is freed when all
@@ -17,6 +17,8 @@
 
 struct broker_worker;
 struct config;
+struct config_nodes;
+struct kube_access;
 struct config_route;
 struct tls_context;
 struct tls_issuer;
@@ -55,6 +57,8 @@ struct credentials {
     const struct pool_profile **profiles; /* [number of the identity]; NULL: no route uses it */
     struct authorization *authorizations; /* [TLS profile] */
     struct issuing *issuing;              /* [route] */
+    struct config_nodes **nodes;          /* [route] */
+    struct kube_access *kube;             /* NULL: nothing is asked of the Kubernetes API */
     uint32_t listener_count, profile_count, authorization_count, route_count;
     _Atomic unsigned adopted; /* workers that have it in force */
 };
@@ -70,6 +74,12 @@ uint32_t identity_number(const struct config *, const struct config_route *, uns
 MUST_USE struct identity *identity_new(unsigned workers);
 /* NULL: out of memory. */
 void identity_free(struct identity **);
+
+/* That towards the Kubernetes API, behind those of TLS profiles. */
+static inline uint32_t credentials_kube_identity(const struct credentials *c)
+{
+    return c->profile_count - 1;
+}
 
 static inline const struct pool_profile *credentials_profile(const struct credentials *c, uint32_t identity)
 {

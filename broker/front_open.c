@@ -155,8 +155,8 @@ static uint32_t identity_for(const struct broker_route *route, enum exchange_for
     return IDENTITY_NONE;
 }
 
-static bool key_of(const struct broker *b, const struct broker_route *route, const struct head_view *view,
-                   const struct pool_profile *profile, struct endpoint_key *key)
+static bool key_of(const struct broker_worker *bw, const struct broker_route *route,
+                   const struct head_view *view, const struct pool_profile *profile, struct endpoint_key *key)
 {
     memset(key, 0, sizeof(*key));
     struct slice host = view->authority.host;
@@ -169,10 +169,10 @@ static bool key_of(const struct broker *b, const struct broker_route *route, con
     if (host.len > 1 && key->host[host.len - 1] == '.')
         key->host[host.len - 1] = '\0'; /* "a.b." and "a.b" are one name */
     key->port = view->authority.port;
-    key->rules = view->authority.kind == HOST_NAME ? (uint32_t)(route - b->route_table) + 1
+    key->rules = view->authority.kind == HOST_NAME ? (uint32_t)(route - bw->broker->route_table) + 1
                                                    : BROKER_RULES_LITERAL;
     if (key->profile->tls)
-        broker_node_name(b, route, key->host, key->node_name, sizeof(key->node_name));
+        broker_node_name(bw, route, key->host, key->node_name, sizeof(key->node_name));
     return true;
 }
 
@@ -319,7 +319,7 @@ bool exchange_begin(struct front_conn *c, const struct asker_ops *ops, void *ask
     struct endpoint_key key;
     bool bridge = form == EXCHANGE_CONNECT && route->config->bridge;
     uint32_t identity = bridge ? route->identity : identity_for(route, form, view->scheme);
-    if (!key_of(c->bw->broker, route, view, credentials_profile(c->bw->credentials, identity), &key))
+    if (!key_of(c->bw, route, view, credentials_profile(c->bw->credentials, identity), &key))
         exchange_refuse(ex, ENDING_NO_ROUTE, "the route has no TLS profile for https");
     else if (!bridge)
         send_open(ex, view, route, &key);

@@ -9,6 +9,7 @@
 #include "broker/callers.h"
 #include "broker/client.h"
 #include "broker/config/config.h"
+#include "broker/credentials.h"
 #include "broker/http/head.h"
 #include "broker/policy.h"
 #include "broker/route.h"
@@ -89,11 +90,12 @@ bool broker_address_allowed(const struct net_address *address, const char *host,
     return policy_address_allowed(&b->routes->all[rules - 1], host, address);
 }
 
-void broker_node_name(const struct broker *b, const struct broker_route *route, const char *host,
+void broker_node_name(const struct broker_worker *bw, const struct broker_route *route, const char *host,
                       char *ret_name, size_t size)
 {
     char name[HOST_BYTES];
-    route_node_name(&b->routes->all[route - b->route_table], host, name);
+    size_t number = (size_t)(route - bw->broker->route_table);
+    route_node_name(&bw->broker->routes->all[number], bw->credentials->nodes[number], host, name);
     snprintf(ret_name, size, "%s", name);
 }
 

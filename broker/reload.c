@@ -20,6 +20,7 @@
 
 #include "broker/broker.h"
 #include "broker/config/config.h"
+#include "broker/config/config_nodes.h"
 #include "broker/credential_set.h"
 #include "broker/credentials.h"
 #include "io/log.h"
@@ -289,9 +290,11 @@ void reload_ask_any_thread(struct reload *r)
 /* -- life ---------------------------------------------------------------------------------------------------
  */
 
-/* Identities that need no files. */
+/* What needs no files: identities, and names of nodes. */
 static int make_own(struct reload *r, struct credentials *c)
 {
+    for (uint32_t n = 0; n < c->route_count; n++)
+        c->nodes[n] = config_nodes_ref(r->broker->config->routes[n].nodes);
     for (uint32_t n = IDENTITY_PLAIN; n < IDENTITIES_OWN; n++) {
         struct identity *i = identity_new(r->broker->count);
         if (!i)
@@ -389,7 +392,8 @@ static void print_dates(const struct reload *r, FILE *out)
 void reload_print_metrics(const struct reload *r, FILE *out)
 {
     fprintf(out,
-            "# HELP hawser_reloads_total sets of certificates, keys, CAs and tokens that were read again, by "
+            "# HELP hawser_reloads_total sets of certificates, keys, CAs, tokens and node names that were "
+            "read again, by "
             "what came of it\n"
             "# TYPE hawser_reloads_total counter\n"
             "hawser_reloads_total{result=\"done\"} %llu\n"

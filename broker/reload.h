@@ -1,5 +1,5 @@
-/* broker/reload.h — certificates, keys, CAs and tokens that change while the broker runs: noticed by a look
- * at their files now and then, or at once when asked; read, judged and published.
+/* broker/reload.h — certificates, keys, CAs, tokens and names of nodes that change while the broker runs:
+ * noticed by a look at their files now and then, or at once when asked; read, judged and published.
  *
  * Works on one thread of its own, the one that called broker_run(); the data path only adopts what was
  * published (credentials.h). What is refused leaves in force what was there before.

@@ -1,50 +1,15 @@
 /* broker/route.c — see route.h.
  *
  * The table is walked from the top for every request: a control plane has a handful of routes. What can be
- * parsed once (patterns, blocks, port ranges) is; node names, of which there may be 15,000 a route, are
- * looked up by bisection. */
+ * parsed once (patterns, blocks, port ranges) is. */
 #include "broker/route.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/config/config_nodes.h"
 #include "broker/policy.h"
-
-static int compare_nodes(const void *a, const void *b)
-{
-    const struct route_node *x = a, *y = b;
-    return strcmp(x->host, y->host);
-}
-
-static bool add_nodes(struct route *route, const struct config_node_name *names, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        struct host host;
-        struct route_node *node = &route->nodes[route->node_count];
-        ASSERT(host_parse(names[i].address, &host)); /* its form was checked */
-        node->name = names[i].name;
-        node->host = strdup(host.text);
-        if (!node->host)
-            return false;
-        route->node_count++;
-    }
-    return true;
-}
-
-static bool compile_nodes(struct route *route)
-{
-    const struct config_route *c = route->config;
-    size_t count = (size_t)c->node_name_count + c->file_node_name_count;
-    if (count == 0)
-        return true;
-    route->nodes = calloc(count, sizeof(*route->nodes));
-    if (!route->nodes || !add_nodes(route, c->node_names, c->node_name_count) ||
-        !add_nodes(route, c->file_node_names, c->file_node_name_count))
-        return false;
-    qsort(route->nodes, route->node_count, sizeof(*route->nodes), compare_nodes);
-    return true;
-}
 
 static bool compile(struct route *route, const struct config_route *config, uint32_t index)
 {
@@ -65,7 +30,7 @@ static bool compile(struct route *route, const struct config_route *config, uint
         ASSERT(port_range_parse(m->ports[i], &route->ports[i]));
     for (uint32_t i = 0; i < m->client_count; i++)
         ASSERT(client_pattern_parse(m->clients[i], &route->clients[i]));
-    return compile_nodes(route);
+    return true;
 }
 
 int routes_new(const struct config *config, struct routes **ret_routes)
@@ -92,9 +57,6 @@ void routes_free(struct routes **routes)
         return;
     for (uint32_t i = 0; i < r->count; i++) {
         struct route *route = &r->all[i];
-        for (uint32_t k = 0; k < route->node_count; k++)
-            free(route->nodes[k].host);
-        free(route->nodes);
         free(route->hosts);
         free(route->cidrs);
         free(route->ports);
@@ -225,32 +187,30 @@ const char *route_result_text(enum route_result result)
     return texts[result];
 }
 
-static enum route_node_rule node_rule(const struct route *route, const struct host *host,
-                                      const char **ret_name)
+static enum route_node_rule node_rule(const struct route *route, const struct config_nodes *nodes,
+                                      const struct host *host, const char **ret_name)
 {
     const struct config_tls_profile *profile = route->config->profile;
     if (!profile || !profile->verify_kubelet_name || route->config->insecure) {
         *ret_name = "";
         return ROUTE_NODE_NOT_ASKED;
     }
-    struct route_node key = {.host = (char *)(uintptr_t)host->text};
-    const struct route_node *node = NULL;
-    if (route->node_count > 0)
-        node = bsearch(&key, route->nodes, route->node_count, sizeof(key), compare_nodes);
+    const char *node = config_nodes_find(nodes, host->text);
     if (!node && host->literal) {
         *ret_name = ROUTE_NODE_ANY_NAME;
         return ROUTE_NODE_ANY;
     }
-    *ret_name = node ? node->name : host->text;
+    *ret_name = node ? node : host->text;
     return ROUTE_NODE_EXACT;
 }
 
-enum route_node_rule route_node_name(const struct route *route, const char *text, char ret_name[HOST_BYTES])
+enum route_node_rule route_node_name(const struct route *route, const struct config_nodes *nodes,
+                                     const char *text, char ret_name[HOST_BYTES])
 {
     struct host host;
     const char *name;
     ASSERT(host_parse(text, &host)); /* it was matched before */
-    enum route_node_rule rule = node_rule(route, &host, &name);
+    enum route_node_rule rule = node_rule(route, nodes, &host, &name);
     size_t len = strlen(name);
     ASSERT(len < HOST_BYTES);
     memcpy(ret_name, name, len + 1);

@@ -14,20 +14,15 @@
 #include "broker/host_pattern.h"
 #include "io/attributes.h"
 
-struct route_node {
-    char *host; /* in the spelling of struct host */
-    const char *name;
-};
+struct config_nodes;
 
 struct route {
     const struct config_route *config;
-    uint32_t index; /* in the configuration; the first is 0 */
-    uint32_t node_count;
+    uint32_t index;             /* in the configuration; the first is 0 */
     struct host_pattern *hosts; /* as many as in config->match, likewise below */
     struct cidr *cidrs;
     struct port_range *ports;
     struct client_pattern *clients;
-    struct route_node *nodes; /* sorted by host */
 };
 
 /* By index. */
@@ -75,10 +70,11 @@ MUST_USE enum route_result route_match(const struct routes *, const struct route
                                        const struct route **ret_route);
 /* *ret_route is set with ROUTE_OK and ROUTE_REFUSED. */
 const char *route_result_text(enum route_result);
-enum route_node_rule route_node_name(const struct route *, const char *host, char ret_name[HOST_BYTES]);
+enum route_node_rule route_node_name(const struct route *, const struct config_nodes *, const char *host,
+                                     char ret_name[HOST_BYTES]);
 /* Which node must answer. Asked when the profile has verifyKubeletName and the route is not insecure: the
- * name from nodeNames or nodeNameFile, else the host itself if it is a name, else any node ("*"). "" if not
- * asked. */
+ * name that the nodes have for it, which are those of this route in force, else the host itself if it is a
+ * name, else any node ("*"). "" if not asked. */
 
 bool route_names_address(const struct route *, const struct ip *);
 /* By cidrs (policy_block_names) or as a literal among hosts. */

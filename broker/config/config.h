@@ -135,8 +135,7 @@ struct config_route {
     struct config_bridge *bridge; /* NULL: tunnels are opaque */
     struct config_route_timeouts timeouts;
     const struct config_tls_profile *profile; /* tls_profile resolved; NULL when none is named */
-    struct config_node_name *file_node_names; /* read from node_name_file */
-    uint32_t file_node_name_count;
+    struct config_nodes *nodes; /* what node_names and node_name_file said when it was checked */
 };
 
 struct config_breaker {
@@ -259,6 +258,8 @@ void config_free(struct config **);
 const struct config_tls_profile *config_profile(const struct config *, const char *name);
 /* NULL when there is none of that name. */
 bool config_route_goes_via(const struct config_route *, enum config_via);
+bool config_asks_kubernetes(const struct config *);
+/* Something needs the API, and so credentials for it. */
 bool config_admits_anonymous_agents(const struct config *, const struct config_listener *);
 /* It serves agents, and they prove nothing. */
 const char *config_alpn_text(enum config_alpn);

@@ -26,6 +26,8 @@ bool config_check_agents(struct config_check *);
 /* Agents, and the Kubernetes API: before routes. */
 bool config_check_ways(struct config_check *, struct config_route *, uint32_t index);
 /* The ways of a route, and how its agents are chosen. */
+bool config_check_nodes(struct config_check *, uint32_t route, bool with_file);
+/* Every line of nodeNameFile is good, and no destination has two names. */
 bool config_check_files(struct config_check *);
 /* Certificates, keys, tokens, node names; users and groups. */
 

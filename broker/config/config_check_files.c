@@ -7,7 +7,6 @@
 
 #include "broker/config/config.h"
 #include "broker/config/config_check.h"
-#include "broker/config/config_nodes.h"
 #include "io/file.h"
 #include "io/host.h"
 #include "io/tls/tls_files.h"
@@ -147,8 +146,9 @@ bool config_check_files(struct config_check *check)
         if (!check_profile(check, &c->tls_profiles[i], i))
             return false;
     for (uint32_t i = 0; i < c->route_count; i++) {
-        const struct config_bridge *bridge = c->routes[i].bridge;
-        if ((bridge && !check_bridge(check, bridge, i)) || !config_nodes_read(check, i))
+        const struct config_route *r = &c->routes[i];
+        if ((r->bridge && !check_bridge(check, r->bridge, i)) ||
+            (r->node_name_file && !config_check_nodes(check, i, true)))
             return false;
     }
     if (kubeconfig && !check_kubeconfig(check, kubeconfig))

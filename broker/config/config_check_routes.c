@@ -1,5 +1,6 @@
 /* broker/config/config_check_routes.c — what a route owes to profiles, listeners and its own fields. See
  * config_check.h. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -102,6 +103,42 @@ static void check_clients(struct config_check *check, const struct config_route 
     }
 }
 
+static bool fail_nodes(struct config_check *check, uint32_t index, const struct config_nodes_finding *f)
+{
+    char path[CONFIG_PATH_MAX];
+    struct config_report *report = check->report;
+    struct config_report in_file = {.file = check->config->routes[index].node_name_file,
+                                    .error = report->error,
+                                    .failed = report->failed};
+    snprintf(path, sizeof(path), "routes[%u].nodeNameFile", index);
+    switch (f->place) {
+    case NODES_INLINE:
+        snprintf(path, sizeof(path), "routes[%u].nodeNames[%u].address", index, f->index);
+        break;
+    case NODES_FILE: break;
+    case NODES_LINE:
+        config_fail(&in_file, f->line, f->column, path, "found %s, expected %s", f->found, f->expected);
+        report->failed = true;
+        return false;
+    }
+    return config_check_fail(check, path, "found %s, expected %s", f->found, f->expected);
+}
+
+bool config_check_nodes(struct config_check *check, uint32_t index, bool with_file)
+{
+    struct config_route *r = &check->config->routes[index];
+    struct config_nodes_finding finding;
+    struct config_nodes *nodes = NULL;
+    int rc = config_nodes_new(r, with_file, &nodes, &finding);
+    if (rc == -ENOMEM)
+        check->report->no_memory = true;
+    if (rc < 0)
+        return rc != -ENOMEM && fail_nodes(check, index, &finding);
+    config_nodes_unref(&r->nodes);
+    r->nodes = nodes;
+    return true;
+}
+
 static void inherit(uint32_t *value, uint32_t from)
 {
     if (*value == CONFIG_INHERIT)
@@ -116,7 +153,7 @@ bool config_check_routes(struct config_check *check)
     for (uint32_t i = 0; i < c->route_count; i++) {
         struct config_route *r = &c->routes[i];
         if (!check_bridge(check, r, i) || !check_profile(check, r, i) || !check_listeners(check, r, i) ||
-            !config_check_ways(check, r, i) || !config_nodes_check(check, i))
+            !config_check_ways(check, r, i) || !config_check_nodes(check, i, false))
             return false;
         check_clients(check, r, i);
         inherit(&r->timeouts.connect_ms, c->timeouts.connect_ms);

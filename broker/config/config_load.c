@@ -13,6 +13,7 @@
 
 #include "broker/config/config.h"
 #include "broker/config/config_check.h"
+#include "broker/config/config_nodes.h"
 #include "broker/config/config_struct.h"
 #include "broker/config/config_table.h"
 #include "broker/config/config_tree.h"
@@ -83,14 +84,8 @@ void config_free(struct config **config)
     *config = NULL;
     if (!c)
         return;
-    for (uint32_t i = 0; i < c->route_count; i++) {
-        struct config_route *route = &c->routes[i];
-        for (uint32_t k = 0; k < route->file_node_name_count; k++) {
-            free(route->file_node_names[k].address);
-            free(route->file_node_names[k].name);
-        }
-        free(route->file_node_names);
-    }
+    for (uint32_t i = 0; i < c->route_count; i++)
+        config_nodes_unref(&c->routes[i].nodes);
     config_struct_free(config_rows, c);
     for (uint32_t i = 0; i < c->warning_count; i++)
         free(c->warnings[i]);
@@ -112,6 +107,11 @@ bool config_route_goes_via(const struct config_route *route, enum config_via way
         if (route->via[i] == way)
             return true;
     return false;
+}
+
+bool config_asks_kubernetes(const struct config *config)
+{
+    return config->agents.token_review || config->agents.leases;
 }
 
 bool config_admits_anonymous_agents(const struct config *config, const struct config_listener *listener)

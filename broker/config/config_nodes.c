@@ -1,68 +1,112 @@
 /* broker/config/config_nodes.c — see config_nodes.h.
  *
  * The file has one "ADDRESS NAME" a line, as anybody can make it from `kubectl get nodes`; empty lines and
- * comments do not count. */
+ * comments do not count. Of the 15,000 nodes that a route may have, one is found by bisection. */
 #include "broker/config/config_nodes.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/config/config.h"
-#include "broker/config/config_check.h"
 #include "broker/config/config_form.h"
+#include "broker/config/config_report.h"
 #include "broker/host_pattern.h"
 #include "io/file.h"
 
 #define BLANKS " \t\r"
 
-struct lines {
-    struct config_check *check;
-    struct config_route *route;
-    uint32_t index; /* of the route */
-    uint32_t line;
-    uint32_t room;
+struct entry {
+    char *host; /* in the spelling of struct host */
+    char *name;
+    bool in_file;
+    uint32_t index; /* among nodeNames; of the file, its line */
 };
 
-static bool fail_line(struct lines *l, size_t column, const char *found, const char *expected)
+struct config_nodes {
+    unsigned refs;
+    uint32_t count, room;
+    struct entry *all; /* sorted by host */
+};
+
+/* A file while it is read. */
+struct lines {
+    struct config_nodes *nodes;
+    struct config_nodes_finding *finding;
+    uint32_t line, names;
+};
+
+/* -- entries ------------------------------------------------------------------------------------------------
+ */
+
+static int add(struct config_nodes *n, const char *address, const char *name, bool in_file, uint32_t index)
 {
-    struct config_report *report = l->check->report;
-    char path[CONFIG_PATH_MAX], quoted[CONFIG_QUOTE_MAX];
-    struct config_report in_file = {
-        .file = l->route->node_name_file, .error = report->error, .failed = report->failed};
-    snprintf(path, sizeof(path), "routes[%u].nodeNameFile", l->index);
-    config_fail(&in_file, l->line, (uint32_t)column + 1, path, "found %s, expected %s",
-                found ? config_quote(found, quoted) : "nothing", expected);
-    report->failed = true;
-    return false;
+    struct host host;
+    if (n->count == n->room) {
+        uint32_t room = n->room ? 2 * n->room : 64;
+        struct entry *more = realloc(n->all, room * sizeof(*more));
+        if (!more)
+            return -ENOMEM;
+        n->all = more;
+        n->room = room;
+    }
+    ASSERT(host_parse(address, &host)); /* its form was checked */
+    struct entry *e = &n->all[n->count++];
+    *e = (struct entry){strdup(host.text), strdup(name), in_file, index};
+    return e->host && e->name ? 0 : -ENOMEM;
 }
 
-static bool add(struct lines *l, const char *address, const char *name)
+/* Of those with the same host the one comes first that was there first. */
+static int compare(const void *a, const void *b)
 {
-    struct config_route *r = l->route;
-    if (r->file_node_name_count == l->room) {
-        l->room = l->room ? 2 * l->room : 64;
-        struct config_node_name *more = realloc(r->file_node_names, l->room * sizeof(*more));
-        if (!more) {
-            l->check->report->no_memory = true;
-            return false;
-        }
-        r->file_node_names = more;
+    const struct entry *x = a, *y = b;
+    int order = strcmp(x->host, y->host);
+    if (order == 0 && x->in_file != y->in_file)
+        order = x->in_file ? 1 : -1;
+    return order != 0 ? order : x->index < y->index ? -1 : x->index > y->index;
+}
+
+static int sort(struct config_nodes *n, struct config_nodes_finding *finding)
+{
+    if (n->count > 0)
+        qsort(n->all, n->count, sizeof(*n->all), compare);
+    for (uint32_t i = 1; i < n->count; i++) {
+        if (strcmp(n->all[i].host, n->all[i - 1].host) != 0)
+            continue;
+        finding->place = n->all[i].in_file ? NODES_LINE : NODES_INLINE;
+        finding->index = finding->line = n->all[i].index;
+        finding->column = 1;
+        finding->expected = "one";
+        snprintf(finding->found, sizeof(finding->found), "a second node for \"%s\"", n->all[i].host);
+        return -EINVAL;
     }
-    struct config_node_name *node = &r->file_node_names[r->file_node_name_count++];
-    *node = (struct config_node_name){.address = strdup(address), .name = strdup(name)};
-    l->check->report->no_memory |= !node->address || !node->name;
-    return !l->check->report->no_memory;
+    return 0;
+}
+
+/* -- the file -----------------------------------------------------------------------------------------------
+ */
+
+static int fail_line(struct lines *l, size_t column, const char *found, const char *expected)
+{
+    char quoted[CONFIG_QUOTE_MAX];
+    struct config_nodes_finding *f = l->finding;
+    f->place = NODES_LINE;
+    f->line = l->line;
+    f->column = (uint32_t)column + 1;
+    f->expected = expected;
+    snprintf(f->found, sizeof(f->found), "%s", found ? config_quote(found, quoted) : "nothing");
+    return -EINVAL;
 }
 
 /* `line` ends with NUL and is cut up. */
-static bool read_line(struct lines *l, char *line)
+static int read_line(struct lines *l, char *line)
 {
     char *save, *start = line;
     line[strcspn(line, "#")] = '\0';
     const char *address = strtok_r(line, BLANKS, &save);
     if (!address)
-        return true;
+        return 0;
     const char *name = strtok_r(NULL, BLANKS, &save);
     const char *rest = strtok_r(NULL, BLANKS, &save);
     if (!config_form_matches(FORM_HOST, address))
@@ -73,100 +117,100 @@ static bool read_line(struct lines *l, char *line)
         return fail_line(l, (size_t)(name - start), name, config_form_text(FORM_NODE_NAME));
     if (rest)
         return fail_line(l, (size_t)(rest - start), rest, "the end of the line");
-    if (l->route->file_node_name_count == CONFIG_NODES_MAX)
+    if (l->names == CONFIG_NODES_MAX)
         return fail_line(l, 0, address, "at most 20000 nodes");
-    return add(l, address, name);
+    l->names++;
+    return add(l->nodes, address, name, true, l->line);
 }
 
-static bool read_lines(struct lines *l, char *bytes, size_t len)
+static int fail_file(struct config_nodes_finding *f, const char *what, const char *path, const char *why)
 {
-    char path[CONFIG_PATH_MAX];
-    snprintf(path, sizeof(path), "routes[%u].nodeNameFile", l->index);
-    if (memchr(bytes, '\0', len))
-        return config_check_fail(l->check, path,
-                                 "found a NUL character in \"%s\", expected lines ADDRESS NAME",
-                                 l->route->node_name_file);
-    for (char *next = bytes; next;) {
+    f->place = NODES_FILE;
+    f->expected = "a file with lines ADDRESS NAME";
+    snprintf(f->found, sizeof(f->found), "%s\"%.200s\"%s%s%s", what, path, *why ? " (" : "", why,
+             *why ? ")" : "");
+    return -EINVAL;
+}
+
+static int read_file(struct config_nodes *n, const char *path, struct config_nodes_finding *finding)
+{
+    struct lines l = {.nodes = n, .finding = finding};
+    struct file file;
+    int rc = file_read(path, CONFIG_NODE_FILE_BYTES_MAX, &file);
+    if (rc < 0)
+        return rc == -ENOMEM ? rc : fail_file(finding, "", path, file_error_text(rc));
+    if (memchr(file.bytes, '\0', file.len))
+        rc = fail_file(finding, "a NUL character in ", path, "");
+    for (char *next = file.bytes; rc == 0 && next;) {
         char *line = next;
         next = strchr(line, '\n');
         if (next)
             *next++ = '\0';
-        l->line++;
-        if (!read_line(l, line))
-            return false;
+        l.line++;
+        rc = read_line(&l, line);
     }
-    return true;
-}
-
-bool config_nodes_read(struct config_check *check, uint32_t index)
-{
-    struct config_route *route = &check->config->routes[index];
-    struct lines l = {.check = check, .route = route, .index = index};
-    struct file file;
-    char path[CONFIG_PATH_MAX];
-    if (!route->node_name_file)
-        return true;
-    int rc = file_read(route->node_name_file, CONFIG_NODE_FILE_BYTES_MAX, &file);
-    snprintf(path, sizeof(path), "routes[%u].nodeNameFile", index);
-    if (rc < 0)
-        return config_check_fail(check, path, "found \"%s\" (%s), expected a file with lines ADDRESS NAME",
-                                 route->node_name_file, file_error_text(rc));
-    bool ok = read_lines(&l, file.bytes, file.len);
     file_fini(&file);
-    return ok && config_nodes_check(check, index);
+    return rc;
 }
 
-struct entry {
-    struct host host;
-    bool in_file;
-    uint32_t index;
-};
+/* -- the whole ----------------------------------------------------------------------------------------------
+ */
 
-static int compare(const void *a, const void *b)
+int config_nodes_new(const struct config_route *route, bool with_file, struct config_nodes **ret,
+                     struct config_nodes_finding *ret_finding)
 {
-    const struct entry *x = a, *y = b;
-    int order = strcmp(x->host.text, y->host.text);
-    if (order == 0 && x->in_file != y->in_file)
-        order = x->in_file ? 1 : -1;
-    return order != 0 ? order : x->index < y->index ? -1 : x->index > y->index;
+    struct config_nodes *n = calloc(1, sizeof(*n));
+    int rc = n ? 0 : -ENOMEM;
+    if (!n)
+        return rc;
+    n->refs = 1;
+    for (uint32_t i = 0; rc == 0 && i < route->node_name_count; i++)
+        rc = add(n, route->node_names[i].address, route->node_names[i].name, false, i);
+    if (rc == 0 && with_file && route->node_name_file)
+        rc = read_file(n, route->node_name_file, ret_finding);
+    if (rc == 0)
+        rc = sort(n, ret_finding);
+    if (rc < 0)
+        config_nodes_unref(&n);
+    else
+        *ret = n;
+    return rc;
 }
 
-static void add_entries(struct entry **next, const struct config_node_name *names, uint32_t count,
-                        bool in_file)
+struct config_nodes *config_nodes_ref(struct config_nodes *n)
 {
-    for (uint32_t i = 0; i < count; i++, (*next)++) {
-        ASSERT(host_parse(names[i].address, &(*next)->host));
-        (*next)->in_file = in_file;
-        (*next)->index = i;
-    }
+    ASSERT(n->refs > 0);
+    n->refs++;
+    return n;
 }
 
-bool config_nodes_check(struct config_check *check, uint32_t index)
+void config_nodes_unref(struct config_nodes **nodes)
 {
-    const struct config_route *r = &check->config->routes[index];
-    size_t count = (size_t)r->node_name_count + r->file_node_name_count;
-    char path[CONFIG_PATH_MAX];
-    if (count < 2)
-        return true;
-    struct entry *entries = calloc(count, sizeof(*entries)), *next = entries;
-    if (!entries) {
-        check->report->no_memory = true;
-        return false;
+    struct config_nodes *n = *nodes;
+    *nodes = NULL;
+    if (!n || --n->refs > 0)
+        return;
+    for (uint32_t i = 0; i < n->count; i++) {
+        free(n->all[i].host);
+        free(n->all[i].name);
     }
-    add_entries(&next, r->node_names, r->node_name_count, false);
-    add_entries(&next, r->file_node_names, r->file_node_name_count, true);
-    qsort(entries, count, sizeof(*entries), compare);
-    bool ok = true;
-    for (size_t i = 1; ok && i < count; i++) {
-        if (strcmp(entries[i].host.text, entries[i - 1].host.text) != 0)
-            continue;
-        if (entries[i].in_file)
-            snprintf(path, sizeof(path), "routes[%u].nodeNameFile", index);
-        else
-            snprintf(path, sizeof(path), "routes[%u].nodeNames[%u].address", index, entries[i].index);
-        ok = config_check_fail(check, path, "found a second node for \"%s\", expected one",
-                               entries[i].host.text);
-    }
-    free(entries);
-    return ok;
+    free(n->all);
+    free(n);
+}
+
+static int compare_host(const void *host, const void *entry)
+{
+    return strcmp(host, ((const struct entry *)entry)->host);
+}
+
+const char *config_nodes_find(const struct config_nodes *n, const char *host)
+{
+    const struct entry *e = n->count > 0 ? bsearch(host, n->all, n->count, sizeof(*n->all), compare_host)
+                                         : NULL;
+    return e ? e->name : NULL;
+}
+
+uint32_t config_nodes_count(const struct config_nodes *n)
+{
+    return n->count;
 }

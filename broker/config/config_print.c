@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/config/config.h"
+#include "broker/config/config_nodes.h"
 #include "broker/config/config_table.h"
 
 void config_print_text(const char *text, FILE *out)
@@ -211,8 +212,8 @@ static void summarise_route(const struct config_route *r, FILE *out)
               out);
     if (r->bridge)
         fprintf(out, ", BRIDGE: TLS in tunnels ends here, issuer %s", r->bridge->issuer_certificate_file);
-    if (r->node_name_count + r->file_node_name_count > 0)
-        fprintf(out, ", %" PRIu32 " node name(s)", r->node_name_count + r->file_node_name_count);
+    if (config_nodes_count(r->nodes) > 0)
+        fprintf(out, ", %" PRIu32 " node name(s)", config_nodes_count(r->nodes));
     fputs(r->insecure ? ", INSECURE: nobody is verified\n" : "\n", out);
 }
 

@@ -220,7 +220,8 @@ const struct config_row config_rows[] = {
         .text = "0 (number of CPUs the process may use, at most 64)", .unit = "threads", .restart = true,
         .help = "Worker threads, each with a core and a ring of its own."),
     ROW(UINT(config, reload_ms, "reloadMs"), .max = 86400000, .value = 5000, .unit = "ms", .restart = true,
-        .help = "How often certificates, keys, CAs and tokens are looked at for changes; 0: only on SIGHUP.",
+        .help = "How often certificates, keys, CAs, tokens, kubeconfigs and lists of nodes are looked at for "
+                "changes; 0: only on SIGHUP.",
         .source = "a Secret reaches its volume in about a minute; a look is a stat() of each file"),
     ROW(ENUM(config, engine, "engine", engines), .value = CONFIG_ENGINE_AUTO, .restart = true,
         .help = "How bytes move; auto takes the best that works here."),

@@ -87,7 +87,8 @@ const struct config_row config_agents_rows[] = {
 const struct config_row config_kubernetes_rows[] = {
     ROW(STRING(config_kubernetes, kubeconfig_file, "kubeconfigFile"), .form = FORM_FILE,
         .help = "How the Kubernetes API is reached, as kubectl has it. Absent: as a Pod, with its service "
-                "account."),
+                "account. Read again when it changes, with the files that it names; another server needs a "
+                "restart."),
     ROW(UINT(config_kubernetes, qps, "qps"), .min = 1, .max = 10000, .value = 20, .unit = "a second",
         .help = "Requests to the Kubernetes API.",
         .source = "guess; proxy-server's 5 made a hundred agents wait for minutes"),

@@ -238,7 +238,8 @@ const struct config_row config_route_rows[] = {
         .rows = node_name_rows, .max = 20000, .help = "Names of nodes by destination, for verifyKubeletName.",
         .source = "15,000 nodes and some air"),
     ROW(STRING(config_route, node_name_file, "nodeNameFile"), .form = FORM_FILE,
-        .help = "File with lines ADDRESS NAME, in addition to nodeNames; '#' begins a comment."),
+        .help = "File with lines ADDRESS NAME, in addition to nodeNames; '#' begins a comment. Read again "
+                "when it changes."),
     ROW(SEQUENCE(config_route, via, via_count, "via", CONFIG_ENUM), .words = vias, .min = 1,
         .max = CONFIG_VIAS, .text = "`direct`",
         .help =

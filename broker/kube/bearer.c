@@ -6,11 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/kube/access.h"
 #include "broker/kube/credentials.h"
 #include "io/file.h"
 #include "io/worker.h"
 
-static void drop(char **field)
+void bearer_wipe(char **field)
 {
     if (*field)
         explicit_bzero(*field, strlen(*field));
@@ -51,24 +52,26 @@ static int read_file(const char *path, char **ret_field, char *detail, size_t si
     return rc;
 }
 
-int bearer_init(struct bearer *b, struct kube_credentials *c, char *ret_detail, size_t detail_size)
+int bearer_read(const struct kube_credentials *c, char **ret_field, char *ret_detail, size_t detail_size)
 {
-    int rc = 0;
-    *b = (struct bearer){.file = c->token_file};
-    c->token_file = NULL;
+    *ret_field = NULL;
+    if (c->token_file)
+        return read_file(c->token_file, ret_field, ret_detail, detail_size);
+    if (!c->token || (*ret_field = field_of(c->token, strlen(c->token))))
+        return 0;
     snprintf(ret_detail, detail_size, "out of memory");
-    if (b->file)
-        rc = read_file(b->file, &b->field, ret_detail, detail_size);
-    else if (c->token && !(b->field = field_of(c->token, strlen(c->token))))
-        rc = -ENOMEM;
-    return rc;
+    return -ENOMEM;
+}
+
+void bearer_use(struct bearer *b, const struct kube_access *access)
+{
+    bearer_fini(b);
+    *b = (struct bearer){.access = access};
 }
 
 void bearer_fini(struct bearer *b)
 {
-    drop(&b->field);
-    free(b->file);
-    b->file = NULL;
+    bearer_wipe(&b->own);
 }
 
 static void complain(struct bearer *b, struct worker *w, const char *detail)
@@ -82,28 +85,29 @@ static void complain(struct bearer *b, struct worker *w, const char *detail)
     b->broken = true;
 }
 
-bool bearer_look(struct bearer *b, struct worker *w, bool at_once)
+bool bearer_refused(struct bearer *b, struct worker *w)
 {
     char detail[600], *field = NULL;
-    if (!b->file || (!at_once && w->now_ns - b->looked_ns < BEARER_LOOK_MS * 1000000ull))
+    const char *file = b->access->credentials.token_file;
+    if (!file)
         return false;
-    b->looked_ns = w->now_ns;
-    if (read_file(b->file, &field, detail, sizeof(detail)) < 0) {
+    if (read_file(file, &field, detail, sizeof(detail)) < 0) {
         complain(b, w, detail);
         return false;
     }
     b->broken = false;
-    bool changed = strcmp(field, b->field) != 0;
+    bool changed = !slice_eq(slice_of_text(field), bearer_field(b));
     if (changed) {
-        char *before = b->field;
-        b->field = field;
-        field = before;
+        bearer_wipe(&b->own);
+        b->own = field;
+        field = NULL;
     }
-    drop(&field);
+    bearer_wipe(&field);
     return changed;
 }
 
 struct slice bearer_field(const struct bearer *b)
 {
-    return b->field ? slice_of_text(b->field) : SLICE("");
+    const char *field = b->own ? b->own : b->access->bearer;
+    return field ? slice_of_text(field) : SLICE("");
 }

@@ -1,6 +1,6 @@
 /* broker/kube/credentials.h — where the API server is, how to know it, and who we are to it: from a
- * kubeconfig, or from what Kubernetes gives to every Pod. Read at start; any thread. Holds secrets, which are
- * wiped when it goes. */
+ * kubeconfig, or from what Kubernetes gives to every Pod. Read at start and reload; any thread. Holds
+ * secrets, which are wiped when it goes. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,13 +19,16 @@ enum {
 /* What Kubernetes mounts into a Pod (the path is part of its contract). */
 #define KUBE_SERVICE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
 
+enum kube_pem { KUBE_CA, KUBE_CERTIFICATE, KUBE_KEY, KUBE_PEMS };
+
 struct kube_credentials {
     char host[POOL_NAME_MAX]; /* IP literal or lower-case DNS name */
     uint16_t port;
     char prefix[256]; /* path in front of the API's own, without a slash at its end; "" as a rule */
     char server_name[POOL_NAME_MAX];     /* expected instead of the host; "" when unused */
     struct tls_pem ca, certificate, key; /* bytes NULL: none, of the last two */
-    char *names[3];                      /* what the paths of these point to */
+    char *names[KUBE_PEMS];              /* what the paths of these point to */
+    bool in_file[KUBE_PEMS];             /* that is the name of a file, not a place in the kubeconfig */
     char *token;                         /* NULL: none, or in token_file */
     char *token_file;                    /* NULL: none */
 };

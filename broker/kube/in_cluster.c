@@ -31,11 +31,12 @@ int in_cluster_read(const char *folder, struct kube_credentials *c, char *ret_de
     if (rc < 0)
         return rc;
     size_t len = strlen(folder) + sizeof("/ca.crt");
-    char *ca = c->names[0] = malloc(len), *token = c->token_file = malloc(len);
+    char *ca = c->names[KUBE_CA] = malloc(len), *token = c->token_file = malloc(len);
     if (!ca || !token) {
         snprintf(ret_detail, detail_size, "out of memory");
         return -ENOMEM;
     }
+    c->in_file[KUBE_CA] = true;
     snprintf(ca, len, "%s/ca.crt", folder);
     snprintf(token, len, "%s/token", folder);
     return tls_pem_read(ca, &c->ca, (struct tls_detail){ret_detail, detail_size});

@@ -16,12 +16,12 @@
 
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
-#include "broker/kube/credentials.h"
+#include "broker/credentials.h"
+#include "broker/kube/access.h"
 #include "broker/kube/kube_call.h"
 #include "broker/kube/leases.h"
 #include "broker/kube/token_review.h"
 #include "io/log.h"
-#include "io/tls/tls.h"
 
 #define B(s) (1u << KUBE_##s)
 static const struct {
@@ -116,7 +116,6 @@ static uint64_t backoff_ms(struct kube_request *r)
 static void begin(struct kube_request *r)
 {
     struct kube *k = r->kube;
-    bearer_look(&k->bearer, worker_of(k), false);
     r->tries++;
     counter_add(worker_of(k), COUNTER_kube_requests, 1);
     if (kube_call_begin(k, r))
@@ -231,7 +230,7 @@ static uint64_t retry_ms(struct kube_request *r, const struct kube_call *c)
 {
     uint64_t ms = c->retry_after_ms ? c->retry_after_ms : KUBE_RETRY_AFTER_MS;
     if (c->ending == ENDING_DONE && c->status == 401)
-        ms = bearer_look(&r->kube->bearer, worker_of(r->kube), true) ? 1 : 0;
+        ms = bearer_refused(&r->kube->bearer, worker_of(r->kube)) ? 1 : 0;
     else if (c->ending == ENDING_DONE && c->status != 429 && c->status < 500)
         ms = 0;
     else if (c->ending == ENDING_BAD_RESPONSE)
@@ -280,23 +279,20 @@ static void set_budget(struct kube *k, const struct kube_options *o)
     k->tolerance_ns = k->interval_ns * (o->burst - 1);
 }
 
-int kube_make(struct kube_credentials *c, const struct kube_options *o, struct tls_context *context,
-              struct kube **ret, char *ret_detail, size_t detail_size)
+void kube_adopt(struct kube *k, const struct kube_access *access, const struct pool_profile *profile)
 {
+    k->key.profile = profile;
+    bearer_use(&k->bearer, access);
+}
+
+int kube_make(const struct kube_access *access, const struct pool_profile *profile,
+              const struct kube_options *o, struct kube **ret)
+{
+    const struct kube_credentials *c = &access->credentials;
     struct kube *k = calloc(1, sizeof(*k));
-    if (!k) {
-        tls_context_unref(&context);
-        snprintf(ret_detail, detail_size, "out of memory");
+    if (!k)
         return -ENOMEM;
-    }
-    k->profile = (struct pool_profile){.id = UINT32_MAX,
-                                       .generation = 1,
-                                       .tls = true,
-                                       .resumption = true,
-                                       .shared = true,
-                                       .context = context};
-    snprintf(k->profile.server_name, sizeof(k->profile.server_name), "%s", c->server_name);
-    k->key.profile = &k->profile;
+    kube_adopt(k, access, profile);
     k->key.port = c->port;
     k->key.rules = BROKER_RULES_OPERATOR;
     snprintf(k->key.host, sizeof(k->key.host), "%s", c->host);
@@ -310,41 +306,20 @@ int kube_make(struct kube_credentials *c, const struct kube_options *o, struct t
     timer_init(&k->turn, on_turn);
     task_init(&k->start, on_start);
     set_budget(k, o);
-    int rc = bearer_init(&k->bearer, c, ret_detail, detail_size);
-    if (rc < 0)
-        kube_free(&k);
-    else
-        *ret = k;
-    return rc;
-}
-
-static int make_context(const struct kube_credentials *c, struct tls_context **ret, char *detail, size_t size)
-{
-    struct tls_context_options options = {.role = TLS_CLIENT,
-                                          .ca_pem = &c->ca,
-                                          .certificate_pem = c->certificate.bytes ? &c->certificate : NULL,
-                                          .key_pem = c->key.bytes ? &c->key : NULL,
-                                          .alpn = "h2,http/1.1",
-                                          .allow_tls12 = true,
-                                          .resumption = true};
-    return tls_context_new(&options, ret, detail, size);
+    *ret = k;
+    return 0;
 }
 
 int kube_new(struct broker *b, const struct kube_options *o, struct kube **ret, char *ret_detail,
              size_t detail_size)
 {
-    struct kube_credentials c;
-    struct tls_context *context = NULL;
+    const struct credentials *c = b->states[0].credentials;
     struct kube *k = NULL;
-    int rc = kube_credentials_load(o->kubeconfig_file, &c, ret_detail, detail_size);
-    if (rc < 0)
+    int rc = kube_make(c->kube, credentials_profile(c, credentials_kube_identity(c)), o, &k);
+    if (rc < 0) {
+        snprintf(ret_detail, detail_size, "out of memory");
         return rc;
-    rc = make_context(&c, &context, ret_detail, detail_size);
-    if (rc == 0)
-        rc = kube_make(&c, o, context, &k, ret_detail, detail_size);
-    kube_credentials_fini(&c);
-    if (rc < 0)
-        return rc;
+    }
     k->home = &b->states[endpoint_key_hash(&k->key) % b->count];
     log_any_thread(LOG_INFO, "kube_api", "the API server is %s, by %s", k->authority,
                    o->kubeconfig_file ? o->kubeconfig_file : "the Pod's service account");
@@ -366,7 +341,6 @@ void kube_free(struct kube **kp)
     task_cancel(&k->start);
     slab_fini(&k->calls);
     bearer_fini(&k->bearer);
-    tls_context_unref(&k->profile.context);
     free(k);
 }
 

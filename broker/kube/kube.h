@@ -26,7 +26,7 @@
 struct broker;
 struct broker_worker;
 struct kube_call;
-struct kube_credentials;
+struct kube_access;
 struct leases;
 struct token_reviews;
 
@@ -75,7 +75,6 @@ struct kube_request {
 
 struct kube {
     struct broker_worker *home;
-    struct pool_profile profile;
     struct endpoint_key key;
     char prefix[256];
     char authority[POOL_NAME_MAX + 16]; /* as Host has it */
@@ -102,12 +101,15 @@ struct kube_options {
 
 MUST_USE int kube_new(struct broker *, const struct kube_options *, struct kube **ret, char *ret_detail,
                       size_t detail_size);
-/* Reads the credentials; nothing is asked yet. 0, or -errno with one line. Before the workers start. */
+/* With the credentials in force; nothing is asked yet. 0, or -errno with one line. Before the workers start.
+ */
 void kube_free(struct kube **);
 /* After all workers have drained, or before any has started. */
-MUST_USE int kube_make(struct kube_credentials *, const struct kube_options *, struct tls_context *,
-                       struct kube **ret, char *ret_detail, size_t detail_size);
-/* Part of it, for tests: takes the context and the token. Its home is the caller's to set. */
+MUST_USE int kube_make(const struct kube_access *, const struct pool_profile *, const struct kube_options *,
+                       struct kube **ret);
+/* Part of it, for tests; 0 or -ENOMEM. Its home is the caller's to set. */
+void kube_adopt(struct kube *, const struct kube_access *, const struct pool_profile *);
+/* Others are in force, of the same server. Home worker only, between two turns; lent until the next ones. */
 unsigned kube_home(const struct kube *);
 void kube_open(struct kube *);
 /* Leases begin, with the first turn. */

@@ -97,6 +97,7 @@ static bool make_open(struct kube_call *c, const struct kube_request *r, struct 
                                    .deliver = kube_deliver,
                                    .key = k->key,
                                    .form = EXCHANGE_REQUEST,
+                                   .identity = k->key.profile->id,
                                    .lease_ms = ms_left(c, r->deadline_ns),
                                    .first_byte_ms = ms_left(c, r->deadline_ns)};
     int rc = head_pack(&view, NULL, open->head, b->cap - sizeof(*open), &head);

@@ -122,30 +122,29 @@ static char *resolve(const struct reader *r, const char *path)
 }
 
 static bool take_file(const struct reader *r, const struct part *part, const char *key, const char *text,
-                      char **name, struct tls_pem *ret_pem)
+                      enum kube_pem which, struct tls_pem *ret_pem)
 {
-    char found[300];
-    *name = resolve(r, text);
-    if (!*name)
+    char found[300], *name = r->c->names[which] = resolve(r, text);
+    if (!name)
         return out_of_memory(r);
-    if (tls_pem_read(*name, ret_pem, (struct tls_detail){found, sizeof(found)}) == 0)
+    r->c->in_file[which] = true;
+    if (tls_pem_read(name, ret_pem, (struct tls_detail){found, sizeof(found)}) == 0)
         return true;
     return fail(r, part, key, found, "a PEM file");
 }
 
 static bool take_data(const struct reader *r, const struct part *part, const char *key, const char *text,
-                      char **name, struct tls_pem *ret_pem)
+                      enum kube_pem which, struct tls_pem *ret_pem)
 {
     size_t len = strlen(text), name_size = strlen(r->file) + CONFIG_PATH_MAX + 3;
-    char path[CONFIG_PATH_MAX];
-    *name = malloc(name_size);
+    char path[CONFIG_PATH_MAX], *name = r->c->names[which] = malloc(name_size);
     uint8_t *bytes = malloc(BASE64_BYTES(len));
-    if (!*name || !bytes) {
+    if (!name || !bytes) {
         free(bytes);
         return out_of_memory(r);
     }
-    snprintf(*name, name_size, "%s: %s", r->file, path_of(part, key, path));
-    *ret_pem = (struct tls_pem){.path = *name, .bytes = bytes, .len = BASE64_BYTES(len)};
+    snprintf(name, name_size, "%s: %s", r->file, path_of(part, key, path));
+    *ret_pem = (struct tls_pem){.path = name, .bytes = bytes, .len = BASE64_BYTES(len)};
     ssize_t n = base64_decode(BASE64, text, len, bytes, BASE64_BYTES(len));
     if (n < 0)
         return fail(r, part, key, "what is no base64", "a PEM file in base64");
@@ -154,7 +153,7 @@ static bool take_data(const struct reader *r, const struct part *part, const cha
 }
 
 /* KEY-data wins over KEY, as in client-go. */
-static bool take_pem(const struct reader *r, const struct part *part, const char *key, char **name,
+static bool take_pem(const struct reader *r, const struct part *part, const char *key, enum kube_pem which,
                      struct tls_pem *ret_pem)
 {
     char data_key[64];
@@ -163,8 +162,8 @@ static bool take_pem(const struct reader *r, const struct part *part, const char
     if (!get_text(r, part, data_key, &data) || !get_text(r, part, key, &file))
         return false;
     if (data)
-        return take_data(r, part, data_key, data, name, ret_pem);
-    return !file || take_file(r, part, key, file, name, ret_pem);
+        return take_data(r, part, data_key, data, which, ret_pem);
+    return !file || take_file(r, part, key, file, which, ret_pem);
 }
 
 /* -- cluster and user ---------------------------------------------------------------------------------------
@@ -194,8 +193,7 @@ static bool take_cluster(const struct reader *r, const struct part *cluster)
         wrong = kube_credentials_set_server(r->c, server);
     if (wrong)
         return fail(r, cluster, "server", wrong, "https://host:port");
-    if (!take_server_name(r, cluster) ||
-        !take_pem(r, cluster, "certificate-authority", &r->c->names[0], &r->c->ca))
+    if (!take_server_name(r, cluster) || !take_pem(r, cluster, "certificate-authority", KUBE_CA, &r->c->ca))
         return false;
     if (!r->c->ca.bytes)
         return fail(r, cluster, "certificate-authority", "nothing",
@@ -223,8 +221,8 @@ static bool take_token(const struct reader *r, const struct part *user)
 static bool take_identity(const struct reader *r, const struct part *user)
 {
     struct kube_credentials *c = r->c;
-    if (!take_pem(r, user, "client-certificate", &c->names[1], &c->certificate) ||
-        !take_pem(r, user, "client-key", &c->names[2], &c->key))
+    if (!take_pem(r, user, "client-certificate", KUBE_CERTIFICATE, &c->certificate) ||
+        !take_pem(r, user, "client-key", KUBE_KEY, &c->key))
         return false;
     if (!c->certificate.bytes != !c->key.bytes)
         return fail(r, user, c->key.bytes ? "client-certificate" : "client-key", "nothing",

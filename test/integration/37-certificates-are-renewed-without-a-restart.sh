@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every kind of file changes below a running broker, which notices by itself: the listener's certificate and client CA in a
-# volume laid out as Kubernetes lays out a Secret, the CA of kubelets, the certificate towards them, a bearer token, a bridge's
-# issuer. What is under way goes on, what begins uses the new ones, and what is broken changes nothing but the log.
+# volume laid out as Kubernetes lays out a Secret, the CA of kubelets, the certificate towards them, a bearer token, names of
+# nodes, a bridge's issuer. What is under way goes on, what begins uses the new ones, and what is broken changes nothing but the log.
 . "$(dirname "$0")/lib.sh"
 . "$HAWSER_SOURCE/test/integration/hawser.sh"
 SIM=$HAWSER_BUILD/tools/kubelet-sim
@@ -19,6 +19,7 @@ OLD=$BASE.20:$(free_port) NEW=$BASE.40:$(free_port) TOKEN=$BASE.60:$(free_port) 
 first_token=first-$RANDOM second_token=second-$RANDOM
 printf '%s\n' $first_token $second_token >"$WORK/tokens"
 install -m 600 /dev/stdin "$WORK/token" <<<$first_token
+echo "${TOKEN%:*} node-00001" >"$WORK/nodes"
 start old "$SIM" --base "${OLD%:*}" --port "${OLD#*:}" --count 1 --ca "$WORK/kubelet-ca" --threads 1 --ready-file "$WORK/ready-old"
 start new "$SIM" --base "${NEW%:*}" --port "${NEW#*:}" --count 1 --ca "$WORK/kubelet-ca-2" --client-ca "$WORK/kubelet-ca/ca.crt" --threads 1 --ready-file "$WORK/ready-new"
 start tokens "$SIM" --base "${TOKEN%:*}" --port "${TOKEN#*:}" --count 1 --ca "$WORK/kubelet-ca" --token-file "$WORK/tokens" --threads 1 --ready-file "$WORK/ready-tokens"
@@ -61,10 +62,12 @@ tlsProfiles:
   - name: token
     caFile: $WORK/kubelet-ca/ca.crt
     bearerTokenFile: $WORK/token
+    verifyKubeletName: true
 routes:
   - name: tokens
     match: {cidrs: [${TOKEN%:*}/32], ports: [${TOKEN#*:}], schemes: [https]}
     tlsProfile: token
+    nodeNameFile: $WORK/nodes
   - name: nodes
     match: {cidrs: [127.64.0.0/10], ports: [${OLD#*:}, ${NEW#*:}], schemes: [https]}
     tlsProfile: kubelet
@@ -188,6 +191,23 @@ renewed "the second token" "tlsProfile token: bearerTokenFile" 2
 equal "is good" 200 "$(via "https://$TOKEN/healthz" -o /dev/null -w '%{http_code}')"
 equal "no connection was given up for a token" "$dialled" "$(metric 'hawser_pool_leases_total{result="dialled"}')"
 
+echo "--- names of nodes"
+named() { via "https://$TOKEN/healthz" -o "$WORK/body" -w '%{http_code}'; }
+equal "the node that it should be" 200 "$(named)"
+echo "${TOKEN%:*} node-00002" >"$WORK/nodes"
+renewed "another name" "route tokens: nodeNameFile"
+equal "is one that no kept connection has" 502 "$(named)"
+matches "and why" "system:node:node-00002" "$(cat "$WORK/body")"
+printf '%s\n' "${TOKEN%:*} node-00001" "not-finished" >"$WORK/nodes"
+check "a broken list is refused" wait_for 15 said "event=reload_failed .*route tokens: $WORK/nodes:2:13: nodeNameFile: found nothing, expected a node's name after the address; what was in force stays"
+equal "and changes nothing" 502 "$(named)"
+echo "# nobody is named" >"$WORK/nodes"
+renewed "a name that is gone" "route tokens: nodeNameFile" 2
+equal "is not asked for any more" 200 "$(named)"
+echo "${TOKEN%:*} node-00001" >"$WORK/nodes"
+renewed "the name of before" "route tokens: nodeNameFile" 3
+equal "is good again" 200 "$(named)"
+
 echo "--- a bridge's issuer"
 bridged() { # bridged CA: a request inside a tunnel, by a client that trusts this CA
     python3 - "$UNIX" "${NEW%:*}" "${NEW#*:}" "$WORK" "$1" <<'PY'
@@ -247,7 +267,7 @@ touch "$WORK/up/ca.crt"
 sleep 1
 done_before=$(reloads done)
 kill -HUP "$HAWSER"
-check "SIGHUP is answered" wait_for 15 said 'event=reload .*asked: 0 changed, 0 refused, 5 as they were'
+check "SIGHUP is answered" wait_for 15 said 'event=reload .*asked: 0 changed, 0 refused, 6 as they were'
 equal "what has not changed is not renewed" "$done_before" "$(reloads done)"
 check "the kept connection was never cut" kept_answers "$NEW"
 exec 7>&-

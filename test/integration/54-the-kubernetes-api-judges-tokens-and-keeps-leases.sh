@@ -24,6 +24,7 @@ admin kubernetes-admin $AUDIENCE
 TOKENS
 config() { # config SERVER-ID
     {
+        echo "reloadMs: 200"
         unix_listener
         printf 'routes:\n  - name: tunnels\n    match: {cidrs: [127.64.0.0/10], schemes: [tunnel]}\n'
         kubernetes "$1"
@@ -33,6 +34,7 @@ config() { # config SERVER-ID
 asker_start() {
     [ -p "$WORK/commands" ] || mkfifo "$WORK/commands"
     exec 7<>"$WORK/commands"
+    rm -f "$WORK/hawser.log" # what the one before answered is no answer
     start hawser env ASAN_OPTIONS="detect_leaks=1:${ASAN_OPTIONS:-}" bash -c 'exec "$0" "$1" <"$2" 7<&-' \
         "$HAWSER_BUILD/test/integration/hawser-kube-asker" "$WORK/hawser.yaml" "$WORK/commands"
     ASKER=$PID
@@ -151,6 +153,35 @@ asker_stop
 check "and none when it has gone" is_gone konnectivity-proxy-server-server-2
 equal "over HTTP/1.1 it said nothing wrong either" "" "$(control wrong)"
 
+# -- everything that it is known by is renewed, while we run -------------------------------------------------------------
+stop "$KUBEAPI"
+mkdir "$WORK/live"
+"$PKI" ca --out "$WORK/api-ca-2" --name api-ca-2 --quiet &&
+    "$PKI" server --ca "$WORK/api-ca-2" --cn kube-apiserver --ip 127.0.0.1 --out "$WORK/api-2" --quiet &&
+    "$PKI" client --ca "$WORK/api-ca-2" --cn konnectivity-server --out "$WORK/client-2" --quiet || die "hawser-pki failed"
+cp "$WORK/api-ca/ca.crt" "$WORK/client.crt" "$WORK/client.key" "$WORK/live/"
+kubeconfig "certificate-authority: live/ca.crt" "client-certificate: live/client.crt, client-key: live/client.key"
+config server-4
+said() { grep -qaE -- "$1" "$WORK/hawser.log"; }
+api_start -client-ca "$WORK/api-ca/ca.crt"
+asker_start
+judged "before" agent-token-1 '^good$'
+stop "$KUBEAPI"
+api_start -client-ca "$WORK/api-ca-2/ca.crt" -cert "$WORK/api-2.crt" -key "$WORK/api-2.key"
+judged "the API server's new CA is not trusted for its name" agent-token-2 'could not be asked: .*no trust root signs the certificate'
+cp "$WORK/api-ca-2/ca.crt" "$WORK/live/ca.crt"
+check "until the file has it" wait_for 15 said 'event=reloaded .*kubernetes api: certificate-authority \(until '
+judged "the API server does not know our certificate yet" agent-token-3 'could not be asked: '
+cp "$WORK/client-2.crt" "$WORK/live/client.crt"
+check "half of a pair is refused" wait_for 15 said 'event=reload_failed .*kubernetes api: client-key: found .*not the key of .*what was in force stays'
+cp "$WORK/client-2.key" "$WORK/live/client.key"
+check "and the whole is taken" wait_for 15 said 'event=reloaded .*kubernetes api: client-certificate \(until .*\), client-key'
+judged "by which it knows us" agent-token-4 '^good$'
+check "our lease is there as well" wait_for 20 lease_matches konnectivity-proxy-server-server-4 'holder=server-4 valid=true'
+asker_stop
+stop "$KUBEAPI"
+api_start -http1 -client-ca "$WORK/api-ca/ca.crt"
+
 # -- somebody else answers --------------------------------------------------------------------------------------------
 asked_before=$(reviews)
 kubeconfig "certificate-authority: rogue-ca/ca.crt" "tokenFile: bearer"
@@ -182,7 +213,7 @@ refused "the API server is always verified" 'clusters\[0\]\.cluster\.insecure-sk
 kubeconfig "certificate-authority: nowhere.crt" "tokenFile: bearer"
 refused "a CA that is not there" 'clusters\[0\]\.cluster\.certificate-authority: found .*nowhere\.crt'
 kubeconfig "certificate-authority: api-ca/ca.crt" "tokenFile: nothing"
-refused "a token that is not there" '/nothing: found .*, expected a file with a bearer token'
+refused "a token that is not there" 'kubernetes api: tokenFile: found ".*/nothing" \(no such file\), expected a file that can be read'
 kubeconfig "certificate-authority: api-ca/ca.crt" "tokenFile: bearer"
 config Server_3
 refused "an id that no lease can have" 'agents\.serverId: found "Server_3", expected lower-case'

@@ -8,19 +8,22 @@
  *   leave                 everybody who still waits does not wait any more
  *   drain                 the broker drains, and the program ends
  *
- * All workers turn on one thread, so the order of what is printed is that of the answers. */
+ * All workers turn on one thread, so the order of what is printed is that of the answers; credentials are
+ * looked at by the same one. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
 #include "broker/config/config.h"
 #include "broker/kube/token_review.h"
+#include "broker/reload.h"
 #include "io/tls/tls.h"
 
 enum { CHECKS_MAX = 2000, TURNS_MS = 2 };
@@ -95,6 +98,16 @@ static void read_commands(void)
         fail("commands", "a line that is too long");
 }
 
+static void look(void)
+{
+    static uint64_t due_ms;
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    uint64_t now_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    if (now_ms >= due_ms)
+        due_ms = reload_look(broker->reload, now_ms, false);
+}
+
 int main(int argc, char **argv)
 {
     struct config_error error;
@@ -120,6 +133,7 @@ int main(int argc, char **argv)
             read_commands();
         for (unsigned i = 0; i < broker->count; i++)
             broker_turn(broker, i, 0);
+        look();
     }
     for (unsigned i = 0; i < count; i++)
         free(asked[i].token);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "broker/kube/credentials.h"
+#include "broker/kube/access.h"
 #include "broker/kube/token_review.h"
 
 void kube_rig_start(struct kube_rig *rig, uint32_t qps, uint32_t burst, const char *token_file)
@@ -24,8 +24,8 @@ void kube_rig_start(struct kube_rig *rig, uint32_t qps, uint32_t burst, const ch
     else
         c.token = strdup("secret");
     const struct kube_options options = {.qps = qps, .burst = burst};
-    ASSERT(kube_make(&c, &options, NULL, &rig->kube, detail, sizeof detail) == 0);
-    kube_credentials_fini(&c);
+    ASSERT(kube_access_new(&c, &rig->access, detail, sizeof detail) == 0);
+    ASSERT(kube_make(rig->access, &rig->http2.profile, &options, &rig->kube) == 0);
     rig->kube->home = bw;
     rig->http2.broker.kube = rig->kube;
     rig->http2.slots = KUBE_RIG_SLOTS;
@@ -41,7 +41,8 @@ void kube_rig_stop(struct kube_rig *rig)
     ASSERT(bw->free_count == KUBE_RIG_SLOTS);
     slab_fini(&bw->token_asks);
     rig_stop(&rig->http2);
-    kube_free(&rig->kube); /* its profile is the pool's until here */
+    kube_free(&rig->kube);
+    kube_access_unref(&rig->access);
 }
 
 static bool was_seen(const struct kube_rig *rig, const struct rig_stream *st)

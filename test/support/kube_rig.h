@@ -11,6 +11,7 @@ enum { KUBE_RIG_SLOTS = 64, KUBE_RIG_SEEN = 4000 };
 struct kube_rig {
     struct http2_rig http2;
     struct kube *kube;
+    struct kube_access *access;
     uint32_t slots[KUBE_RIG_SLOTS];
     struct rig_stream *seen[KUBE_RIG_SEEN]; /* requests that were handed out */
     unsigned seen_count;

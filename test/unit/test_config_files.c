@@ -17,6 +17,7 @@
 #include <openssl/x509v3.h>
 
 #include "broker/config/config.h"
+#include "broker/config/config_nodes.h"
 #include "io/tls/tls_files.h"
 
 enum { DAY = 86400, PATH_BYTES = 128, DOCUMENT_BYTES = 2048 };
@@ -422,10 +423,10 @@ static void node_names_are_read_line_by_line(void **state)
     put("nodes", "# nodes\n10.0.0.1 one\n\n  10.0.0.2\ttwo # the second\r\nfd00::3 three", 0644);
     struct config *c = load(NODES, &error);
     assert_non_null(c);
-    assert_int_equal(c->routes[0].file_node_name_count, 3);
-    assert_string_equal(c->routes[0].file_node_names[1].address, "10.0.0.2");
-    assert_string_equal(c->routes[0].file_node_names[1].name, "two");
-    assert_string_equal(c->routes[0].file_node_names[2].name, "three");
+    assert_int_equal(config_nodes_count(c->routes[0].nodes), 3);
+    assert_string_equal(config_nodes_find(c->routes[0].nodes, "10.0.0.2"), "two");
+    assert_string_equal(config_nodes_find(c->routes[0].nodes, "fd00::3"), "three");
+    assert_null(config_nodes_find(c->routes[0].nodes, "10.0.0.4"));
     config_free(&c);
 }
 
@@ -441,7 +442,7 @@ static void a_bad_node_file_names_its_line(void **state)
         PAIR("10.0.0.1 one two\n",
              "@/nodes:1:14: routes[0].nodeNameFile: found \"two\", expected the end of the line"),
         PAIR("10.0.0.1 one\n::ffff:10.0.0.1 two\n",
-             "f:7:17: routes[0].nodeNameFile: found a second node for \"10.0.0.1\", expected one"),
+             "@/nodes:2:1: routes[0].nodeNameFile: found a second node for \"10.0.0.1\", expected one"),
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "broker/kube/access.h"
 #include "broker/kube/base64.h"
 #include "broker/kube/bearer.h"
 #include "broker/kube/credentials.h"
@@ -235,32 +236,39 @@ static void data_in_the_file_is_as_good_as_files(void **state)
 
 static void a_token_in_a_file_stays_there(void **state)
 {
-    static struct worker w; /* nothing of it but the time */
+    static struct worker w;
     struct kube_credentials c;
+    struct kube_access *access = NULL, *renewed = NULL;
+    struct bearer b = {0};
     (void)state;
     write_ca();
     write_file("token", "first\n");
-    assert_int_equal(load(HEAD CONTEXT CLUSTER(SERVER CA) USER("    token: old\n    tokenFile: token\n"), &c),
-                     0);
+    static const char text[] = HEAD CONTEXT CLUSTER(SERVER CA) USER("    token: old\n    tokenFile: token\n");
+    assert_int_equal(load(text, &c), 0);
     assert_null(c.token);
-    struct bearer b;
-    assert_int_equal(bearer_init(&b, &c, detail, sizeof detail), 0);
+    assert_int_equal(kube_access_new(&c, &access, detail, sizeof detail), 0);
+    assert_null(access->credentials.ca.bytes);
+    bearer_use(&b, access);
     assert_true(slice_eq(bearer_field(&b), SLICE("Bearer first")));
+    assert_false(bearer_refused(&b, &w)); /* the same */
     write_file("token", "second");
-    w.now_ns = (BEARER_LOOK_MS - 1) * 1000000ull;
-    assert_false(bearer_look(&b, &w, false));
-    w.now_ns += 1000000;
-    assert_true(bearer_look(&b, &w, false));
+    assert_true(slice_eq(bearer_field(&b), SLICE("Bearer first")));
+    assert_true(bearer_refused(&b, &w));
     assert_true(slice_eq(bearer_field(&b), SLICE("Bearer second")));
-    assert_false(bearer_look(&b, &w, true)); /* the same */
+    assert_false(bearer_refused(&b, &w));
+    write_file("token", "third");
+    assert_int_equal(load(text, &c), 0);
+    assert_int_equal(kube_access_new(&c, &renewed, detail, sizeof detail), 0);
+    bearer_use(&b, renewed);
+    kube_access_unref(&access);
+    assert_true(slice_eq(bearer_field(&b), SLICE("Bearer third")));
     bearer_fini(&b);
-    kube_credentials_fini(&c);
+    kube_access_unref(&renewed);
     assert_int_equal(load(HEAD CONTEXT CLUSTER(SERVER CA) USER("    tokenFile: nowhere\n"), &c), 0);
-    assert_int_equal(bearer_init(&b, &c, detail, sizeof detail), -ENOENT);
+    assert_int_equal(kube_access_new(&c, &access, detail, sizeof detail), -ENOENT);
+    assert_null(access);
     assert_non_null(strstr(detail, "/nowhere: found "));
     assert_non_null(strstr(detail, "expected a file with a bearer token"));
-    bearer_fini(&b);
-    kube_credentials_fini(&c);
 }
 
 static void what_is_wrong_is_said_with_its_place(void **state)

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "broker/kube/access.h"
 #include "test/support/certs.h"
 #include "test/support/kube_rig.h"
 
@@ -382,19 +383,24 @@ static int teardown_token(void **state)
     return 0;
 }
 
-static void a_renewed_token_is_used_before_long(void **state)
+static void what_is_adopted_is_used_from_then_on(void **state)
 {
+    struct kube_credentials c = {.host = "10.0.0.1", .port = 6443, .token = strdup("adopted")};
+    struct kube_access *before = rig.access;
+    char detail[200];
     (void)state;
     ask(0, 5000);
     struct rig_stream *st = next();
     assert_has(st->fields, "authorization: Bearer first\n");
     kube_rig_reply(&rig, st, "200", "{}");
-    write_token("second");
-    rig_advance_ms(&rig.http2, BEARER_LOOK_MS);
+    assert_int_equal(kube_access_new(&c, &rig.access, detail, sizeof detail), 0);
+    kube_adopt(rig.kube, rig.access, rig.kube->key.profile);
+    kube_access_unref(&before);
     ask(1, 5000);
     st = next();
-    assert_has(st->fields, "authorization: Bearer second\n");
-    kube_rig_reply(&rig, st, "200", "{}");
+    assert_has(st->fields, "authorization: Bearer adopted\n");
+    kube_rig_reply(&rig, st, "401", "{}"); /* and there is no file any more */
+    assert_answered(1, 401, "{}");
 }
 
 static void after_a_401_the_file_is_looked_at(void **state)
@@ -414,18 +420,17 @@ static void after_a_401_the_file_is_looked_at(void **state)
 static void a_token_that_is_gone_is_replaced_by_the_one_before(void **state)
 {
     (void)state;
-    write_token("two words");
-    rig_advance_ms(&rig.http2, BEARER_LOOK_MS);
-    ask(0, 5000);
-    struct rig_stream *st = next();
-    assert_has(st->fields, "authorization: Bearer first\n");
-    kube_rig_reply(&rig, st, "200", "{}");
-    unlink(token_file);
-    rig_advance_ms(&rig.http2, BEARER_LOOK_MS);
-    ask(1, 5000);
-    st = next();
-    assert_has(st->fields, "authorization: Bearer first\n");
-    kube_rig_reply(&rig, st, "200", "{}");
+    for (unsigned i = 0; i < 2; i++) {
+        if (i == 0)
+            write_token("two words");
+        else
+            unlink(token_file);
+        ask(i, 5000);
+        struct rig_stream *st = next();
+        assert_has(st->fields, "authorization: Bearer first\n");
+        kube_rig_reply(&rig, st, "401", "{}");
+        assert_answered(i, 401, "{}");
+    }
 }
 
 int main(void)
@@ -448,7 +453,7 @@ int main(void)
         T(so_many_are_under_way_at_a_time),
         cmocka_unit_test_setup_teardown(the_budget_holds, setup_budget, teardown),
         cmocka_unit_test_setup_teardown(urgent_ones_go_first_and_the_late_are_told, setup_budget, teardown),
-        cmocka_unit_test_setup_teardown(a_renewed_token_is_used_before_long, setup_token, teardown_token),
+        cmocka_unit_test_setup_teardown(what_is_adopted_is_used_from_then_on, setup_token, teardown_token),
         cmocka_unit_test_setup_teardown(after_a_401_the_file_is_looked_at, setup_token, teardown_token),
         cmocka_unit_test_setup_teardown(a_token_that_is_gone_is_replaced_by_the_one_before, setup_token,
                                         teardown_token),

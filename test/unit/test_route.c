@@ -214,7 +214,8 @@ static void node_names_come_from_the_list_or_the_host(void **state)
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         char name[HOST_BYTES];
-        assert_int_equal(route_node_name(named(*state, cases[i].route), cases[i].host, name), cases[i].rule);
+        const struct route *route = named(*state, cases[i].route);
+        assert_int_equal(route_node_name(route, route->config->nodes, cases[i].host, name), cases[i].rule);
         assert_string_equal(name, cases[i].name);
     }
 }
