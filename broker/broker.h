@@ -122,7 +122,8 @@ void broker_standing(struct broker_worker *, const struct config_listener *, con
 /* For a client that may use the listener; tls NULL on a listener without it. On the worker's thread. */
 enum ending broker_judge(const struct broker *, const struct standing *, const struct head_view *,
                          const struct broker_route **ret_route, char *detail, size_t detail_size);
-/* ENDING_DONE: allowed, by *ret_route. CONNECT is asked of routes with the scheme tunnel. */
+/* ENDING_DONE: allowed, by *ret_route; else the detail says why not. CONNECT is asked of routes with the
+ * scheme tunnel. */
 bool broker_address_allowed(const struct net_address *, const char *host, uint32_t rules, void *broker);
 /* For an address found by name resolution. */
 void broker_node_name(const struct broker_worker *, const struct broker_route *, const char *host,

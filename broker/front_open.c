@@ -64,14 +64,14 @@ static void begin_record(struct access_record *a, const char *protocol, uint64_t
 {
     a->protocol = protocol;
     a->started_ns = now_ns;
-    snprintf(a->method, sizeof(a->method), "%.*s", (int)view->method_text.len, view->method_text.data);
-    snprintf(a->host, sizeof(a->host), "%.*s", (int)view->authority.host.len, view->authority.host.data);
+    slice_copy_text(view->method_text, a->method, sizeof(a->method));
+    slice_copy_text(view->authority.host, a->host, sizeof(a->host));
     a->port = view->authority.port;
     if (!a->path)
         return;
     const char *query = view->path.len ? memchr(view->path.data, '?', view->path.len) : NULL;
-    int path_len = query ? (int)(query - view->path.data) : (int)view->path.len;
-    snprintf(a->path, ACCESS_TEXT_MAX, "%.*s", path_len, view->path.data);
+    uint32_t path_len = query ? (uint32_t)(query - view->path.data) : view->path.len;
+    slice_copy_text(slice_first(view->path, path_len), a->path, ACCESS_TEXT_MAX);
 }
 
 /* Counts it as its caller's. NULL, or the limit that is reached. */

@@ -65,11 +65,15 @@ enum ending broker_judge(const struct broker *b, const struct standing *standing
         .host = host, .port = view->authority.port, .scheme = scheme_of(view), .open = &standing->routes};
     const struct route *route;
     enum route_result result = route_match(b->routes, &query, &route);
+    if (result == ROUTE_OK) {
+        *ret_route = &b->route_table[route->index];
+        return ENDING_DONE;
+    }
     bool tunnel = query.scheme == CONFIG_SCHEME_TUNNEL;
     snprintf(detail, detail_size, "%s%s%.100s:%u: %s", tunnel ? "CONNECT" : http_scheme_name(view->scheme),
              tunnel ? " " : "://", host, query.port, route_result_text(result));
     switch (result) {
-    case ROUTE_OK: *ret_route = &b->route_table[route->index]; return ENDING_DONE;
+    case ROUTE_OK: break;
     case ROUTE_NONE: return ENDING_NO_ROUTE;
     case ROUTE_REFUSED:
     case ROUTE_UNNAMED: return ENDING_NOT_ALLOWED;

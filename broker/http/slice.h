@@ -44,6 +44,15 @@ static inline struct slice slice_first(struct slice s, uint32_t len)
     return (struct slice){s.data, len};
 }
 
+/* As a string; what does not fit is left out. */
+static inline void slice_copy_text(struct slice s, char *to, size_t size)
+{
+    uint32_t len = s.len < size ? s.len : (uint32_t)size - 1;
+    if (len > 0)
+        memcpy(to, s.data, len);
+    to[len] = '\0';
+}
+
 static inline bool slice_eq(struct slice a, struct slice b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);

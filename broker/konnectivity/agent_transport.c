@@ -262,11 +262,15 @@ static struct dial *agent_dial(struct transport *t, const struct dial_request *r
     d->agents.host = request->host;
     timer_init(&d->clock, on_clock);
     task_init(&d->answer, answer_failure);
+    struct agent_seen *agent = choose(d);
+    if (agent) {
+        ask(d, agent);
+        return d;
+    }
+    stats_dial_failed(&b->bw->stats, STATS_DIAL_NO_AGENT);
     write_address(d, d->via, sizeof(d->via));
     note_failure(d, ENDING_NO_AGENT, NULL);
-    ask_next(d);
-    if (d->agents.tried_count == 0)
-        stats_dial_failed(&b->bw->stats, STATS_DIAL_NO_AGENT);
+    dial_fail(d);
     return d;
 }
 

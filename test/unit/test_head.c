@@ -329,6 +329,18 @@ static void elements_of_a_list(void **state)
     assert_false(slice_next_element(&rest, &element));
 }
 
+static void a_slice_becomes_a_string_as_far_as_there_is_room(void **state)
+{
+    (void)state;
+    char to[4] = "xyz";
+    slice_copy_text(SLICE("ab"), to, sizeof(to));
+    assert_string_equal(to, "ab");
+    slice_copy_text(SLICE("abcd"), to, sizeof(to));
+    assert_string_equal(to, "abc");
+    slice_copy_text((struct slice){NULL, 0}, to, sizeof(to));
+    assert_string_equal(to, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +357,7 @@ int main(void)
         cmocka_unit_test(methods_are_case_sensitive),
         cmocka_unit_test(authorities),
         cmocka_unit_test(elements_of_a_list),
+        cmocka_unit_test(a_slice_becomes_a_string_as_far_as_there_is_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
