@@ -326,7 +326,6 @@ bool exchange_begin(struct front_conn *c, const struct asker_ops *ops, void *ask
     else if (ex->ops->bridge)
         ex->ops->bridge(asker, route, &key);
     else
-        exchange_refuse(ex, ENDING_NOT_ALLOWED,
-                        "this route ends TLS itself, which is offered over HTTP/1.1 only");
+        front_bridge_tunnel(ex, route, &key);
     return true;
 }
