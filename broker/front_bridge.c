@@ -16,8 +16,6 @@
  */
 #include "broker/front_bridge.h"
 
-#include <string.h>
-
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
 #include "broker/config/config.h"
@@ -141,11 +139,8 @@ void front_bridge_tunnel(struct exchange *ex, const struct broker_route *route,
         return;
     }
     struct exchange_open *open = (struct exchange_open *)buf->mem;
-    memset(open, 0, sizeof(*open));
-    open->front = ex;
-    open->deliver = exchange_deliver;
-    open->form = EXCHANGE_CONNECT;
-    open->inside = ends[0];
+    *open = (struct exchange_open){
+        .front = ex, .deliver = exchange_deliver, .form = EXCHANGE_CONNECT, .inside = ends[0]};
     ex->bridged = true;
     exchange_open_at(ex, bw->worker->number, (struct seg){buf, buf->mem, sizeof(*open), 0}, false);
 }
