@@ -79,4 +79,10 @@ for protocol in grpc h2; do
 done
 matches "who was not let in stands in the log" "client=somebody-else.*allowedNames" "$(grep -m1 client_refused "$WORK/hawser.log")"
 matches "and ended its tunnel" "end=not_allowed" "$(grep -m1 "protocol=grpc method=CONNECT .*end=not_allowed" "$WORK/hawser.log")"
+
+# Told to stop, it ends what is idle inside tunnels and lets the rest finish.
+timeout 60 "$PROGRAM" bridge "${ONE[@]}" -unix "$UNIX" -drain >"$WORK/drain.log" 2>"$WORK/drain.log.libraries" &
+DRAIN=$!
+wait_for 20 grep -q ready "$WORK/drain.log" || die "the clients are not ready: $(cat "$WORK/drain.log")"
 hawser_stop
+check "what was being read is read: $(cat "$WORK/drain.log")" wait "$DRAIN"

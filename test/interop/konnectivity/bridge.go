@@ -35,6 +35,7 @@ func runBridge(arguments []string) error {
 	set.StringVar(&b.wrong, "wrong", "", "HOST:PORT of one that can not prove itself")
 	set.StringVar(&b.strangerCert, "stranger-cert", "", "certificate inside that is not let in")
 	set.StringVar(&b.strangerKey, "stranger-key", "", "its key")
+	drain := set.Bool("drain", false, "says ready, waits for the broker to drain, and judges that")
 	set.Parse(arguments)
 	shared, err := b.open(context.Background())
 	if err != nil {
@@ -43,10 +44,15 @@ func runBridge(arguments []string) error {
 	defer shared.connection.Close()
 	streams := b.connectTransport()
 	defer streams.CloseIdleConnections()
+	over := func(ctx context.Context, address string) (net.Conn, error) { return connectOver(streams, address) }
 	var r report
+	if *drain {
+		b.drains(&r, map[string]dialFunc{"a gRPC connection each": b.dial, "one Proxy stream": shared.connect, "CONNECT on streams": over})
+		return r.end()
+	}
 	b.checks(&r, "a gRPC connection each", b.dial)
 	b.checks(&r, "one Proxy stream", shared.connect)
-	b.checks(&r, "CONNECT on streams", func(ctx context.Context, address string) (net.Conn, error) { return connectOver(streams, address) })
+	b.checks(&r, "CONNECT on streams", over)
 	return r.end()
 }
 
@@ -412,4 +418,77 @@ func (b *bridge) babbles(ctx context.Context, dial dialFunc) error {
 		return fmt.Errorf("answered with %.100q", answer)
 	}
 	return nil
+}
+
+// drains: what is being read when the broker is told to stop is read to its end, and what is idle is ended at once.
+func (b *bridge) drains(r *report, dials map[string]dialFunc) {
+	const size = 8 << 20
+	var all sync.WaitGroup
+	failed := map[string]error{}
+	var lock sync.Mutex
+	ready := make(chan struct{}, 2*len(dials))
+	for how, dial := range dials {
+		for _, alpn := range []string{"http/1.1", "h2"} {
+			all.Go(func() {
+				err := b.readsOn(dial, alpn, size, ready)
+				lock.Lock()
+				failed[how+", "+alpn+" inside"] = err
+				lock.Unlock()
+			})
+		}
+	}
+	for range 2 * len(dials) {
+		<-ready
+	}
+	fmt.Println("ready")
+	all.Wait()
+	for what, err := range failed {
+		r.within(time.Second, what+": drained", func(context.Context) error { return err })
+	}
+}
+
+func (b *bridge) readsOn(dial dialFunc, alpn string, size int64, ready chan<- struct{}) error {
+	ended := make(chan struct{}, 1)
+	watched := func(ctx context.Context, address string) (net.Conn, error) {
+		c, err := dial(ctx, address)
+		return closeWatcher{c, ended}, err
+	}
+	resting, err := b.client(watched, alpn, b.cert, b.key)
+	if err == nil {
+		err = asks(resting, "https://"+b.kubelet+"/healthz", 1)
+	}
+	reading, err2 := b.client(dial, alpn, b.cert, b.key)
+	var response *http.Response
+	if err = errors.Join(err, err2); err == nil {
+		response, err = reading.Get(fmt.Sprintf("https://%s/bytes/%d", b.kubelet, size))
+	}
+	ready <- struct{}{}
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		return errors.New("what was idle is not ended")
+	}
+	n, err := io.Copy(io.Discard, response.Body)
+	if err == nil && n != size {
+		err = fmt.Errorf("%d bytes of %d", n, size)
+	}
+	return err
+}
+
+// closeWatcher tells that net/http let go of a connection, which it does when the other side has ended it.
+type closeWatcher struct {
+	net.Conn
+	closed chan struct{}
+}
+
+func (w closeWatcher) Close() error {
+	select {
+	case w.closed <- struct{}{}:
+	default:
+	}
+	return w.Conn.Close()
 }
