@@ -63,6 +63,10 @@ def _dials(context):
         row = _through_agent(trial, lambda: trial.measure(**SMALL, rest=0.5, rate=scale.w8_rate, duration=scale.w3_seconds,
                                                           connections=AT_A_TIME, seed=seed, buckets=True))
         row["figure"] = row["alone_cpu_s"] * 1e6 / max(1, row["load"]["completed"])
+        # Beside it, not instead of it: at capacity nobody sleeps, so the price of waking is left out.
+        busy = trial.measure(**SMALL, pacing="closed", connections=16, duration=scale.w3_busy_seconds, seed=seed)
+        if not busy["load"]["failures"]["total"]:
+            row["busy_figure"] = busy["alone_cpu_s"] * 1e6 / max(1, busy["load"]["completed"])
         return row
 
     yield from trials(context, "W8-dials", _variants(context, setup), body)

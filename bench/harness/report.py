@@ -151,7 +151,7 @@ COLUMNS = {
     "W5o-down-tcp": ["user", "gib_per_s"],
     "W5o-up-tcp": ["user", "gib_per_s"],
     "MEM": ["pss_per_connection", "tcp_per_connection", "open", "base_pss_mb", "resumed"],
-    "W8-dials": ["setup_p50", "setup_p99", "exchange_p50", "exchange_p99"],
+    "W8-dials": ["busy", "setup_p50", "setup_p99", "exchange_p50", "exchange_p99"],
     "W8-down": ["gib_per_s"],
     "W8-up": ["gib_per_s"],
     "W8-mem": ["pss_per_connection", "open_tunnels", "base_pss_mb", "holding", "exchange_p99"],

@@ -23,6 +23,7 @@ enum {
     LEAK_BYTES = 16384, /* a frame; 320 KiB a second */
     PACE_MS = 500,      /* a reader that took half a budget in that time moves: 256 KiB a second, a guess */
     PACE_FRACTION = 2,
+    STILL_MS = 250,          /* without a byte taken one moves no longer, whatever it did before; a guess */
     JUDGE_MS = 250,          /* how often the patience with those that hold much is looked at */
     PROBE_MS = 50,           /* between PINGs; their answers are frames that http2_watch.h counts */
     PROBE_BYTES = 64 * 1024, /* less than that, and no window is the limit */
@@ -83,13 +84,19 @@ static void pace(struct agent_conn *c)
     c->pace_ns = now;
 }
 
+/* What its client's sockets and windows have room for is taken at once, by one that stands still, too. */
+static bool moves(const struct agent_conn *c)
+{
+    return c->moves && now_of(c->agent) - c->taken_ns < STILL_MS * 1000000ull;
+}
+
 bool agent_window_judge(struct agent_conn *c)
 {
     const struct agent_call *a = c->agent;
     const struct config_agents *config = agent_config(a);
     if (c->held.bytes <= a->home->bw->budget || !agent_window_has_others(c))
         return true;
-    if (c->held.bytes > config->connection_bytes_max && !c->moves) {
+    if (c->held.bytes > config->connection_bytes_max && !moves(c)) {
         agent_conn_leave(
             c, ENDING_SLOW_READER,
             SLICE("more than agents.connectionBytesMax was not taken while others used the agent"));

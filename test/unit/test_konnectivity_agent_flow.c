@@ -201,6 +201,27 @@ static void who_holds_too_much_and_stands_still_is_cut_for_others(void **state)
     assert_int_equal(home.said.connect_id, 1);
 }
 
+/* As a client does that stops reading: what its sockets have room for has gone before. */
+static void who_took_much_and_stands_still_is_cut_no_later(void **state)
+{
+    (void)state;
+    rig.config.agents.connection_bytes_max = 2 * MIB;
+    struct near *slow = near_open(1, 0), *other = near_open(2, MIB);
+    home_pass(1100);
+    flood(1, MIB);
+    near_credit(slow, 800 * KIB);
+    flood(1, MIB);
+    home_pass(300);
+    assert_int_equal(slow->got.len, 800 * KIB);
+    near_say(other, "x", 1);
+    flood(1, MIB);
+    flood(1, MIB);
+    home_pass(50);
+    assert_true(slow->closed);
+    assert_int_equal(slow->reason, ENDING_SLOW_READER);
+    assert_false(agent_is_stopped());
+}
+
 static void who_holds_too_much_and_moves_has_back_pressure(void **state)
 {
     (void)state;
@@ -406,6 +427,7 @@ int main(void)
         T(others_open_the_window),
         T(others_show_themselves_through_the_leak),
         T(who_holds_too_much_and_stands_still_is_cut_for_others),
+        T(who_took_much_and_stands_still_is_cut_no_later),
         T(who_holds_too_much_and_moves_has_back_pressure),
         T(who_was_here_is_no_other),
         T(who_held_too_much_alone_is_cut_when_others_come),
