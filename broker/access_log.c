@@ -3,6 +3,7 @@
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
 #include "broker/front.h"
+#include "broker/front_bridge.h"
 #include "io/worker.h"
 
 static const char *how_text(const struct access_record *a)
@@ -25,6 +26,8 @@ void access_log_write(struct front_conn *c, const struct exchange *ex)
     log_str(w, "peer", c->peer_text);
     log_str(w, "client", c->client_name);
     log_str(w, "protocol", a->protocol);
+    if (c->bridge && !ex->bridged)
+        log_str(w, "tunnel", c->bridge->protocol);
     log_str(w, "method", a->method);
     log_str(w, "host", a->host);
     log_u64(w, "port", a->port);

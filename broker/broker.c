@@ -24,6 +24,7 @@
 #include "broker/route.h"
 #include "io/engine.h"
 #include "io/resolve.h"
+#include "io/stream_pair.h"
 #include "io/tls/tls.h"
 #include "io/tls/tls_mint.h"
 #include "io/worker.h"
@@ -122,6 +123,7 @@ static int make_state(struct builder *b, struct broker_worker *bw, struct worker
     slab_init(&bw->egresses, "egresses", sizeof(struct egress),
               exchanges * b->broker->count + KUBE_CALLS_MAX);
     slab_init(&bw->bridges, "bridges", sizeof(struct front_bridge), FRONTS_MAX);
+    slab_init(&bw->stream_pairs, "bridged streams", sizeof(struct stream_pair), FRONTS_MAX);
     slab_init(&bw->http2_clients, "http2 sessions", sizeof(struct http2_client),
               UINT32_MAX); /* the pool bounds them */
     slab_init(&bw->seg_nodes, "segments", sizeof(struct segq_node), 1u << 20);
@@ -342,6 +344,7 @@ static void free_state(struct broker_worker *bw)
     slab_fini(&bw->texts);
     slab_fini(&bw->egresses);
     slab_fini(&bw->bridges);
+    slab_fini(&bw->stream_pairs);
     slab_fini(&bw->http2_clients);
     slab_fini(&bw->seg_nodes);
     slab_fini(&bw->token_asks);

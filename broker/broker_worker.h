@@ -30,7 +30,7 @@ struct broker_worker {
     struct resolver *resolver;
     uint32_t budget; /* bytes on their way in each direction of an exchange or tunnel */
     struct slab conns, http2_fronts, http2_streams, proxy_streams, proxy_tunnels, http2_clients, exchanges,
-        egresses, bridges, seg_nodes, agent_nears, token_asks;
+        egresses, bridges, stream_pairs, seg_nodes, agent_nears, token_asks;
     struct slab texts;                     /* of exchanges: a tunnel that stands has none */
     struct agents *agents;                 /* NULL: no listener serves agents */
     const struct credentials *credentials; /* in force here; from one turn to the next it may be another */

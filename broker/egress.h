@@ -80,6 +80,7 @@ struct egress {
     bool closed;     /* tunnel: the client has left, nobody takes what the destination says */
     bool held_back;  /* tunnel: the front has not yet allowed the destination to speak */
     bool leased;     /* a connection was granted, now or before */
+    bool inside; /* tunnel: its stream ends in this process (front_bridge.h), and there is no connection */
     enum exchange_retry retry;
     struct outbox out;
     struct seg trailers;
@@ -94,6 +95,11 @@ struct egress {
     uint32_t first_byte_us;
     struct egress_http2 h2;
 };
+
+static inline bool egress_is_connected(const struct egress *e)
+{
+    return e->conn || e->inside;
+}
 
 const struct head *egress_request_head(const struct egress *);
 void egress_fail(struct egress *, enum ending, const char *detail);

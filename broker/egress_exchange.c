@@ -13,6 +13,7 @@
 #include "broker/broker_worker.h"
 #include "broker/credentials.h"
 #include "broker/http/http_name.h"
+#include "io/stream_pair.h"
 #include "io/worker.h"
 
 static void on_granted(struct lease *, struct conn *, enum lease_how);
@@ -109,7 +110,7 @@ void egress_free(struct egress *e)
 {
     struct broker_worker *bw = e->bw;
     struct worker *w = worker_of(e);
-    ASSERT(e->conn == NULL && e->lease.endpoint == NULL);
+    ASSERT(!egress_is_connected(e) && e->lease.endpoint == NULL);
     worker_disarm(w, &e->deadline);
     egress_drop_open(e);
     if (e->trailers.buf)
@@ -145,7 +146,7 @@ void egress_fail(struct egress *e, enum ending reason, const char *detail)
 {
     e->state = EGRESS_DONE;
     say_reset(e, reason, detail);
-    if (e->conn)
+    if (egress_is_connected(e))
         e->ops->leave(e, reason == ENDING_DONE ? ENDING_CANCELLED : reason);
     else
         pool_cancel(e->bw->pool, &e->lease);
@@ -302,6 +303,17 @@ void egress_refused(struct egress *e)
 /* -- messages from the front half ---------------------------------------------------------------------------
  */
 
+/* The tunnel needs no lease: its other end is here. */
+static void begin_inside(struct egress *e)
+{
+    e->inside = true;
+    e->stream = open_of(e)->inside;
+    e->ops = &egress_tunnel_ops;
+    outbox_open(&e->out, e->stream);
+    bool begun = e->ops->begin(e);
+    ASSERT(begun); /* of a tunnel: nothing has to be written */
+}
+
 static void on_open_message(struct broker_worker *bw, struct msg *msg, struct egress **slot)
 {
     struct worker *w = bw->worker;
@@ -311,6 +323,8 @@ static void on_open_message(struct broker_worker *bw, struct msg *msg, struct eg
         struct msg reply = {
             .deliver = open->deliver, .to = open->front, .kind = EX_RESET, .value = ENDING_LIMIT};
         mailbox_post(w, (unsigned)msg->extra[1], &reply);
+        if (open->inside)
+            stream_pair_abandon(open->inside, ENDING_LIMIT);
         worker_release_seg(w, msg->seg);
         return;
     }
@@ -327,14 +341,17 @@ static void on_open_message(struct broker_worker *bw, struct msg *msg, struct eg
     timer_init(&e->deadline, on_deadline);
     outbox_init(&e->out, w);
     list_init(&e->lease.node);
-    lease(e, false);
+    if (open->inside)
+        begin_inside(e);
+    else
+        lease(e, false);
     if (e->form == EXCHANGE_CONNECT)
         egress_drop_open(e);
 }
 
 static void on_data_message(struct egress *e, struct seg seg)
 {
-    if (e->conn)
+    if (egress_is_connected(e))
         e->ops->data(e, seg);
     else if (!segq_push(&e->early, &e->bw->seg_nodes, seg)) {
         worker_release_seg(worker_of(e), seg);
@@ -348,7 +365,7 @@ static void on_credit_message(struct egress *e, struct msg *msg)
         worker_release_seg(worker_of(e), msg->seg);
     uint32_t paid = msg->value < e->owed ? msg->value : e->owed;
     e->owed -= paid;
-    if (e->conn && msg->value > paid)
+    if (egress_is_connected(e) && msg->value > paid)
         e->ops->credit(e, msg->value - paid);
 }
 
@@ -373,14 +390,14 @@ void egress_deliver(struct worker *w, struct msg *msg)
             e->request_ended = true;
         on_data_message(e, msg->seg);
         e = *slot;
-        if (e && (msg->kind & EX_WITH_END) && e->conn)
+        if (e && (msg->kind & EX_WITH_END) && egress_is_connected(e))
             e->ops->end(e);
         break;
     case EX_END:
         e->request_ended = true;
         e->closed = msg->value == EX_CLOSED;
         e->trailers = msg->seg;
-        if (e->conn)
+        if (egress_is_connected(e))
             e->ops->end(e);
         break;
     case EX_RESET: egress_fail(e, ENDING_CANCELLED, NULL); break;

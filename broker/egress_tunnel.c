@@ -6,6 +6,8 @@
  *
  * Where the client has left for good (EX_CLOSED), the destination gets what was sent and its end, as from a
  * closed socket: when it speaks after that, it is reset.
+ *
+ * A destination may be in this process: a bridge, at the other end of a stream in memory (front_bridge.h).
  */
 #include "broker/egress.h"
 
@@ -13,6 +15,7 @@
 
 #include "broker/broker.h"
 #include "broker/broker_worker.h"
+#include "io/stream_pair.h"
 #include "io/worker.h"
 
 enum {
@@ -41,8 +44,12 @@ static bool begin(struct egress *e)
 {
     e->state = EGRESS_TUNNEL;
     e->held_back = true;
-    e->credit = e->owed = conn_credit(e->conn); /* of a spare's watch: comes off what the front grants */
-    stream_bind(e->stream, &tunnel_events, e);
+    if (e->inside) {
+        stream_pair_bind(e->stream, &tunnel_events, e);
+    } else {
+        e->credit = e->owed = conn_credit(e->conn); /* of a spare's watch: comes off what the front grants */
+        stream_bind(e->stream, &tunnel_events, e);
+    }
     shed(e);
     egress_post(e, EX_CONNECTED, (struct seg){0}, (uint32_t)e->how);
     return true;
@@ -120,7 +127,11 @@ static void hear_for_nobody(struct egress *e, struct seg seg)
 
 static void leave(struct egress *e, enum ending reason)
 {
-    pool_discard(e->bw->pool, &e->conn, reason);
+    if (e->inside)
+        stream_pair_abandon(e->stream, reason);
+    else
+        pool_discard(e->bw->pool, &e->conn, reason);
+    e->inside = false;
     e->stream = NULL;
 }
 
@@ -184,7 +195,11 @@ static void on_closed(struct stream *s, enum ending reason)
 {
     struct egress *e = s->owner;
     bool over = is_over(e, reason);
-    pool_lost(e->bw->pool, &e->conn, ENDING_CANCELLED);
+    if (e->inside)
+        stream_free(s);
+    else
+        pool_lost(e->bw->pool, &e->conn, ENDING_CANCELLED);
+    e->inside = false;
     e->stream = NULL;
     if (!over) {
         egress_fail(e, reason, NULL);

@@ -72,6 +72,8 @@ struct exchange_open {
                           profile is the opener's own and outlives the exchange */
     enum exchange_form form;
     uint32_t lease_ms, first_byte_ms; /* first_byte_ms 0: no limit */
+    struct stream *inside; /* CONNECT to a bridge: an end of a pair (io/stream_pair.h), in place of all that
+                              is about a connection. Taken */
     _Alignas(16) char head[];
 };
 

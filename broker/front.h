@@ -101,7 +101,8 @@ struct asker_ops {
     void (*heard)(void *asker);
     /* The last word was said; exchange_complete() is due once the answer has been written. */
     void (*bridge)(void *asker, const struct broker_route *, const struct endpoint_key *);
-    /* CONNECT to a route whose tunnels are ended here (front_bridge.h). NULL: the asker cannot. */
+    /* CONNECT to a route whose tunnels are ended here: the asker's own stream takes part in it
+     * (front_bridge.h). NULL: it is shared, and the tunnel stays one. */
 };
 
 enum exchange_progress {
@@ -129,6 +130,7 @@ struct exchange {
     bool request_ended; /* we said END in the direction as it stands */
     bool last_heard;    /* egress said its last word */
     bool counted;       /* as its caller's for as long as it lasts, although the client has left */
+    bool bridged;       /* CONNECT: its TLS is ended by the broker */
     enum ending ending;
     uint32_t uncredited; /* request body bytes posted and not credited */
     uint32_t unwoken;    /* response body bytes credited since egress was last woken for it */
@@ -159,6 +161,7 @@ struct front_conn {
     uint64_t number;        /* of the connection on this worker */
     uint64_t owed, owed_ns; /* while it lingers: bytes on their way to the client, and since when so many */
     bool input_ended, output_ended;
+    bool inside; /* a tunnel of another connection, which counts for both */
 
     /* Request being read. */
     struct body body;
@@ -179,6 +182,9 @@ bool front_serves_agents(const struct front_conn *);
 struct front_conn *front_conn_new(struct broker_worker *, struct front_listener *, struct stream *,
                                   const struct net_peer *);
 /* Takes the stream. NULL: out of memory, the stream is being closed. */
+struct front_conn *front_conn_inside(struct front_conn *outer, struct front_bridge *, struct stream *tls);
+/* A connection in a tunnel of the outer one: its client is the same, and it lives on its own. Takes the
+ * bridge and the stream. NULL: out of memory, the stream is being closed and the bridge is not taken. */
 void front_set_state(struct front_conn *, enum front_state);
 void front_take_stream(struct front_conn *, struct stream *);
 /* The connection starts anew on this TLS stream, which took over its own. */

@@ -30,10 +30,9 @@ void front_audit_exchange(const struct exchange *ex)
 {
     const struct access_record *a = &ex->access;
     struct audit_record record = {.ending = ex->ending};
-    bool bridged = ex->form == EXCHANGE_CONNECT && ex->progress == EXCHANGE_BEGUN && a->status == 200;
     if (!log_options()->audit)
         return;
-    if (bridged) {
+    if (ex->bridged && a->status == 200) {
         record.kind = AUDIT_TUNNEL;
         record.detail = "TLS is ended by the broker";
     } else if (ex->progress == EXCHANGE_TUNNEL) {

@@ -179,7 +179,8 @@ void front_lost(struct front_conn *c, enum ending reason)
     outbox_reset(&c->out);
     worker_disarm(bw->worker, &c->timer);
     list_remove(&c->node);
-    gauge_sub(bw->worker, COUNTER_front_connections, 1);
+    if (!c->inside)
+        gauge_sub(bw->worker, COUNTER_front_connections, 1);
     slab_give(&bw->conns, c);
 }
 
@@ -421,8 +422,8 @@ static void begin_plain(struct front_conn *c)
     front_set_state(c, FRONT_IDLE);
 }
 
-struct front_conn *front_conn_new(struct broker_worker *bw, struct front_listener *l, struct stream *stream,
-                                  const struct net_peer *peer)
+static struct front_conn *conn_new(struct broker_worker *bw, const struct front_listener *l,
+                                   struct stream *stream, const struct net_peer *peer)
 {
     struct front_conn *c = slab_take(&bw->conns);
     if (!c) {
@@ -434,7 +435,17 @@ struct front_conn *front_conn_new(struct broker_worker *bw, struct front_listene
     c->keep_alive = true;
     list_init(&c->node);
     timer_init(&c->timer, on_timer);
+    outbox_init(&c->out, bw->worker);
     describe(c, peer);
+    return c;
+}
+
+struct front_conn *front_conn_new(struct broker_worker *bw, struct front_listener *l, struct stream *stream,
+                                  const struct net_peer *peer)
+{
+    struct front_conn *c = conn_new(bw, l, stream, peer);
+    if (!c)
+        return NULL;
     if (l->tls) {
         stream = tls_accept(bw->worker, &stream, l->tls);
         if (!stream) {
@@ -443,7 +454,6 @@ struct front_conn *front_conn_new(struct broker_worker *bw, struct front_listene
         }
     }
     c->stream = stream;
-    outbox_init(&c->out, bw->worker);
     outbox_open(&c->out, stream);
     stream_bind(stream, &front_events, c);
     list_add_tail(front_serves_agents(c) ? &bw->agent_fronts : &bw->fronts, &c->node);
@@ -456,5 +466,20 @@ struct front_conn *front_conn_new(struct broker_worker *bw, struct front_listene
     else
         begin_plain(c);
     stream_grant(stream, bw->budget);
+    return c;
+}
+
+struct front_conn *front_conn_inside(struct front_conn *outer, struct front_bridge *bridge,
+                                     struct stream *tls)
+{
+    struct broker_worker *bw = outer->bw;
+    struct front_conn *c = conn_new(bw, outer->listener, tls, &outer->peer);
+    if (!c)
+        return NULL;
+    c->bridge = bridge;
+    c->inside = true;
+    list_add_tail(&bw->fronts, &c->node);
+    c->state = FRONT_EXCHANGE; /* as that of a connection that was a CONNECT's itself */
+    front_take_stream(c, tls);
     return c;
 }

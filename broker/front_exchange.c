@@ -187,7 +187,8 @@ void exchange_body(struct exchange *ex, struct seg seg, bool ended)
     struct worker *w = worker_of(ex);
     uint32_t len = seg.len;
     ex->access.bytes_in += len;
-    counter_add(w, COUNTER_bytes_from_clients, len);
+    if (!ex->bridged) /* else they count as what is in them */
+        counter_add(w, COUNTER_bytes_from_clients, len);
     if (!is_heeded(ex)) {
         worker_release_seg(w, seg);
         if (ex->progress == EXCHANGE_TUNNEL) { /* nobody is there any more to take it */
@@ -318,7 +319,8 @@ static void on_connected(struct exchange *ex, struct msg *msg)
     if (!ex->conn)
         return;
     note_phases(ex, msg);
-    note_lease(ex, (enum lease_how)(msg->value & EX_VALUE));
+    if (!ex->bridged)
+        note_lease(ex, (enum lease_how)(msg->value & EX_VALUE));
     ex->access.status = 200;
     become_tunnel(ex);
     ex->ops->connected(ex->asker);
@@ -331,7 +333,8 @@ static void on_data(struct exchange *ex, struct seg seg)
         return;
     }
     ex->access.bytes_out += seg.len;
-    counter_add(worker_of(ex), COUNTER_bytes_to_clients, seg.len);
+    if (!ex->bridged)
+        counter_add(worker_of(ex), COUNTER_bytes_to_clients, seg.len);
     ex->ops->data(ex->asker, seg);
 }
 

@@ -260,6 +260,7 @@ static void send_open(struct exchange *ex, const struct head_view *view, const s
     open->lease_ms = ex->form == EXCHANGE_CONNECT ? ex->bw->broker->config->timeouts.tunnel_answer_ms
                                                   : route->lease_ms;
     open->first_byte_ms = route->first_byte_ms;
+    open->inside = NULL;
     unsigned home = ex->form == EXCHANGE_REQUEST ? (unsigned)(endpoint_key_hash(key) % w->count) : w->number;
     bool bodiless = view->body == BODY_NONE || (view->body == BODY_LENGTH && view->length == 0);
     exchange_open_at(ex, home, (struct seg){b, b->mem, len, 0}, bodiless && ex->form != EXCHANGE_CONNECT);
@@ -326,7 +327,6 @@ bool exchange_begin(struct front_conn *c, const struct asker_ops *ops, void *ask
     else if (ex->ops->bridge)
         ex->ops->bridge(asker, route, &key);
     else
-        exchange_refuse(ex, ENDING_NOT_ALLOWED,
-                        "this route ends TLS itself, which is offered over HTTP/1.1 only");
+        front_bridge_tunnel(ex, route, &key);
     return true;
 }

@@ -4,6 +4,7 @@
 //	konnectivity tunnels ...   the library's single-use tunnels: echo, crowds, large transfers, errors, ends
 //	konnectivity stream ...    many connections on one stream, and what a client may do wrong
 //	konnectivity selector ...  kube-apiserver's egress selector with a configuration file, proxyProtocol GRPC
+//	konnectivity bridge ...    all of them to a route that ends TLS, and CONNECT on HTTP/2's streams; TLS and HTTP inside
 //	konnectivity agents ...    what the proxy-server's own tests verify, with its agents, of whatever server is given
 //	konnectivity hostile ...   agents that lie, flood, die and stand still, beside one that works
 //	konnectivity weather ...   agents that come and go under load, servers that drain, readers that rest
@@ -149,6 +150,7 @@ var commands = map[string]func(arguments []string) error{
 	"tunnels":      front(runTunnels),
 	"stream":       front(runStream),
 	"selector":     front(runSelector),
+	"bridge":       runBridge,
 	"agents":       behind(runAgents),
 	"hostile":      behind(runHostile),
 	"stall":        behind(runStall),
