@@ -16,8 +16,7 @@
 #include "io/worker.h"
 
 enum {
-    SILENT_MS = 200,   /* of a destination whose peer has ended: it has nothing more to say, or does not
-                          know */
+    SILENT_MS = 200,   /* of a destination whose peer has ended: it has said all, or does not know */
     FINISH_MS = 5000,  /* and for one that goes on and on */
     CLOSE_MS = 10000,  /* for CLOSE_RSP, since the last byte came */
     FORGET_MS = 30000, /* for what an agent owes about what nobody waits for */
