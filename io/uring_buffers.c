@@ -14,13 +14,13 @@
 
 enum { PEAK_MS = 1000 /* for so long a turn that took much is remembered; a guess */ };
 
-/* Entries: at least two rounds of completions for small messages; bulk needs fewer. */
+/* Entries: at least two rounds of completions for small messages; of bulk, a megabyte a turn. */
 static const struct {
     uint32_t entries, depth_min; /* powers of two; at the least 512 KiB for bulk, half of a small cache */
     enum buf_class class;
 } shapes[GROUP_COUNT] = {
     [GROUP_SMALL] = {512, 64, BUF_SMALL},
-      [GROUP_BIG] = {64,  8,  BUF_BIG  }
+      [GROUP_BIG] = {16,  8,  BUF_BIG  }
 };
 
 int uring_groups_init(struct uring *u)
