@@ -2,10 +2,10 @@
  *
  * grpc-go sends a PING with the first DATA that it receives while none of its PINGs is unanswered, to measure
  * the path (internal/transport/bdp_estimator.go). An agent that is asked to dial makes two or three of them,
- * and each answered at once was a wake, a TLS record and a send (bench W8-dials at 300 a second, by perf
- * stat: 6.3 sends and 8.1 waits a dial; held as here 4.0 and 5.9). While one is unanswered there is no other.
- * So a PING that comes soon after the last answer is held until the next step, when what else may wait goes
- * too, and its answer goes behind that: DATA ahead of it makes no PING.
+ * and each that is answered at once costs a wake, a TLS record and a send, beside the two that the dial needs
+ * (bench/run --only W8). While one is unanswered there is no other. So a PING that comes soon after the last
+ * answer is held until the next step, when what else may wait goes too, and its answer goes behind that: DATA
+ * ahead of it makes no PING.
  *
  * A PING is never held behind bodies, and rarely while there are any: where DATA flows the client's windows
  * grow by quick answers, so there it is answered at once and ahead of the next frame. One that comes while

@@ -3,8 +3,8 @@
  * from the worker's pool. So a slow consumer pins buffers of the pool, never ids of the ring.
  *
  * A ring is a queue: each of its buffers is used once before one is used again. It is therefore kept no
- * deeper than twice what a turn takes, or every receive would write to memory that has long left the cache
- * (bench/, W8 up: a sixth of the processor's time between 64 large buffers and 8). */
+ * deeper than twice what a turn takes, or every receive would write to memory that has long left the cache:
+ * bench/run --only W8 shows it where bytes go up. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
