@@ -76,8 +76,7 @@ void http2_log_client(struct front_http2 *h, const char *event)
 {
     struct worker *w = worker_of(h);
     log_begin(w, LOG_WARN, event);
-    log_str(w, "peer", h->conn->peer_text);
-    log_str(w, "client", h->conn->client_name);
+    front_log_client(h->conn);
 }
 
 void http2_flooded(struct front_http2 *h, enum http2_flood flood)
