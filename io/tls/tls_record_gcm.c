@@ -305,7 +305,7 @@ static enum tls_record_result decrypt(struct tls_record *base, uint8_t *to, uint
 {
     struct record *r = record_of(base);
     uint8_t head[TLS_HEADER_BYTES], last;
-    uint32_t len, data = 0;
+    uint32_t len = 0, data = 0;
     *ret_len = 0;
     if (r->held) {
         *ret_len = take_held(r, to, room);
