@@ -237,7 +237,8 @@ static uint32_t take_held(struct record *r, uint8_t *to, uint32_t room)
     return n;
 }
 
-/* Opens the record at the head of the queue; its last byte goes apart. False: it is none of the peer's. */
+/* Opens the record at the head of the queue. Where there is no room behind the others, its last byte goes
+ * apart. False: it is none of the peer's. */
 static bool open_record(struct record *r, const uint8_t *head, uint32_t inner, uint8_t *to, uint8_t *last)
 {
     struct bytes pieces[PIECES_MAX];
@@ -318,8 +319,9 @@ static enum tls_record_result decrypt(struct tls_record *base, uint8_t *to, uint
     uint8_t *apart = room < inner - 1 ? malloc(inner - 1) : NULL;
     if (room < inner - 1 && !apart)
         return TLS_RECORD_WANT_MEMORY;
-    if (open_record(r, head, inner, apart ? apart : to, &last))
-        result = sort(r, apart ? apart : to, inner - 1, last, &data);
+    uint8_t *opened = apart ? apart : to;
+    if (open_record(r, head, inner, opened, room < inner ? &last : NULL))
+        result = sort(r, opened, inner - 1, room < inner ? last : opened[inner - 1], &data);
     else
         result = fail(r, ENDING_TLS_PROTOCOL, ALERT_BAD_RECORD_MAC, "a record that does not decrypt");
     if (!apart) {

@@ -56,9 +56,13 @@ static bool give(struct record_rig *r, uint8_t flags, const struct sealed *s)
         record_rig_give(r, s->bytes, s->len);
         return read_all(r, room);
     }
-    if (s->type == 23 && !s->damaged) {
-        memcpy(sent + sent_len, s->bytes, s->len);
-        sent_len += s->len;
+    uint32_t len = s->len;
+    uint8_t type = s->type;
+    while (type == 0 && len > 0) /* the last octet that is not zero is the type */
+        type = s->bytes[--len];
+    if (type == 23 && !s->damaged && len > 0) {
+        memcpy(sent + sent_len, s->bytes, len);
+        sent_len += len;
     }
     record_rig_seal(r, s);
     if (!read_all(r, room))
