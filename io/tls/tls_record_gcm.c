@@ -5,15 +5,13 @@
  * of the sender into the buffer that goes down. What is left of a handshake: the peer may announce new keys
  * (followed and answered), and may hand out more tickets (not taken: what they derive from is gone).
  */
-#include <openssl/crypto.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/tls/tls_aead.h"
 #include "io/tls/tls_alert.h"
-#include "io/tls/tls_record.h"
+#include "io/tls/tls_direction.h"
 #include "io/worker.h"
 
 enum content { CONTENT_ALERT = 21, CONTENT_HANDSHAKE = 22, CONTENT_DATA = 23 }; /* RFC 8446 section 5.1 */
@@ -24,28 +22,15 @@ enum {
     MESSAGE_HEAD = 4,
     /* The largest ticket message: lifetime, age, nonce, ticket and extensions of greatest length. */
     TICKET_MESSAGE_MAX = 4 + 4 + 256 + 2 + 65535 + 2 + 65534,
-    INNER_MAX = TLS_PLAINTEXT_MAX + 1,    /* with its type */
     SEALED_MAX = TLS_PLAINTEXT_MAX + 256, /* section 5.2 */
     PIECES_MAX = 64,                      /* of a record; more are gathered first */
     GATHER_BYTES = 2048,                  /* to here one run over a copy is cheaper; a guess */
-    RECORD_COST = 64,                     /* counted with each record: the cipher's own blocks */
     DATALESS_MAX = 32, /* records in a row that bring no data: key updates are cheap to send; Go allows 16 */
-};
-
-/* 2^24.5 records of 16 KiB under one key (section 5.5) are 390 GB. */
-#define KEY_BYTES_MAX (1ull << 38)
-
-struct direction {
-    struct aead_key *key;
-    uint64_t sequence, bytes; /* under this key */
-    uint32_t key_len;
-    uint8_t iv[AEAD_NONCE_BYTES];
-    struct tls_secret secret;
 };
 
 struct record {
     struct tls_record base;
-    struct direction read, write;
+    struct tls_direction read, write;
     uint8_t *held; /* plaintext that did not fit; NULL: none */
     uint32_t held_at, held_end;
     uint32_t dataless;
@@ -60,22 +45,13 @@ static struct record *record_of(const struct tls_record *r)
     return container_of(r, struct record, base);
 }
 
-static void put_nonce(const struct direction *d, uint8_t nonce[AEAD_NONCE_BYTES])
-{
-    memcpy(nonce, d->iv, AEAD_NONCE_BYTES);
-    for (int i = 0; i < 8; i++)
-        nonce[AEAD_NONCE_BYTES - 1 - i] ^= (uint8_t)(d->sequence >> 8 * i);
-}
-
 /* ---- writing ---- */
 
 /* One record of the pieces and the type behind them. The span has the room. */
 static bool seal(struct record *r, enum content type, struct bytes *pieces, uint32_t count, uint32_t len)
 {
     struct tls_span *out = r->base.out;
-    struct direction *d = &r->write;
     uint8_t *head = out->to + out->used, *sealed = head + TLS_HEADER_BYTES, last = (uint8_t)type;
-    uint8_t nonce[AEAD_NONCE_BYTES];
     uint32_t body = len + 1 + AEAD_TAG_BYTES;
     ASSERT(out->cap - out->used >= TLS_HEADER_BYTES + body);
     head[0] = CONTENT_DATA;
@@ -90,12 +66,8 @@ static bool seal(struct record *r, enum content type, struct bytes *pieces, uint
         pieces[0] = (struct bytes){sealed, at};
         count = 1;
     }
-    put_nonce(d, nonce);
-    struct aead_data data = {nonce, head, TLS_HEADER_BYTES, pieces, count, sealed, NULL};
-    if (!d->key || !aead_seal(d->key, &data, sealed + len + 1))
+    if (!tls_direction_seal(&r->write, pieces, count, head, body))
         return false;
-    d->sequence++;
-    d->bytes += body + RECORD_COST;
     out->used += TLS_HEADER_BYTES + body;
     return true;
 }
@@ -135,30 +107,10 @@ static enum tls_record_result out_of_memory(struct record *r)
 
 /* ---- new keys ---- */
 
-static bool expand(const struct direction *d, const char *label, uint8_t *ret, uint32_t len)
-{
-    return hkdf_expand_label((struct bytes){d->secret.bytes, d->secret.len}, label, ret, len);
-}
-
-/* RFC 8446 section 7.2. The old key is gone in either case. */
-static bool next_key(struct direction *d)
-{
-    uint8_t key[32];
-    bool encrypts = d->key->encrypts;
-    aead_key_free(&d->key);
-    d->sequence = d->bytes = 0;
-    bool ok = expand(d, "traffic upd", d->secret.bytes, d->secret.len) && expand(d, "key", key, d->key_len) &&
-              expand(d, "iv", d->iv, AEAD_NONCE_BYTES);
-    if (ok)
-        d->key = aead_key_new(key, d->key_len, encrypts);
-    OPENSSL_cleanse(key, sizeof(key));
-    return d->key != NULL;
-}
-
 static bool announce_next_key(struct record *r)
 {
     static const uint8_t update[] = {MESSAGE_KEY_UPDATE, 0, 0, 1, KEEP_KEYS};
-    return seal_bytes(r, CONTENT_HANDSHAKE, update, sizeof(update)) && next_key(&r->write);
+    return seal_bytes(r, CONTENT_HANDSHAKE, update, sizeof(update)) && tls_direction_next_key(&r->write);
 }
 
 /* ---- reading ---- */
@@ -184,7 +136,7 @@ static enum tls_record_result read_key_update(struct record *r, uint8_t request,
     if (request > REQUEST_KEYS)
         return fail(r, ENDING_TLS_PROTOCOL, ALERT_DECODE_ERROR, "a key update that says %u, not 0 or 1",
                     request);
-    if (!next_key(&r->read) || (request == REQUEST_KEYS && !announce_next_key(r)))
+    if (!tls_direction_next_key(&r->read) || (request == REQUEST_KEYS && !announce_next_key(r)))
         return out_of_memory(r);
     return TLS_RECORD_OK;
 }
@@ -242,7 +194,7 @@ static uint32_t take_held(struct record *r, uint8_t *to, uint32_t room)
 static bool open_record(struct record *r, const uint8_t *head, uint32_t inner, uint8_t *to, uint8_t *last)
 {
     struct bytes pieces[PIECES_MAX];
-    uint8_t nonce[AEAD_NONCE_BYTES], tag[AEAD_TAG_BYTES], gathered[SEALED_MAX];
+    uint8_t tag[AEAD_TAG_BYTES], gathered[SEALED_MAX];
     uint32_t count;
     if (tls_queue_pieces(r->base.in, TLS_HEADER_BYTES, inner, pieces, PIECES_MAX, &count) < inner) {
         tls_queue_copy(r->base.in, TLS_HEADER_BYTES, gathered, inner);
@@ -250,10 +202,8 @@ static bool open_record(struct record *r, const uint8_t *head, uint32_t inner, u
         count = 1;
     }
     tls_queue_copy(r->base.in, TLS_HEADER_BYTES + inner, tag, sizeof(tag));
-    put_nonce(&r->read, nonce);
-    struct aead_data data = {nonce, head, TLS_HEADER_BYTES, pieces, count, to, last};
-    bool ok = aead_open(r->read.key, &data, tag);
-    r->read.sequence++;
+    struct aead_data data = {NULL, head, TLS_HEADER_BYTES, pieces, count, to, last};
+    bool ok = tls_direction_open(&r->read, &data, tag);
     tls_queue_drop(r->base.in, r->base.worker, TLS_HEADER_BYTES + inner + AEAD_TAG_BYTES);
     return ok;
 }
@@ -359,7 +309,7 @@ static enum tls_record_result encrypt(struct tls_record *base, const struct tls_
     uint32_t count;
     ASSERT(most > 0 && most <= TLS_PLAINTEXT_MAX &&
            base->out->cap - base->out->used >= most + TLS_OVERHEAD_MAX);
-    if (UNLIKELY(r->write.bytes > KEY_BYTES_MAX) && !announce_next_key(r))
+    if (UNLIKELY(tls_direction_is_worn(&r->write)) && !announce_next_key(r))
         return out_of_memory(r);
     *ret_len = tls_queue_pieces(plain, 0, most, pieces, PIECES_MAX, &count);
     if (seal(r, CONTENT_DATA, pieces, count, *ret_len))
@@ -374,19 +324,12 @@ static void close_notify(struct tls_record *base)
     write_alert(record_of(base), 1, ALERT_CLOSE_NOTIFY);
 }
 
-static void direction_fini(struct direction *d)
-{
-    if (d->key)
-        aead_key_free(&d->key);
-}
-
 static void record_free(struct tls_record *base)
 {
     struct record *r = record_of(base);
-    direction_fini(&r->read);
-    direction_fini(&r->write);
+    tls_direction_fini(&r->read);
+    tls_direction_fini(&r->write);
     free(r->held);
-    OPENSSL_cleanse(r, sizeof(*r));
     free(r);
 }
 
@@ -400,14 +343,6 @@ static const struct tls_record_ops ops = {
     .free = record_free,
 };
 
-static bool direction_init(struct direction *d, const struct tls_traffic *t, bool encrypts)
-{
-    *d = (struct direction){.sequence = t->sequence, .key_len = t->key_len, .secret = t->secret};
-    memcpy(d->iv, t->iv, sizeof(d->iv));
-    d->key = aead_key_new(t->key, t->key_len, encrypts);
-    return d->key != NULL;
-}
-
 struct tls_record *tls_record_gcm_new(const struct tls_record *now, const struct tls_traffic *read,
                                       const struct tls_traffic *write)
 {
@@ -416,7 +351,7 @@ struct tls_record *tls_record_gcm_new(const struct tls_record *now, const struct
         return NULL;
     r->base = (struct tls_record){
         .ops = &ops, .worker = now->worker, .in = now->in, .out = now->out, .info = now->info};
-    if (direction_init(&r->read, read, false) && direction_init(&r->write, write, true))
+    if (tls_direction_init(&r->read, read, false) && tls_direction_init(&r->write, write, true))
         return &r->base;
     record_free(&r->base);
     return NULL;
