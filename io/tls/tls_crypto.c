@@ -32,11 +32,11 @@ enum { WOLFSSL_HAS_AES = 0 };
 _Static_assert(sizeof(((wc_Sha256 *)0)->digest) == SHA256_STATE_WORDS * sizeof(uint32_t), "wc_Sha256.digest");
 _Static_assert(sizeof(((wc_Sha256 *)0)->buffer) == SHA256_BLOCK, "wc_Sha256.buffer");
 
-static _Thread_local struct list *current_keys;
+static _Thread_local struct tls_keys *current_keys;
 static bool offered[CRYPTO_PARTS]; /* read-only after tls_crypto_init() */
 static char text[320];
 
-void tls_crypto_enter(struct list *keys)
+void tls_crypto_enter(struct tls_keys *keys)
 {
     ASSERT(!current_keys);
     current_keys = keys;
@@ -47,13 +47,25 @@ void tls_crypto_leave(void)
     current_keys = NULL;
 }
 
-void tls_crypto_free_keys(struct list *keys)
+void tls_keys_init(struct tls_keys *keys)
+{
+    memset(keys, 0, sizeof(*keys));
+    list_init(&keys->states);
+}
+
+void tls_keys_fini(struct tls_keys *keys)
 {
     struct list *node;
-    while ((node = list_pop(keys))) {
+    while ((node = list_pop(&keys->states))) {
         struct aead_key *key = list_entry(node, struct aead_key, node);
         aead_key_free(&key);
     }
+    OPENSSL_cleanse(keys->secrets, sizeof(keys->secrets));
+}
+
+bool tls_crypto_does_records(void)
+{
+    return offered[CRYPTO_AES] && offered[CRYPTO_HKDF];
 }
 
 /* ---- AES-GCM ---- */
@@ -69,14 +81,14 @@ static struct aead_key *key_of(Aes *aes, bool encrypts)
     struct aead_key *fresh = aead_key_new((const uint8_t *)aes->devKey, (uint32_t)aes->keylen, encrypts);
     if (!fresh)
         return NULL;
-    list_each_safe(it, tmp, current_keys)
+    list_each_safe(it, tmp, &current_keys->states)
     {
         struct aead_key *old = list_entry(it, struct aead_key, node);
         if (old->user == aes)
             aead_key_free(&old);
     }
     fresh->user = aes;
-    list_add_tail(current_keys, &fresh->node);
+    list_add_tail(&current_keys->states, &fresh->node);
     aes->devCtx = fresh;
     return fresh;
 }
@@ -94,8 +106,8 @@ static int on_cipher(wc_CryptoInfo *info)
             .nonce = info->cipher.aesgcm_enc.iv,
             .aad = info->cipher.aesgcm_enc.authIn,
             .aad_len = info->cipher.aesgcm_enc.authInSz,
-            .in = info->cipher.aesgcm_enc.in,
-            .len = info->cipher.aesgcm_enc.sz,
+            .in = &(struct bytes){info->cipher.aesgcm_enc.in, info->cipher.aesgcm_enc.sz},
+            .in_count = 1,
             .out = info->cipher.aesgcm_enc.out,
         };
         return aead_seal(key, &d, info->cipher.aesgcm_enc.authTag) ? 0 : WC_HW_E;
@@ -108,8 +120,8 @@ static int on_cipher(wc_CryptoInfo *info)
         .nonce = info->cipher.aesgcm_dec.iv,
         .aad = info->cipher.aesgcm_dec.authIn,
         .aad_len = info->cipher.aesgcm_dec.authInSz,
-        .in = info->cipher.aesgcm_dec.in,
-        .len = info->cipher.aesgcm_dec.sz,
+        .in = &(struct bytes){info->cipher.aesgcm_dec.in, info->cipher.aesgcm_dec.sz},
+        .in_count = 1,
         .out = info->cipher.aesgcm_dec.out,
     };
     return aead_open(key, &d, info->cipher.aesgcm_dec.authTag) ? 0 : AES_GCM_AUTH_E;
@@ -368,12 +380,21 @@ static int on_hkdf_extract(uint8_t *prk, const uint8_t *salt, uint32_t salt_len,
     return 0;
 }
 
+static void note_secret(const uint8_t *secret, uint32_t len)
+{
+    struct tls_secret *to = &current_keys->secrets[current_keys->secret_count++ % TLS_SECRETS_KEPT];
+    memcpy(to->bytes, secret, len);
+    to->len = len;
+}
+
 static int on_hkdf_expand(uint8_t *okm, uint32_t okm_len, const uint8_t *prk, uint32_t prk_len,
                           const uint8_t *protocol, uint32_t protocol_len, const uint8_t *label,
                           uint32_t label_len, const uint8_t *info, uint32_t info_len, int digest, int side)
 {
     (void)side;
     uint8_t data[2 + 1 + 255 + 1 + 255];
+    if (current_keys && prk_len <= TLS_SECRET_MAX && label_len == 3 && memcmp(label, "key", 3) == 0)
+        note_secret(prk, prk_len);
     if (digest != WC_SHA256 || prk_len != SHA256_BYTES || protocol_len + label_len > 255 || info_len > 255 ||
         okm_len > 255 * SHA256_BYTES)
         return NOT_COMPILED_IN; /* wolfSSL's word for: do it yourself */
