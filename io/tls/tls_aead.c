@@ -18,6 +18,9 @@ static struct {
     bool usable;
     aes_gcm_enc_dec_t seal[2], open[2]; /* [0] 128, [1] 256 bit */
     aes_gcm_pre_t expand[2];
+    aes_gcm_init_t begin[2]; /* in pieces */
+    aes_gcm_enc_dec_update_t seal_more[2], open_more[2];
+    aes_gcm_enc_dec_finalize_t seal_end[2], open_end[2];
     char text[48];
 } mb;
 #endif
@@ -59,6 +62,16 @@ static void mb_init(void)
         mb.open[1] = mgr->gcm256_dec;
         mb.expand[0] = mgr->gcm128_pre;
         mb.expand[1] = mgr->gcm256_pre;
+        mb.begin[0] = mgr->gcm128_init;
+        mb.begin[1] = mgr->gcm256_init;
+        mb.seal_more[0] = mgr->gcm128_enc_update;
+        mb.seal_more[1] = mgr->gcm256_enc_update;
+        mb.open_more[0] = mgr->gcm128_dec_update;
+        mb.open_more[1] = mgr->gcm256_dec_update;
+        mb.seal_end[0] = mgr->gcm128_enc_finalize;
+        mb.seal_end[1] = mgr->gcm256_enc_finalize;
+        mb.open_end[0] = mgr->gcm128_dec_finalize;
+        mb.open_end[1] = mgr->gcm256_dec_finalize;
         memcpy(mb.text, text, strlen(text) + 1);
         mb.usable = true;
     }
@@ -133,14 +146,71 @@ void aead_key_free(struct aead_key **key)
     free(k);
 }
 
+/* The next run of bytes that go to one place: a piece, or what is left of the last one. */
+struct run {
+    const struct aead_data *data;
+    uint32_t next;
+    bool last; /* only the last byte is left */
+    uint8_t *out;
+};
+
+static bool next_run(struct run *r, struct bytes *ret_in, uint8_t **ret_out)
+{
+    const struct aead_data *d = r->data;
+    if (r->last) {
+        const struct bytes *in = &d->in[d->in_count - 1];
+        *ret_in = (struct bytes){in->data + in->len - 1, 1};
+        *ret_out = d->last;
+        r->last = false;
+        return true;
+    }
+    if (r->next == d->in_count)
+        return false;
+    *ret_in = d->in[r->next++];
+    *ret_out = r->out;
+    if (d->last && r->next == d->in_count) {
+        ret_in->len--;
+        r->last = true;
+    }
+    r->out += ret_in->len;
+    return true;
+}
+
+#if HAWSER_HAVE_IPSEC_MB
+/* Seals or opens; both leave a tag. */
+static void mb_run(struct key *k, const struct aead_data *d, uint8_t ret_tag[AEAD_TAG_BYTES])
+{
+    bool seals = k->base.encrypts;
+    struct gcm_context_data context;
+    if (d->in_count == 1 && !d->last) {
+        (seals ? mb.seal : mb.open)[k->wide](&k->gcm, &context, d->out, d->in->data, d->in->len, d->nonce,
+                                             d->aad, d->aad_len, ret_tag, AEAD_TAG_BYTES);
+        return;
+    }
+    struct run run = {.data = d, .out = d->out};
+    struct bytes in;
+    uint8_t *out;
+    mb.begin[k->wide](&k->gcm, &context, d->nonce, d->aad, d->aad_len);
+    while (next_run(&run, &in, &out))
+        if (in.len > 0)
+            (seals ? mb.seal_more : mb.open_more)[k->wide](&k->gcm, &context, out, in.data, in.len);
+    (seals ? mb.seal_end : mb.open_end)[k->wide](&k->gcm, &context, ret_tag, AEAD_TAG_BYTES);
+}
+#endif
+
 static bool evp_run(struct key *k, const struct aead_data *d)
 {
     int len = 0;
-    uint8_t none[1];
-    return EVP_CipherInit_ex(k->evp, NULL, NULL, NULL, d->nonce, -1) == 1 &&
-           (d->aad_len == 0 || EVP_CipherUpdate(k->evp, NULL, &len, d->aad, (int)d->aad_len) == 1) &&
-           (d->len == 0 || EVP_CipherUpdate(k->evp, d->out, &len, d->in, (int)d->len) == 1) &&
-           (!k->base.encrypts || EVP_CipherFinal_ex(k->evp, none, &len) == 1);
+    struct run run = {.data = d, .out = d->out};
+    struct bytes in;
+    uint8_t none[1], *out;
+    if (EVP_CipherInit_ex(k->evp, NULL, NULL, NULL, d->nonce, -1) != 1 ||
+        (d->aad_len > 0 && EVP_CipherUpdate(k->evp, NULL, &len, d->aad, (int)d->aad_len) != 1))
+        return false;
+    while (next_run(&run, &in, &out))
+        if (in.len > 0 && EVP_CipherUpdate(k->evp, out, &len, in.data, (int)in.len) != 1)
+            return false;
+    return !k->base.encrypts || EVP_CipherFinal_ex(k->evp, none, &len) == 1;
 }
 
 bool aead_seal(struct aead_key *key, const struct aead_data *d, uint8_t ret_tag[AEAD_TAG_BYTES])
@@ -149,9 +219,7 @@ bool aead_seal(struct aead_key *key, const struct aead_data *d, uint8_t ret_tag[
     ASSERT(key->encrypts);
 #if HAWSER_HAVE_IPSEC_MB
     if (!k->evp) {
-        struct gcm_context_data context;
-        mb.seal[k->wide](&k->gcm, &context, d->out, d->in, d->len, d->nonce, d->aad, d->aad_len, ret_tag,
-                         AEAD_TAG_BYTES);
+        mb_run(k, d, ret_tag);
         return true;
     }
 #endif
@@ -161,20 +229,18 @@ bool aead_seal(struct aead_key *key, const struct aead_data *d, uint8_t ret_tag[
 bool aead_open(struct aead_key *key, const struct aead_data *d, const uint8_t tag[AEAD_TAG_BYTES])
 {
     struct key *k = container_of(key, struct key, base);
+    uint8_t found[AEAD_TAG_BYTES];
     ASSERT(!key->encrypts);
+    memcpy(found, tag, sizeof(found)); /* it may lie behind `in` and be overwritten */
 #if HAWSER_HAVE_IPSEC_MB
     if (!k->evp) {
-        struct gcm_context_data context;
-        uint8_t expected[AEAD_TAG_BYTES], found[AEAD_TAG_BYTES];
-        memcpy(found, tag, sizeof(found)); /* it may lie behind `in` and be overwritten */
-        mb.open[k->wide](&k->gcm, &context, d->out, d->in, d->len, d->nonce, d->aad, d->aad_len, expected,
-                         AEAD_TAG_BYTES);
+        uint8_t expected[AEAD_TAG_BYTES];
+        mb_run(k, d, expected);
         return CRYPTO_memcmp(expected, found, AEAD_TAG_BYTES) == 0;
     }
 #endif
-    uint8_t found[AEAD_TAG_BYTES], none[1];
+    uint8_t none[1];
     int len = 0;
-    memcpy(found, tag, sizeof(found));
     return evp_run(k, d) && EVP_CIPHER_CTX_ctrl(k->evp, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_BYTES, found) == 1 &&
            EVP_CipherFinal_ex(k->evp, none, &len) == 1;
 }

@@ -11,6 +11,7 @@
 
 #include "io/attributes.h"
 #include "io/list.h"
+#include "io/tls/tls_hash.h"
 
 enum { AEAD_NONCE_BYTES = 12, AEAD_TAG_BYTES = 16 };
 
@@ -24,9 +25,10 @@ struct aead_data {
     const uint8_t *nonce;
     const uint8_t *aad;
     uint32_t aad_len;
-    const uint8_t *in;
-    uint32_t len;
-    uint8_t *out; /* may be `in` */
+    const struct bytes *in; /* pieces, read as one run; the last is not empty */
+    uint32_t in_count;
+    uint8_t *out;  /* as long as all of them; may be where a single one is */
+    uint8_t *last; /* where the last byte of all goes; NULL: behind the others */
 };
 
 void aead_init(bool allow_ipsec_mb);

@@ -154,9 +154,28 @@ static void deliver_ticket(struct tls_stream *s)
     if (!ticket.bytes)
         return;
     s->record->ticket = (struct tls_ticket){0};
+    s->had_ticket = true;
     if (s->on_ticket)
         s->on_ticket(&s->base, ticket.bytes, ticket.len);
     tls_ticket_drop(&ticket);
+}
+
+static uint32_t ready_bytes(const struct tls_stream *s)
+{
+    return s->record->ops->pending(s->record) + tls_record_ready_bytes(&s->in, BUF_BIG_BYTES);
+}
+
+/* The handshake's record layer is left as soon as nothing is lost with it: a ticket that is still to come. A
+ * peer hands them out behind its handshake, ahead of data, several of them together. */
+static void settle_record(struct tls_stream *s, bool data_came)
+{
+    if (s->settled || s->state != TLS_OPEN || s->record->ops->pending(s->record) > 0)
+        return;
+    if (s->on_ticket && !data_came && (!s->had_ticket || ready_bytes(s) > 0))
+        return;
+    s->settled = true;
+    if (!tls_record_take_over(&s->record))
+        tls_record_wolfssl_established(s->record);
 }
 
 static void handshake_done(struct tls_stream *s)
@@ -173,7 +192,6 @@ static void handshake_done(struct tls_stream *s)
     out_flush(s);
     if (!resumable || !s->context->resumption)
         s->on_ticket = NULL;
-    tls_record_wolfssl_established(s->record);
     free(s->expected);
     s->expected = NULL;
     tls_stream_set_state(s, TLS_OPEN);
@@ -181,6 +199,7 @@ static void handshake_done(struct tls_stream *s)
     s->base.events->open(&s->base);
     if (s->state == TLS_OPEN)
         deliver_ticket(s);
+    settle_record(s, false);
 }
 
 static void handshake_step(struct tls_stream *s)
@@ -198,6 +217,10 @@ static void handshake_step(struct tls_stream *s)
         out_flush(s);
         if (s->incoming == TLS_IN_BELOW_ENDED)
             fail_truncated(s);
+        break;
+    case TLS_RECORD_WANT_MEMORY:
+        out_drop(s);
+        retry_later(s);
         break;
     case TLS_RECORD_ENDED:
     case TLS_RECORD_FAILED: fail(s, s->record->failure); break;
@@ -231,17 +254,20 @@ static void deliver_end(struct tls_stream *s)
     both_ended(s);
 }
 
-static uint32_t ready_bytes(const struct tls_stream *s)
-{
-    return s->record->ops->pending(s->record) + tls_record_ready_bytes(&s->in, BUF_BIG_BYTES);
-}
-
 static struct buf *plain_buf(struct tls_stream *s, uint32_t bytes)
 {
     struct buf *b = NULL;
     if (bytes > BUF_SMALL_BYTES)
         b = buf_get(&s->base.worker->bufs, BUF_BIG);
     return b ? b : buf_get(&s->base.worker->bufs, BUF_SMALL);
+}
+
+/* Whether another record may be read behind what was: one that would not fit is copied twice. */
+static bool fits_next(const struct tls_stream *s, uint32_t filled, uint32_t room)
+{
+    return filled < room && ready_bytes(s) > 0 &&
+           (filled == 0 || s->record->ops->pending(s->record) > 0 ||
+            tls_record_body_bytes(&s->in) <= room - filled + TLS_RECORD_OWN);
 }
 
 /* Reads records until the buffer, the credit or the input is used up, and delivers them as one segment.
@@ -259,8 +285,12 @@ static bool read_some(struct tls_stream *s, uint32_t ready)
     do {
         result = s->record->ops->decrypt(s->record, b->mem + filled, room - filled, &n);
         filled += n;
-    } while (result == TLS_RECORD_OK && filled < room && ready_bytes(s) > 0);
+    } while (result == TLS_RECORD_OK && fits_next(s, filled, room));
     tls_flow_grant_below(s);
+    if (result == TLS_RECORD_WANT_MEMORY && filled == 0) {
+        buf_unref(b);
+        return false;
+    }
     if (result != TLS_RECORD_FAILED)
         out_flush(s);
     if (filled > 0) {
@@ -275,6 +305,8 @@ static bool read_some(struct tls_stream *s, uint32_t ready)
         fail(s, s->record->failure);
     else if (s->state == TLS_OPEN && result == TLS_RECORD_ENDED)
         deliver_end(s);
+    else
+        settle_record(s, filled > 0);
     return true;
 }
 
@@ -323,20 +355,11 @@ static bool out_prepare(struct tls_stream *s)
     return (!small && out_take(s, BUF_BIG)) || out_take(s, BUF_SMALL);
 }
 
-/* Small segments are gathered, so that a frame header and its payload share a record. */
 static bool write_record(struct tls_stream *s, uint32_t room)
 {
-    static _Thread_local uint8_t gathered[TLS_PLAINTEXT_MAX];
-    uint32_t n;
-    const uint8_t *plain = tls_queue_peek(&s->plain, &n);
     uint32_t most = room - TLS_OVERHEAD_MAX < TLS_PLAINTEXT_MAX ? room - TLS_OVERHEAD_MAX : TLS_PLAINTEXT_MAX;
-    if (n < TLS_GATHER_BYTES && n < most && s->plain.count > 1) {
-        n = tls_queue_copy(&s->plain, 0, gathered, most);
-        plain = gathered;
-    } else if (n > most) {
-        n = most;
-    }
-    if (s->record->ops->encrypt(s->record, plain, n) != TLS_RECORD_OK) {
+    uint32_t n;
+    if (s->record->ops->encrypt(s->record, &s->plain, most, &n) != TLS_RECORD_OK) {
         fail(s, s->record->failure);
         return false;
     }

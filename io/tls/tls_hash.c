@@ -4,6 +4,8 @@
 #include "io/tls/tls_hash.h"
 
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/sha.h>
 #include <string.h>
 
@@ -87,4 +89,27 @@ void hkdf_expand(const uint8_t prk[SHA256_BYTES], struct bytes info, uint8_t *re
     OPENSSL_cleanse(&keyed, sizeof(keyed));
     OPENSSL_cleanse(&h, sizeof(h));
     OPENSSL_cleanse(block, sizeof(block));
+}
+
+bool hkdf_expand_label(struct bytes secret, const char *label, uint8_t *ret, size_t len)
+{
+    static const char prefix[] = "tls13 ";
+    size_t label_len = strlen(label), n = 0;
+    uint8_t info[2 + 1 + sizeof(prefix) + HKDF_LABEL_MAX + 2], block[EVP_MAX_MD_SIZE];
+    ASSERT(label_len <= HKDF_LABEL_MAX && len <= secret.len);
+    info[n++] = 0;
+    info[n++] = (uint8_t)len;
+    info[n++] = (uint8_t)(sizeof(prefix) - 1 + label_len);
+    memcpy(info + n, prefix, sizeof(prefix) - 1);
+    n += sizeof(prefix) - 1;
+    memcpy(info + n, label, label_len);
+    n += label_len;
+    info[n++] = 0; /* context */
+    info[n++] = 1; /* the first and only block of RFC 5869's output */
+    const EVP_MD *md = secret.len == SHA256_BYTES ? EVP_sha256() : EVP_sha384();
+    if (!HMAC(md, secret.data, (int)secret.len, info, n, block, NULL))
+        return false;
+    memcpy(ret, block, len);
+    OPENSSL_cleanse(block, sizeof(block));
+    return true;
 }

@@ -93,11 +93,13 @@ const uint8_t *tls_queue_peek(const struct tls_queue *q, uint32_t *ret_len)
     return at(q, 0)->data + q->offset;
 }
 
-uint32_t tls_queue_copy(const struct tls_queue *q, uint64_t offset, uint8_t *to, uint32_t len)
+uint32_t tls_queue_pieces(const struct tls_queue *q, uint64_t offset, uint32_t len, struct bytes *ret,
+                          uint32_t room, uint32_t *ret_count)
 {
     uint32_t done = 0;
+    *ret_count = 0;
     offset += q->offset;
-    for (uint32_t i = 0; i < q->count && done < len; i++) {
+    for (uint32_t i = 0; i < q->count && done < len && *ret_count < room; i++) {
         const struct seg *s = at(q, i);
         if (offset >= s->len) {
             offset -= s->len;
@@ -106,9 +108,20 @@ uint32_t tls_queue_copy(const struct tls_queue *q, uint64_t offset, uint8_t *to,
         uint32_t n = s->len - (uint32_t)offset;
         if (n > len - done)
             n = len - done;
-        memcpy(to + done, s->data + offset, n);
+        ret[(*ret_count)++] = (struct bytes){s->data + offset, n};
         done += n;
         offset = 0;
+    }
+    return done;
+}
+
+uint32_t tls_queue_copy(const struct tls_queue *q, uint64_t offset, uint8_t *to, uint32_t len)
+{
+    uint32_t done = 0, count;
+    struct bytes piece;
+    while (done < len && tls_queue_pieces(q, offset + done, len - done, &piece, 1, &count) > 0) {
+        memcpy(to + done, piece.data, piece.len);
+        done += (uint32_t)piece.len;
     }
     return done;
 }
@@ -136,19 +149,24 @@ struct seg tls_queue_pop(struct tls_queue *q)
     return seg;
 }
 
-void tls_queue_read(struct tls_queue *q, struct worker *w, uint8_t *to, uint32_t len)
+void tls_queue_drop(struct tls_queue *q, struct worker *w, uint32_t len)
 {
     ASSERT(len <= q->bytes);
     while (len > 0) {
         uint32_t n;
-        const uint8_t *from = tls_queue_peek(q, &n);
+        (void)tls_queue_peek(q, &n);
         if (n > len)
             n = len;
-        memcpy(to, from, n);
         tls_queue_skip(q, n);
-        to += n;
         len -= n;
         if (tls_queue_first_is_read(q))
             worker_release_seg(w, tls_queue_pop(q));
     }
+}
+
+void tls_queue_read(struct tls_queue *q, struct worker *w, uint8_t *to, uint32_t len)
+{
+    ASSERT(len <= q->bytes);
+    tls_queue_copy(q, 0, to, len);
+    tls_queue_drop(q, w, len);
 }

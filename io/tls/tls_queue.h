@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "io/buf.h"
+#include "io/tls/tls_hash.h"
 
 struct worker;
 
@@ -34,6 +35,9 @@ const uint8_t *tls_queue_peek(const struct tls_queue *, uint32_t *ret_len);
 /* The unread bytes of the first segment; there must be a segment. */
 uint32_t tls_queue_copy(const struct tls_queue *, uint64_t offset, uint8_t *to, uint32_t len);
 /* Copies up to len bytes from `offset` on without reading them; returns how many. */
+uint32_t tls_queue_pieces(const struct tls_queue *, uint64_t offset, uint32_t len, struct bytes *ret,
+                          uint32_t room, uint32_t *ret_count);
+/* Where up to len bytes from `offset` on lie, in at most `room` pieces; returns how many bytes those are. */
 void tls_queue_skip(struct tls_queue *, uint32_t len);
 /* Reads len bytes of the first segment. */
 bool tls_queue_first_is_read(const struct tls_queue *);
@@ -41,3 +45,5 @@ MUST_USE struct seg tls_queue_pop(struct tls_queue *);
 /* Takes the first segment as it was pushed. */
 void tls_queue_read(struct tls_queue *, struct worker *, uint8_t *to, uint32_t len);
 /* Reads len bytes, which must be there, and releases the segments that become empty. */
+void tls_queue_drop(struct tls_queue *, struct worker *, uint32_t len);
+/* As read, but the bytes are not wanted any more. */

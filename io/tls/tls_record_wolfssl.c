@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/tls/tls_alert.h"
 #include "io/tls/tls_context.h"
 #include "io/tls/tls_crypto.h"
 #include "io/tls/tls_session.h"
@@ -27,8 +28,9 @@
 struct record {
     struct tls_record base;
     WOLFSSL *ssl;
-    struct list keys;
+    struct tls_keys keys;
     const struct tls_context *context;
+    uint32_t body_left;                 /* of a record whose head was read */
     bool established, protocol_refused; /* ALPN: the client offers nothing of ours */
 };
 
@@ -40,33 +42,25 @@ static struct record *record_of(const struct tls_record *r)
     return container_of(r, struct record, base);
 }
 
-uint32_t tls_record_ready_bytes(const struct tls_queue *q, uint32_t enough)
-{
-    uint64_t ready = 0;
-    uint8_t head[TLS_HEADER_BYTES];
-    while (ready < enough && tls_queue_copy(q, ready, head, sizeof(head)) == sizeof(head)) {
-        uint32_t len = TLS_HEADER_BYTES + ((uint32_t)head[3] << 8 | head[4]);
-        /* Change cipher spec, alert, handshake, application data; version 3.x; no more than allowed. */
-        bool plausible = head[0] >= 20 && head[0] <= 23 && head[1] == 3 && len <= TLS_CIPHERTEXT_MAX;
-        if (!plausible)
-            return (uint32_t)q->bytes;
-        if (ready + len > q->bytes)
-            break;
-        ready += len;
-    }
-    return (uint32_t)ready;
-}
-
 /* ---- callbacks ---- */
 
+/* Whole records only, so that nothing of the next one lies within the library when its work is done. It asks
+ * for a head, then for the body. */
 static int on_receive(WOLFSSL *ssl, char *buf, int size, void *arg)
 {
     (void)ssl;
     struct record *r = arg;
-    if (r->base.in->bytes == 0 || r->base.out->cap - r->base.out->used < TLS_CONTROL_ROOM)
+    struct tls_queue *in = r->base.in;
+    bool at_head = r->body_left == 0;
+    if (in->bytes == 0 || r->base.out->cap - r->base.out->used < TLS_CONTROL_ROOM ||
+        (at_head && tls_record_ready_bytes(in, 1) == 0))
         return WOLFSSL_CBIO_ERR_WANT_READ;
-    uint32_t n = r->base.in->bytes < (uint64_t)size ? (uint32_t)r->base.in->bytes : (uint32_t)size;
-    tls_queue_read(r->base.in, r->base.worker, (uint8_t *)buf, n);
+    uint32_t n = in->bytes < (uint64_t)size ? (uint32_t)in->bytes : (uint32_t)size;
+    if (at_head && n == TLS_HEADER_BYTES)
+        r->body_left = tls_record_body_bytes(in);
+    else
+        r->body_left -= n < r->body_left ? n : r->body_left;
+    tls_queue_read(in, r->base.worker, (uint8_t *)buf, n);
     return (int)n;
 }
 
@@ -127,43 +121,6 @@ void tls_record_wolfssl_set_callbacks(WOLFSSL_CTX *ctx, struct tls_context *c)
 
 /* ---- codes ---- */
 
-static const char *alert_text(int code)
-{
-    static const struct {
-        int code;
-        const char *text;
-    } alerts[] = {
-        {10,  "unexpected_message"                                      },
-        {20,  "bad_record_mac"                                          },
-        {22,  "record_overflow"                                         },
-        {40,  "handshake_failure"                                       },
-        {42,  "bad_certificate (it does not accept our certificate)"    },
-        {43,  "unsupported_certificate"                                 },
-        {44,  "certificate_revoked"                                     },
-        {45,  "certificate_expired (our certificate)"                   },
-        {46,  "certificate_unknown (it does not accept our certificate)"},
-        {47,  "illegal_parameter"                                       },
-        {48,  "unknown_ca (it does not trust the CA of our certificate)"},
-        {49,  "access_denied"                                           },
-        {50,  "decode_error"                                            },
-        {51,  "decrypt_error"                                           },
-        {70,  "protocol_version"                                        },
-        {71,  "insufficient_security"                                   },
-        {80,  "internal_error"                                          },
-        {86,  "inappropriate_fallback"                                  },
-        {90,  "user_canceled"                                           },
-        {109, "missing_extension"                                       },
-        {110, "unsupported_extension"                                   },
-        {112, "unrecognized_name"                                       },
-        {116, "certificate_required (it wants a client certificate)"    },
-        {120, "no_application_protocol"                                 },
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(alerts); i++)
-        if (alerts[i].code == code)
-            return alerts[i].text;
-    return "unknown alert";
-}
-
 static enum ending ending_of(int code)
 {
     switch (code) {
@@ -221,10 +178,9 @@ static enum tls_record_result failed(struct record *r, int code)
     if (code == FATAL_ERROR || (alerts.last_rx.level == alert_fatal && alerts.last_rx.code != close_notify)) {
         bool no_certificate = alerts.last_rx.code == internal_error && r->context->role == TLS_CLIENT &&
                               !r->established;
-        r->base.failure = ENDING_TLS_ALERT;
-        snprintf(r->base.info->detail, sizeof(r->base.info->detail), "alert %d %s%s", alerts.last_rx.code,
-                 alert_text(alerts.last_rx.code),
-                 no_certificate ? ": kubelet has no serving certificate yet" : "");
+        r->base.failure = tls_alert_received(r->base.info, alerts.last_rx.code,
+                                             no_certificate ? ": kubelet has no serving certificate yet"
+                                                            : "");
         return TLS_RECORD_FAILED;
     }
     r->base.failure = ending_of(code);
@@ -293,11 +249,24 @@ static enum tls_record_result handshake(struct tls_record *base)
     return TLS_RECORD_FAILED;
 }
 
-static enum tls_record_result encrypt(struct tls_record *base, const uint8_t *plain, uint32_t len)
+/* The library wants one run: small segments are gathered, so that a frame header and its payload share a
+ * record. */
+static enum tls_record_result encrypt(struct tls_record *base, const struct tls_queue *queue, uint32_t most,
+                                      uint32_t *ret_len)
 {
+    static _Thread_local uint8_t gathered[TLS_PLAINTEXT_MAX];
     struct record *r = record_of(base);
-    ASSERT(len > 0 && len <= TLS_PLAINTEXT_MAX);
-    ASSERT(base->out->cap - base->out->used >= len + TLS_OVERHEAD_MAX);
+    struct bytes piece = {0};
+    uint32_t count;
+    ASSERT(most > 0 && most <= TLS_PLAINTEXT_MAX &&
+           base->out->cap - base->out->used >= most + TLS_OVERHEAD_MAX);
+    uint32_t len = tls_queue_pieces(queue, 0, most, &piece, 1, &count);
+    const uint8_t *plain = piece.data;
+    if (len < TLS_GATHER_BYTES && len < most && queue->bytes > len) {
+        len = tls_queue_copy(queue, 0, gathered, most);
+        plain = gathered;
+    }
+    *ret_len = len;
     tls_crypto_enter(&r->keys);
     int n = wolfSSL_write(r->ssl, plain, (int)len);
     enum tls_record_result result = n == (int)len ? TLS_RECORD_OK : result_of(r, n);
@@ -343,7 +312,7 @@ static void record_free(struct tls_record *base)
     tls_crypto_enter(&r->keys);
     wolfSSL_free(r->ssl);
     tls_crypto_leave();
-    tls_crypto_free_keys(&r->keys);
+    tls_keys_fini(&r->keys);
     tls_ticket_drop(&base->ticket);
     free(r);
 }
@@ -378,7 +347,7 @@ struct tls_record *tls_record_wolfssl_new(struct worker *w, struct tls_context *
         return NULL;
     r->base = (struct tls_record){.ops = &ops, .worker = w, .info = info};
     r->context = c;
-    list_init(&r->keys);
+    tls_keys_init(&r->keys);
     tls_crypto_enter(&r->keys);
     r->ssl = wolfSSL_new(c->wolfssl);
     tls_crypto_leave();
@@ -389,6 +358,56 @@ struct tls_record *tls_record_wolfssl_new(struct worker *w, struct tls_context *
     wolfSSL_SetIOReadCtx(r->ssl, r);
     wolfSSL_SetIOWriteCtx(r->ssl, r);
     return &r->base;
+}
+
+/* The secret that gave this key. */
+static bool find_secret(const struct tls_keys *keys, struct tls_traffic *t)
+{
+    uint8_t key[sizeof(t->key)];
+    bool found = false;
+    for (uint32_t i = 0; i < TLS_SECRETS_KEPT && !found; i++) {
+        const struct tls_secret *s = &keys->secrets[i];
+        found = (s->len == 32 || s->len == 48) &&
+                hkdf_expand_label((struct bytes){s->bytes, s->len}, "key", key, t->key_len) &&
+                memcmp(key, t->key, t->key_len) == 0;
+        if (found)
+            t->secret = *s;
+    }
+    explicit_bzero(key, sizeof(key));
+    return found;
+}
+
+static bool get_traffic(struct record *r, bool of_client, struct tls_traffic *t)
+{
+    const uint8_t *key = of_client ? wolfSSL_GetClientWriteKey(r->ssl) : wolfSSL_GetServerWriteKey(r->ssl);
+    const uint8_t *iv = of_client ? wolfSSL_GetClientWriteIV(r->ssl) : wolfSSL_GetServerWriteIV(r->ssl);
+    int key_len = wolfSSL_GetKeySize(r->ssl);
+    word64 sequence = 0;
+    if (!key || !iv || (key_len != 16 && key_len != 32))
+        return false;
+    /* What these two return is no error code (5.5.4). */
+    if (of_client == (r->context->role == TLS_CLIENT))
+        (void)wolfSSL_GetSequenceNumber(r->ssl, &sequence);
+    else
+        (void)wolfSSL_GetPeerSequenceNumber(r->ssl, &sequence);
+    memset(t, 0, sizeof(*t));
+    t->key_len = (uint32_t)key_len;
+    t->sequence = sequence;
+    memcpy(t->key, key, t->key_len);
+    memcpy(t->iv, iv, sizeof(t->iv));
+    return find_secret(&r->keys, t);
+}
+
+bool tls_record_wolfssl_traffic(struct tls_record *base, struct tls_traffic *ret_read,
+                                struct tls_traffic *ret_write)
+{
+    struct record *r = record_of(base);
+    bool is_client = r->context->role == TLS_CLIENT;
+    ASSERT(base->ops == &ops && r->established);
+    if (!tls_crypto_does_records() || wolfSSL_version(r->ssl) != TLS1_3_VERSION ||
+        wolfSSL_GetBulkCipher(r->ssl) != wolfssl_aes_gcm || pending(base) > 0)
+        return false;
+    return get_traffic(r, !is_client, ret_read) && get_traffic(r, is_client, ret_write);
 }
 
 struct WOLFSSL *tls_record_wolfssl(struct tls_record *base)

@@ -10,7 +10,6 @@
 
 enum {
     TLS_WINDOW = 128 * 1024, /* eight records: room for the next while the last is read */
-    TLS_GATHER_BYTES = 4096, /* segments below this are gathered into common records */
     TLS_FAILING_MS = 50,     /* for an alert to arrive before a reset; a frank guess */
     TLS_MARK = 0x544c5321,   /* tag of our segments below: a former owner's come back through us as well */
     TLS_LINGER_MS = 5000,    /* for the FIN that follows a close_notify, once ours was taken; a frank guess */
@@ -47,6 +46,8 @@ struct tls_stream {
     enum tls_below below;
     enum ending lost; /* why the stream below closed behind its end, DONE: both its directions ended */
     enum ending reason;
+    bool had_ticket;
+    bool settled;         /* the record layer is the one that it stays with */
     uint32_t credit;      /* granted by the owner and not yet used */
     uint32_t outstanding; /* ciphertext below */
     uint32_t granted;     /* below, and not yet used */

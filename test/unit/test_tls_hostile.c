@@ -275,7 +275,7 @@ static void answers_to_a_flood_are_bounded(void **state)
     h.r.pipe->stalled = true; /* it asks and does not read */
     for (int i = 0; i < 3000; i++) {
         SSL_key_update(h.r.peer.ssl, SSL_KEY_UPDATE_REQUESTED);
-        SSL_do_handshake(h.r.peer.ssl);
+        SSL_write(h.r.peer.ssl, "x", 1); /* without data the flood would be ended */
         if (i % 50 == 0)
             rig_step(&h.r);
     }
@@ -283,6 +283,25 @@ static void answers_to_a_flood_are_bounded(void **state)
     assert_int_equal(h.r.owner.closed, 0);
     assert_true(h.r.pipe->outstanding_max <= TLS_OUT_MAX + BUF_SMALL_BYTES);
     assert_true(world_buffers_used(&h.r.world) < 4000);
+    stop_one(&h);
+    hostile_fini(&h);
+}
+
+static void a_flood_without_data_is_ended(void **state)
+{
+    (void)state;
+    struct hostile h;
+    hostile_init(&h, 0, false);
+    start_one(&h, false);
+    assert_true(rig_until(&h.r, &h.r.owner.opened, 1, 50));
+    rig_settle(&h.r, 3);
+    for (int i = 0; i < 100; i++) {
+        SSL_key_update(h.r.peer.ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+        SSL_do_handshake(h.r.peer.ssl);
+    }
+    assert_true(rig_until(&h.r, &h.r.owner.closed, 1, 200));
+    assert_int_equal(h.r.owner.reason, ENDING_TLS_PROTOCOL);
+    assert_non_null(strstr(h.r.owner.info.detail, "without data"));
     stop_one(&h);
     hostile_fini(&h);
 }
@@ -321,6 +340,7 @@ int main(void)
         cmocka_unit_test(a_damaged_record_is_never_delivered),
         cmocka_unit_test(key_updates_are_followed),
         cmocka_unit_test(answers_to_a_flood_are_bounded),
+        cmocka_unit_test(a_flood_without_data_is_ended),
         cmocka_unit_test(single_bytes_do_not_hold_a_buffer_each),
     };
     return cmocka_run_group_tests(tests, pki_make, pki_drop);
