@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "io/tls/tls_aead.h"
+#include "io/tls/tls_crypto_pk.h"
 #include "io/tls/tls_crypto_test.h"
 #include "io/tls/tls_hash.h"
 #include "io/tls/tls_pk.h"
@@ -65,7 +66,7 @@ void tls_keys_fini(struct tls_keys *keys)
 
 bool tls_crypto_does_records(void)
 {
-    return offered[CRYPTO_AES] && offered[CRYPTO_HKDF];
+    return offered[CRYPTO_RECORDS] && offered[CRYPTO_HKDF];
 }
 
 /* ---- AES-GCM ---- */
@@ -196,158 +197,19 @@ static int on_hash(wc_CryptoInfo *info)
     return 0;
 }
 
-/* ---- elliptic curves and RSA ---- */
-
-static bool curve_of(const ecc_key *key, enum pk_curve *ret)
-{
-    if (!key || !key->dp)
-        return false;
-    if (key->dp->id == ECC_SECP256R1)
-        *ret = PK_P256;
-    else if (key->dp->id == ECC_SECP384R1)
-        *ret = PK_P384;
-    else
-        return false;
-    return true;
-}
-
-static bool point_of(ecc_key *key, uint8_t point[PK_POINT_MAX], struct bytes *ret)
-{
-    word32 len = PK_POINT_MAX;
-    if (wc_ecc_export_x963(key, point, &len) != 0)
-        return false;
-    *ret = (struct bytes){point, len};
-    return true;
-}
-
-static bool scalar_of(ecc_key *key, enum pk_curve c, uint8_t scalar[PK_SCALAR_MAX])
-{
-    word32 len = (word32)pk_scalar_bytes(c);
-    return wc_ecc_export_private_only(key, scalar, &len) == 0 && len == pk_scalar_bytes(c);
-}
-
-static int on_ec_keygen(wc_CryptoInfo *info)
-{
-    ecc_key *key = info->pk.eckg.key;
-    enum pk_curve c = PK_P256;
-    if (info->pk.eckg.curveId != ECC_SECP256R1 &&
-        !(info->pk.eckg.curveId == ECC_CURVE_DEF && info->pk.eckg.size == 32))
-        return CRYPTOCB_UNAVAILABLE;
-    uint8_t scalar[PK_SCALAR_MAX], point[PK_POINT_MAX];
-    size_t n = pk_scalar_bytes(c);
-    if (!pk_ec_keygen(c, scalar, point))
-        return CRYPTOCB_UNAVAILABLE;
-    int device = key->devId;
-    int err = wc_ecc_import_private_key_ex(scalar, (word32)n, point, (word32)(1 + 2 * n), key, ECC_SECP256R1);
-    key->devId = device; /* the import forgets it */
-    OPENSSL_cleanse(scalar, sizeof(scalar));
-    return err;
-}
-
-static int on_ecdh(wc_CryptoInfo *info)
-{
-    enum pk_curve c, peer_c;
-    uint8_t scalar[PK_SCALAR_MAX], point[PK_POINT_MAX];
-    struct bytes peer;
-    if (!curve_of(info->pk.ecdh.private_key, &c) || !curve_of(info->pk.ecdh.public_key, &peer_c) ||
-        c != peer_c || *info->pk.ecdh.outlen < pk_scalar_bytes(c) ||
-        !point_of(info->pk.ecdh.public_key, point, &peer) || !scalar_of(info->pk.ecdh.private_key, c, scalar))
-        return CRYPTOCB_UNAVAILABLE;
-    bool ok = pk_ecdh(c, scalar, peer, info->pk.ecdh.out);
-    OPENSSL_cleanse(scalar, sizeof(scalar));
-    if (!ok)
-        return CRYPTOCB_UNAVAILABLE; /* wolfSSL refuses the point in its own words */
-    *info->pk.ecdh.outlen = (word32)pk_scalar_bytes(c);
-    return 0;
-}
-
-static int on_ecdsa_sign(wc_CryptoInfo *info)
-{
-    enum pk_curve c;
-    uint8_t scalar[PK_SCALAR_MAX];
-    /* In simulation wolfSSL signs, because its nonce comes from the replaced generator. */
-    if (!tls_random_is_real() || !curve_of(info->pk.eccsign.key, &c) ||
-        !scalar_of(info->pk.eccsign.key, c, scalar))
-        return CRYPTOCB_UNAVAILABLE;
-    size_t len = *info->pk.eccsign.outlen;
-    bool ok = pk_ecdsa_sign(c, scalar, (struct bytes){info->pk.eccsign.in, info->pk.eccsign.inlen},
-                            info->pk.eccsign.out, &len);
-    OPENSSL_cleanse(scalar, sizeof(scalar));
-    if (!ok)
-        return CRYPTOCB_UNAVAILABLE;
-    *info->pk.eccsign.outlen = (word32)len;
-    return 0;
-}
-
-static int on_ecdsa_verify(wc_CryptoInfo *info)
-{
-    enum pk_curve c;
-    uint8_t point[PK_POINT_MAX];
-    struct bytes key;
-    if (!curve_of(info->pk.eccverify.key, &c) || !point_of(info->pk.eccverify.key, point, &key))
-        return CRYPTOCB_UNAVAILABLE;
-    *info->pk.eccverify.res = pk_ecdsa_verify(
-        c, key, (struct bytes){info->pk.eccverify.hash, info->pk.eccverify.hashlen},
-        (struct bytes){info->pk.eccverify.sig, info->pk.eccverify.siglen});
-    return 0;
-}
-
-static bool rsa_run(RsaKey *key, bool private, struct bytes in, uint8_t *out, uint32_t out_len)
-{
-    uint8_t e[PK_RSA_BYTES_MAX], n[PK_RSA_BYTES_MAX];
-    uint8_t d[PK_RSA_BYTES_MAX], p[PK_RSA_BYTES_MAX], q[PK_RSA_BYTES_MAX];
-    word32 el = sizeof(e), nl = sizeof(n), dl = sizeof(d), pl = sizeof(p), ql = sizeof(q);
-    if (!private) {
-        if (wc_RsaFlattenPublicKey(key, e, &el, n, &nl) != 0)
-            return false;
-        return pk_rsa_raw(
-            &(struct pk_rsa){
-                .n = {n, nl},
-                  .e = {e, el}
-        },
-            in, out, out_len);
-    }
-    bool ok = wc_RsaExportKey(key, e, &el, n, &nl, d, &dl, p, &pl, q, &ql) == 0;
-    struct pk_rsa parts = {
-        {n, nl},
-        {e, el},
-        {d, dl},
-        {p, pl},
-        {q, ql}
-    };
-    ok = ok && dl > 0 && pl > 0 && ql > 0 && pk_rsa_raw(&parts, in, out, out_len);
-    OPENSSL_cleanse(d, sizeof(d));
-    OPENSSL_cleanse(p, sizeof(p));
-    OPENSSL_cleanse(q, sizeof(q));
-    return ok;
-}
-
-static int on_rsa(wc_CryptoInfo *info)
-{
-    int type = info->pk.rsa.type;
-    bool private = type == RSA_PRIVATE_ENCRYPT || type == RSA_PRIVATE_DECRYPT;
-    if (!private && type != RSA_PUBLIC_ENCRYPT && type != RSA_PUBLIC_DECRYPT)
-        return CRYPTOCB_UNAVAILABLE;
-    int size = wc_RsaEncryptSize(info->pk.rsa.key);
-    if (size <= 0 || size > PK_RSA_BYTES_MAX || *info->pk.rsa.outLen < (word32)size ||
-        !rsa_run(info->pk.rsa.key, private, (struct bytes){info->pk.rsa.in, info->pk.rsa.inLen},
-                 info->pk.rsa.out, (uint32_t)size))
-        return CRYPTOCB_UNAVAILABLE;
-    *info->pk.rsa.outLen = (word32)size;
-    return 0;
-}
+/* ---- elliptic curves and RSA: tls_crypto_pk.c ---- */
 
 static int on_pk(wc_CryptoInfo *info)
 {
     if (info->pk.type == WC_PK_TYPE_RSA)
-        return offered[CRYPTO_RSA] ? on_rsa(info) : CRYPTOCB_UNAVAILABLE;
+        return offered[CRYPTO_RSA] ? tls_crypto_on_rsa(info) : CRYPTOCB_UNAVAILABLE;
     if (!offered[CRYPTO_EC])
         return CRYPTOCB_UNAVAILABLE;
     switch (info->pk.type) {
-    case WC_PK_TYPE_EC_KEYGEN: return on_ec_keygen(info);
-    case WC_PK_TYPE_ECDH: return on_ecdh(info);
-    case WC_PK_TYPE_ECDSA_SIGN: return on_ecdsa_sign(info);
-    case WC_PK_TYPE_ECDSA_VERIFY: return on_ecdsa_verify(info);
+    case WC_PK_TYPE_EC_KEYGEN: return tls_crypto_on_ec_keygen(info);
+    case WC_PK_TYPE_ECDH: return tls_crypto_on_ecdh(info);
+    case WC_PK_TYPE_ECDSA_SIGN: return tls_crypto_on_ecdsa_sign(info);
+    case WC_PK_TYPE_ECDSA_VERIFY: return tls_crypto_on_ecdsa_verify(info);
     default: return CRYPTOCB_UNAVAILABLE;
     }
 }
@@ -442,6 +304,21 @@ static void write_text(void)
              by(CRYPTO_HKDF, libcrypto), tls_random_is_real() ? libcrypto : "deterministic (simulation)");
 }
 
+/* The faster code, or else the other. A library that has the instructions is not given the cipher; our record
+ * layer uses it all the same. */
+static void choose_cipher(void)
+{
+    for (int faster = 1; faster >= 0; faster--) {
+        aead_init(faster);
+        offered[CRYPTO_RECORDS] = crypto_part_passes(CRYPTO_RECORDS);
+        offered[CRYPTO_AES] = !WOLFSSL_HAS_AES;
+        if (offered[CRYPTO_AES])
+            offered[CRYPTO_AES] = crypto_part_passes(CRYPTO_AES);
+        if (offered[CRYPTO_RECORDS] && (offered[CRYPTO_AES] || WOLFSSL_HAS_AES))
+            return;
+    }
+}
+
 int tls_crypto_init(void)
 {
     int err = tls_random_init();
@@ -451,16 +328,10 @@ int tls_crypto_init(void)
         return -ENOSYS;
     if (wc_CryptoCb_RegisterDevice(TLS_CRYPTO_DEVICE, on_request, NULL) != 0)
         return -ENOMEM;
-    aead_init(true);
-    for (int p = 0; p < CRYPTO_PARTS; p++) {
-        offered[p] = p != CRYPTO_AES || !WOLFSSL_HAS_AES; /* the tests go through the device */
-        if (offered[p])
-            offered[p] = crypto_part_passes((enum crypto_part)p);
-        if (p == CRYPTO_AES && !offered[p] && !WOLFSSL_HAS_AES) {
-            aead_init(false);
-            offered[p] = true;
-            offered[p] = crypto_part_passes(CRYPTO_AES);
-        }
+    choose_cipher();
+    for (int p = CRYPTO_AES + 1; p < CRYPTO_PARTS; p++) {
+        offered[p] = true; /* the tests go through the device */
+        offered[p] = crypto_part_passes((enum crypto_part)p);
     }
     write_text();
     return 0;

@@ -83,7 +83,21 @@ static bool gcm_agrees(uint32_t key_len, uint32_t len, uint8_t *data)
     return ok;
 }
 
-/* A record is sealed and opened where its pieces lie: that gives what one run gives. */
+static bool plain_gcm(const uint8_t *key, uint32_t key_len, const struct aead_data *d, uint8_t *to,
+                      uint8_t *tag)
+{
+    Aes slow;
+    if (wc_AesInit(&slow, NULL, INVALID_DEVID) != 0)
+        return false;
+    bool ok = wc_AesGcmSetKey(&slow, key, key_len) == 0 &&
+              wc_AesGcmEncrypt(&slow, to, d->in->data, (word32)d->in->len, d->nonce, AEAD_NONCE_BYTES, tag,
+                               AEAD_TAG_BYTES, d->aad, d->aad_len) == 0;
+    wc_AesFree(&slow);
+    return ok;
+}
+
+/* A record is sealed and opened where its pieces lie: that gives what one run gives, and what wolfSSL does.
+ */
 static bool pieces_agree(uint32_t key_len, uint32_t len, uint8_t *data)
 {
     uint8_t key[32], iv[AEAD_NONCE_BYTES], aad[5], tag[2][AEAD_TAG_BYTES];
@@ -100,15 +114,18 @@ static bool pieces_agree(uint32_t key_len, uint32_t len, uint8_t *data)
                             {data + first, second},
                             {data + first + second, len - first - second}},
                  sealed[] = {{b, len / 2}, {b + len / 2, len - len / 2}};
+    struct aead_data run = {iv, aad, sizeof(aad), &whole, 1, a, NULL},
+                     cut = {iv, aad, sizeof(aad), plain, 3, b, NULL},
+                     back = {iv, aad, sizeof(aad), sealed, 2, c, &last};
     struct aead_key *seal = aead_key_new(key, key_len, true), *open = aead_key_new(key, key_len, false);
-    bool ok = seal && open &&
-              aead_seal(seal, &(struct aead_data){iv, aad, sizeof(aad), &whole, 1, a, NULL}, tag[0]) &&
-              aead_seal(seal, &(struct aead_data){iv, aad, sizeof(aad), plain, 3, b, NULL}, tag[1]) &&
-              memcmp(a, b, len) == 0 && memcmp(tag[0], tag[1], sizeof(tag[0])) == 0 &&
-              aead_open(open, &(struct aead_data){iv, aad, sizeof(aad), sealed, 2, c, &last}, tag[0]) &&
+    bool ok = seal && open && aead_seal(seal, &run, tag[0]) && plain_gcm(key, key_len, &run, c, tag[1]) &&
+              memcmp(a, c, len) == 0 && memcmp(tag[0], tag[1], sizeof(tag[0])) == 0 &&
+              aead_seal(seal, &cut, tag[1]) && memcmp(a, b, len) == 0 &&
+              memcmp(tag[0], tag[1], sizeof(tag[0])) == 0 && aead_open(open, &back, tag[0]) &&
               memcmp(c, data, len - 1) == 0 && last == data[len - 1];
     b[len - 1] ^= 1;
-    ok = ok && !aead_open(open, &(struct aead_data){iv, aad, sizeof(aad), sealed, 2, c, NULL}, tag[0]);
+    back.last = NULL;
+    ok = ok && !aead_open(open, &back, tag[0]);
     if (seal)
         aead_key_free(&seal);
     if (open)
@@ -116,9 +133,23 @@ static bool pieces_agree(uint32_t key_len, uint32_t len, uint8_t *data)
     return ok;
 }
 
+static const uint32_t lens[] = {1, 15, 16, 17, 63, 64, 129, 255, 256, 1000, 2047, DATA_BYTES};
+
+static bool test_records(void)
+{
+    uint8_t *data = malloc(4 * DATA_BYTES);
+    if (!data)
+        return false;
+    fill(data, DATA_BYTES, 2);
+    bool ok = true;
+    for (size_t i = 0; ok && i < ARRAY_SIZE(lens); i++)
+        ok = pieces_agree(16, lens[i], data) && pieces_agree(32, lens[i], data);
+    free(data);
+    return ok;
+}
+
 static bool test_aes(void)
 {
-    static const uint32_t lens[] = {1, 15, 16, 17, 63, 64, 129, 255, 256, 1000, 2047, DATA_BYTES};
     struct tls_keys keys;
     uint8_t *data = malloc(4 * DATA_BYTES);
     if (!data)
@@ -128,8 +159,7 @@ static bool test_aes(void)
     tls_crypto_enter(&keys);
     bool ok = gcm_vector() && !list_empty(&keys.states); /* it went through the device */
     for (size_t i = 0; ok && i < ARRAY_SIZE(lens); i++)
-        ok = gcm_agrees(16, lens[i], data) && gcm_agrees(32, lens[i], data) &&
-             pieces_agree(16, lens[i], data) && pieces_agree(32, lens[i], data);
+        ok = gcm_agrees(16, lens[i], data) && gcm_agrees(32, lens[i], data);
     tls_crypto_leave();
     tls_keys_fini(&keys);
     free(data);
@@ -292,6 +322,7 @@ static bool test_rsa(void)
 bool crypto_part_passes(enum crypto_part part)
 {
     switch (part) {
+    case CRYPTO_RECORDS: return test_records();
     case CRYPTO_AES: return test_aes();
     case CRYPTO_SHA256: return test_sha256();
     case CRYPTO_HKDF: return test_hkdf();
