@@ -6,7 +6,6 @@
 #include "broker/konnectivity/packet.h"
 
 #include <stdalign.h>
-#include <stddef.h>
 
 #include "broker/konnectivity/packet.pb-c.h"
 
@@ -94,19 +93,69 @@ bool packet_decode(struct slice bytes, void *room, size_t room_len, struct packe
     return true;
 }
 
-/* -- the wire -----------------------------------------------------------------------------------------------
+/* -- encoding -----------------------------------------------------------------------------------------------
  */
 
-enum {
-    TAG_TYPE = 0x08,
-    TAG_DATA = 0x22,
-    TAG_CONNECT_ID = 0x08,
-    TAG_BYTES = 0x1a,
-    WIRE_BYTES = 2, /* the kind of a field with a length; numbers have 0 */
-    VARINT_MAX = 10,
-    FIELDS_MAX = 3,
-    PROTOCOL_MAX = 7,
-};
+static void put_prefix(uint8_t *to, uint32_t len)
+{
+    to[0] = 0; /* not compressed */
+    for (int i = 0; i < 4; i++)
+        to[1 + i] = (uint8_t)(len >> (24 - 8 * i));
+}
+
+/* Cut where it does not fit. */
+static char *text_of(struct slice from, char *to, uint32_t max)
+{
+    uint32_t len = from.len < max ? from.len : max;
+    if (len > 0)
+        memcpy(to, from.data, len);
+    to[len] = '\0';
+    return to;
+}
+
+uint32_t packet_encode(const struct packet *p, uint8_t to[PACKET_BYTES_MAX])
+{
+    char protocol[8], text[PACKET_ADDRESS_MAX + 1];
+    Konnectivity__Packet message = KONNECTIVITY__PACKET__INIT;
+    Konnectivity__DialRequest ask = KONNECTIVITY__DIAL_REQUEST__INIT;
+    Konnectivity__DialResponse dial = KONNECTIVITY__DIAL_RESPONSE__INIT;
+    Konnectivity__CloseRequest request = KONNECTIVITY__CLOSE_REQUEST__INIT;
+    Konnectivity__CloseResponse response = KONNECTIVITY__CLOSE_RESPONSE__INIT;
+    message.type = (Konnectivity__PacketType)p->type;
+    if (p->type == PACKET_DIAL_REQ) {
+        ask.protocol = text_of(p->protocol, protocol, sizeof(protocol) - 1);
+        ask.address = text_of(p->address, text, PACKET_ADDRESS_MAX);
+        ask.random = p->random;
+        message.payload_case = KONNECTIVITY__PACKET__PAYLOAD_DIAL_REQUEST;
+        message.dialrequest = &ask;
+    } else if (p->type == PACKET_DIAL_RSP) {
+        dial.error = text_of(p->error, text, PACKET_TEXT_MAX);
+        dial.connectid = p->connect_id;
+        dial.random = p->random;
+        message.payload_case = KONNECTIVITY__PACKET__PAYLOAD_DIAL_RESPONSE;
+        message.dialresponse = &dial;
+    } else if (p->type == PACKET_CLOSE_REQ) {
+        request.connectid = p->connect_id;
+        message.payload_case = KONNECTIVITY__PACKET__PAYLOAD_CLOSE_REQUEST;
+        message.closerequest = &request;
+    } else {
+        ASSERT(p->type == PACKET_CLOSE_RSP);
+        response.error = text_of(p->error, text, PACKET_TEXT_MAX);
+        response.connectid = p->connect_id;
+        message.payload_case = KONNECTIVITY__PACKET__PAYLOAD_CLOSE_RESPONSE;
+        message.closeresponse = &response;
+    }
+    size_t len = konnectivity__packet__get_packed_size(&message);
+    ASSERT(GRPC_PREFIX + len <= PACKET_BYTES_MAX);
+    put_prefix(to, (uint32_t)len);
+    konnectivity__packet__pack(&message, to + GRPC_PREFIX);
+    return GRPC_PREFIX + (uint32_t)len;
+}
+
+/* -- the head of DATA ---------------------------------------------------------------------------------------
+ */
+
+enum { TAG_TYPE = 0x08, TAG_DATA = 0x22, TAG_CONNECT_ID = 0x08, TAG_BYTES = 0x1a, VARINT_MAX = 10 };
 
 struct cursor {
     const uint8_t *at, *end;
@@ -150,135 +199,6 @@ static void expect_rest(struct cursor *c, const uint8_t *begin, uint32_t message
         c->failed = (uint64_t)(c->at - begin) + len != message_len;
 }
 
-static uint8_t *put_varint(uint8_t *to, uint64_t value)
-{
-    for (; value >= 0x80; value >>= 7)
-        *to++ = (uint8_t)(value | 0x80);
-    *to++ = (uint8_t)value;
-    return to;
-}
-
-static void put_prefix(uint8_t *to, uint32_t len)
-{
-    to[0] = 0; /* not compressed */
-    for (int i = 0; i < 4; i++)
-        to[1 + i] = (uint8_t)(len >> (24 - 8 * i));
-}
-
-/* -- packets as known encoders write them -------------------------------------------------------------------
- */
-
-struct field {
-    size_t at;    /* in struct packet */
-    uint32_t max; /* of a text; 0: a number */
-};
-
-/* Of what goes between stock peers and us all the time: the member's number, and its fields by number. */
-static const struct shape {
-    uint8_t member, field_count;
-    struct field fields[FIELDS_MAX];
-} shapes[] = {
-#define TEXT(name, max)                                                                                      \
-    {                                                                                                        \
-        offsetof(struct packet, name), max                                                                   \
-    }
-#define NUMBER(name)                                                                                         \
-    {                                                                                                        \
-        offsetof(struct packet, name), 0                                                                     \
-    }
-    [PACKET_DIAL_REQ] = {2,
-                           3,    {TEXT(protocol, PROTOCOL_MAX), TEXT(address, PACKET_ADDRESS_MAX), NUMBER(random)}},
-    [PACKET_DIAL_RSP] = {3, 3, {TEXT(error, PACKET_TEXT_MAX), NUMBER(connect_id), NUMBER(random)}               },
-    [PACKET_CLOSE_REQ] = {5, 1, {NUMBER(connect_id)}                                                             },
-    [PACKET_CLOSE_RSP] = {6, 2, {TEXT(error, PACKET_TEXT_MAX), NUMBER(connect_id)}                               },
-#undef TEXT
-#undef NUMBER
-};
-
-static uint8_t tag_of(unsigned number, bool has_length)
-{
-    return (uint8_t)(number << 3 | (has_length ? WIRE_BYTES : 0));
-}
-
-/* A zero and an empty text are not written. */
-static uint8_t *put_field(uint8_t *to, unsigned number, const struct field *field, const struct packet *p)
-{
-    const char *at = (const char *)p + field->at;
-    const struct slice *text = (const struct slice *)at;
-    uint64_t value = field->max ? (text->len < field->max ? text->len : field->max) : *(const uint64_t *)at;
-    if (value == 0)
-        return to;
-    *to++ = tag_of(number, field->max > 0);
-    to = put_varint(to, value);
-    if (field->max == 0)
-        return to;
-    memcpy(to, text->data, value);
-    return to + value;
-}
-
-uint32_t packet_encode(const struct packet *p, uint8_t to[PACKET_BYTES_MAX])
-{
-    ASSERT(p->type < ARRAY_SIZE(shapes));
-    const struct shape *shape = &shapes[p->type];
-    uint8_t member[PACKET_BYTES_MAX], *end = member, *at = to + GRPC_PREFIX;
-    for (unsigned i = 0; i < shape->field_count; i++)
-        end = put_field(end, i + 1, &shape->fields[i], p);
-    if (p->type != 0) {
-        *at++ = TAG_TYPE;
-        *at++ = (uint8_t)p->type;
-    }
-    *at++ = tag_of(shape->member, true);
-    at = put_varint(at, (uint64_t)(end - member));
-    memcpy(at, member, (size_t)(end - member));
-    at += end - member;
-    put_prefix(to, (uint32_t)(at - to) - GRPC_PREFIX);
-    return (uint32_t)(at - to);
-}
-
-static void read_field(struct cursor *c, unsigned number, const struct field *field, struct packet *p)
-{
-    char *at = (char *)p + field->at;
-    if (c->failed || c->short_of_bytes || c->at == c->end || *c->at != tag_of(number, field->max > 0))
-        return;
-    c->at++;
-    uint64_t value = read_varint(c);
-    if (field->max == 0) {
-        *(uint64_t *)at = value;
-        return;
-    }
-    const char *text = (const char *)c->at;
-    c->failed |= value > (uint64_t)(c->end - c->at) || memchr(text, '\0', value);
-    if (c->failed || c->short_of_bytes)
-        return;
-    *(struct slice *)at = slice_of(text, value);
-    c->at += value;
-}
-
-bool packet_known(struct slice bytes, struct packet *ret_packet)
-{
-    const uint8_t *begin = (const uint8_t *)bytes.data;
-    struct cursor c = {.at = begin, .end = begin + bytes.len};
-    struct packet p = {.protocol = SLICE(""), .address = SLICE(""), .error = SLICE(""), .data = SLICE("")};
-    if (bytes.len > 2 && begin[0] == TAG_TYPE) {
-        p.type = begin[1];
-        c.at += 2;
-    }
-    if (p.type >= ARRAY_SIZE(shapes))
-        return false;
-    const struct shape *shape = &shapes[p.type];
-    expect(&c, tag_of(shape->member, true));
-    expect_rest(&c, begin, bytes.len);
-    for (unsigned i = 0; i < shape->field_count; i++)
-        read_field(&c, i + 1, &shape->fields[i], &p);
-    if (c.failed || c.short_of_bytes || c.at != c.end)
-        return false;
-    *ret_packet = p;
-    return true;
-}
-
-/* -- the head of DATA ---------------------------------------------------------------------------------------
- */
-
 int packet_data_head(const uint8_t *bytes, uint32_t len, uint32_t message_len, int64_t *ret_connect_id)
 {
     uint32_t seen = len < PACKET_DATA_HEAD_MAX ? len : PACKET_DATA_HEAD_MAX;
@@ -302,6 +222,14 @@ int packet_data_head(const uint8_t *bytes, uint32_t len, uint32_t message_len, i
         return 0;
     *ret_connect_id = (int64_t)id;
     return (int)(c.at - bytes);
+}
+
+static uint8_t *put_varint(uint8_t *to, uint64_t value)
+{
+    for (; value >= 0x80; value >>= 7)
+        *to++ = (uint8_t)(value | 0x80);
+    *to++ = (uint8_t)value;
+    return to;
 }
 
 static uint32_t varint_len(uint64_t value)

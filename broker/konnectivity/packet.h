@@ -1,9 +1,8 @@
 /* broker/konnectivity/packet.h — Konnectivity's packets, and gRPC's five bytes in front of each.
  *
- * What known peers send by the thousand is recognised here, as they write it: the head of DATA, whose bytes,
- * which may be megabytes, stay where they are, and the packets that open and close connections. Whatever else
- * comes is protobuf-c's business, a few dozen bytes, and is decoded into memory that the caller bounds. What
- * we send is written here. Pure; any thread.
+ * Packets are protobuf-c's business, but for DATA: its head is read and written here, so that its bytes,
+ * which may be megabytes, stay where they are. Whatever else comes is a few dozen bytes, and is decoded into
+ * memory that the caller bounds. Pure; any thread.
  */
 #pragma once
 
@@ -38,9 +37,6 @@ struct packet {
     struct slice protocol, address, error, data;
 };
 
-MUST_USE bool packet_known(struct slice bytes, struct packet *ret_packet);
-/* DIAL_REQ, DIAL_RSP, CLOSE_REQ or CLOSE_RSP as every known encoder writes it: the type, its member, the
- * fields by number, each once. The slices point into the bytes. False: packet_decode() can tell. */
 MUST_USE bool packet_decode(struct slice bytes, void *room, size_t room_len, struct packet *ret_packet);
 /* The slices point into the room, which must be aligned for any object. False: no packet, or more than the
  * room holds; four times the bytes and 1 KiB are enough for whatever a stock peer sends. */

@@ -128,7 +128,7 @@ static enum reader_result read_packet(struct reader *r, struct slice *bytes, str
 
 /* As much of the first bytes as tells DATA from others. */
 static enum reader_result read_head(struct reader *r, struct buf_pool *bufs, struct slice *bytes,
-                                    struct packet *ret_packet, struct reader_failure *ret_failure)
+                                    struct reader_failure *ret_failure)
 {
     int n = 0;
     if (r->head_len == 0) { /* mostly it is all there */
@@ -144,12 +144,6 @@ static enum reader_result read_head(struct reader *r, struct buf_pool *bufs, str
     }
     if (n == 0)
         return READ_MORE;
-    bool whole = r->head_len == 0 && r->message_len <= bytes->len && r->message_len <= READER_PACKET_MAX;
-    if (n < 0 && whole && packet_known(slice_first(*bytes, r->message_len), ret_packet)) {
-        cut(bytes, r->message_len);
-        set_state(r, READER_PREFIX);
-        return READ_PACKET;
-    }
     if (n < 0)
         return begin_packet(r, bufs, ret_failure);
     r->have = (uint32_t)n;
@@ -182,7 +176,7 @@ enum reader_result reader_read(struct reader *r, struct buf_pool *bufs, struct s
            (bytes->len > 0 || (r->state >= READER_HEAD && r->message_len == r->have))) {
         switch (r->state) {
         case READER_PREFIX: result = read_prefix(r, bytes, ret_failure); break;
-        case READER_HEAD: result = read_head(r, bufs, bytes, ret_packet, ret_failure); break;
+        case READER_HEAD: result = read_head(r, bufs, bytes, ret_failure); break;
         case READER_PACKET: result = read_packet(r, bytes, ret_packet, ret_failure); break;
         case READER_DATA: result = read_data(r, bytes, ret_packet); break;
         case READER_FAILED: return READ_MORE;

@@ -1,8 +1,7 @@
 /* broker/konnectivity/reader.h — gRPC's framing and the packets in it, from bytes cut anywhere.
  *
- * The bytes of DATA are handed out as they come, in place, and so is a packet of a known shape that is here
- * as a whole; anything else is put together first, in one buffer that is taken from the pool for as long as
- * part of a packet is here. Owner worker only.
+ * The bytes of DATA are handed out as they come, in place; anything else is put together first, in one
+ * buffer that is taken from the pool for as long as part of a packet is here. Owner worker only.
  */
 #pragma once
 

@@ -101,56 +101,6 @@ static void what_is_absent_or_of_another_type_reads_as_nothing(void **state)
     assert_slice(p.protocol, "");
 }
 
-/* Whatever is known at sight is what protobuf-c makes of it, and nothing else is known. */
-static bool is_known(const uint8_t *bytes, size_t len)
-{
-    struct packet known = {.type = 77};
-    if (!packet_known(slice_of((const char *)bytes, len), &known)) {
-        assert_int_equal(known.type, 77);
-        return false;
-    }
-    struct packet p = decoded(bytes, len);
-    assert_int_equal(known.type, p.type);
-    assert_true(known.connect_id == p.connect_id && known.random == p.random);
-    assert_true(slice_eq(known.protocol, p.protocol) && slice_eq(known.address, p.address));
-    assert_true(slice_eq(known.error, p.error) && slice_eq(known.data, p.data));
-    return true;
-}
-
-static void the_usual_shape_is_known_at_sight(void **state)
-{
-    (void)state;
-    assert_true(is_known(dial_req, sizeof(dial_req)));
-    assert_true(is_known(BYTES(0x12, 0x00)));
-    assert_true(is_known(BYTES(0x08, 0x00, 0x12, 0x02, 0x18, 0x05)));
-    assert_true(is_known(BYTES(0x08, 0x01, 0x1a, 0x04, 0x10, 0x07, 0x18, 0x05)));
-    assert_true(is_known(BYTES(0x08, 0x01, 0x1a, 0x06, 0x0a, 0x02, 'n', 'o', 0x18, 0x05)));
-    assert_true(is_known(BYTES(0x08, 0x02, 0x2a, 0x02, 0x08, 0x01)));
-    assert_true(is_known(BYTES(0x08, 0x03, 0x32, 0x02, 0x10, 0x01)));
-    assert_true(is_known(BYTES(0x08, 0x01, 0x1a, 0x0b, 0x10, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-                               0xff, 0x01))); /* connectID -1 */
-}
-
-static void any_other_shape_is_left_to_protobuf(void **state)
-{
-    (void)state;
-    assert_false(is_known((const uint8_t *)"", 0));
-    assert_false(is_known(BYTES(0x08, 0x01)));                                     /* no member */
-    assert_false(is_known(BYTES(0x08, 0x01, 0x2a, 0x02, 0x08, 0x01)));             /* another's */
-    assert_false(is_known(BYTES(0x1a, 0x02, 0x10, 0x07, 0x08, 0x01)));             /* before the type */
-    assert_false(is_known(BYTES(0x08, 0x81, 0x00, 0x1a, 0x02, 0x10, 0x07)));       /* a long type */
-    assert_false(is_known(BYTES(0x08, 0x01, 0x1a, 0x04, 0x18, 0x05, 0x10, 0x07))); /* fields turned round */
-    assert_false(is_known(BYTES(0x08, 0x01, 0x1a, 0x04, 0x10, 0x07, 0x10, 0x08))); /* twice */
-    assert_false(is_known(BYTES(0x08, 0x01, 0x1a, 0x04, 0x10, 0x07, 0x20, 0x01))); /* of later days */
-    assert_false(is_known(BYTES(0x08, 0x01, 0x1a, 0x02, 0x10, 0x07, 0x78, 0x01))); /* behind the member */
-    assert_false(is_known(BYTES(0x08, 0x01, 0x1a, 0x03, 0x10, 0x07)));             /* cut short */
-    assert_false(is_known(BYTES(0x08, 0x01, 0x1a, 0x03, 0x0a, 0x02, 'n')));
-    assert_false(is_known(BYTES(0x08, 0x01, 0x1a, 0x04, 0x0a, 0x02, 'n', 0x00))); /* a NUL ends a text */
-    assert_false(is_known(BYTES(0x08, 0x04, 0x22, 0x02, 0x08, 0x09)));
-    for (size_t len = 0; len < sizeof(dial_req); len++)
-        assert_false(is_known(dial_req, len));
-}
-
 static void what_is_no_packet_is_refused(void **state)
 {
     (void)state;
@@ -331,8 +281,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_dial_is_read, setup, teardown),
         cmocka_unit_test_setup_teardown(each_type_has_its_member, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_absent_or_of_another_type_reads_as_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_usual_shape_is_known_at_sight, setup, teardown),
-        cmocka_unit_test_setup_teardown(any_other_shape_is_left_to_protobuf, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_no_packet_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(answers_are_written_as_they_are_read, setup, teardown),
         cmocka_unit_test_setup_teardown(data_is_known_by_its_head, setup, teardown),
