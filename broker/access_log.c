@@ -23,8 +23,7 @@ void access_log_write(struct front_conn *c, const struct exchange *ex)
     struct worker *w = c->bw->worker;
     const struct access_record *a = &ex->access;
     log_begin(w, LOG_INFO, "access");
-    log_str(w, "peer", c->peer_text);
-    log_str(w, "client", c->client_name);
+    front_log_client(c);
     log_str(w, "protocol", a->protocol);
     if (c->bridge && !ex->bridged)
         log_str(w, "tunnel", c->bridge->protocol);

@@ -78,10 +78,11 @@ void callers_free(struct callers **callers)
 
 static uint32_t hash(const struct caller_key *key)
 {
-    const unsigned char *bytes = (const unsigned char *)key;
-    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
-    for (size_t i = 0; i < sizeof(*key); i++)
-        h = (h ^ bytes[i]) * 0x100000001b3u;
+    uint32_t words[sizeof(*key) / sizeof(uint32_t)];
+    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a, four bytes at a time */
+    memcpy(words, key, sizeof(words));
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        h = (h ^ words[i]) * 0x100000001b3u;
     return (uint32_t)(h ^ h >> 32);
 }
 

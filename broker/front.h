@@ -144,8 +144,7 @@ struct front_conn {
     const struct front_listener *listener;
     struct standing standing; /* not of the admin listener's */
     struct net_peer peer;
-    char peer_text[NET_TEXT_MAX];
-    char client_name[128]; /* certificate CN, or uid; for logs and policy */
+    char client_name[128]; /* certificate CN, for logs */
     enum front_state state;
     enum front_protocol protocol;
     struct front_http2 *http2; /* with FRONT_HTTP2 */
@@ -185,6 +184,8 @@ struct front_conn *front_conn_new(struct broker_worker *, struct front_listener 
 struct front_conn *front_conn_inside(struct front_conn *outer, struct front_bridge *, struct stream *tls);
 /* A connection in a tunnel of the outer one: its client is the same, and it lives on its own. Takes the
  * bridge and the stream. NULL: out of memory, the stream is being closed and the bridge is not taken. */
+void front_log_client(const struct front_conn *);
+/* Peer and client, into the line that was begun. */
 void front_set_state(struct front_conn *, enum front_state);
 void front_take_stream(struct front_conn *, struct stream *);
 /* The connection starts anew on this TLS stream, which took over its own. */

@@ -225,6 +225,28 @@ static void on_timer(struct timer *t)
     }
 }
 
+/* -- who it is ----------------------------------------------------------------------------------------------
+ */
+
+static const char *peer_text(const struct front_conn *c, char text[NET_TEXT_MAX])
+{
+    if (!c->peer.has_credentials)
+        return net_address_text(&c->peer.address, text);
+    snprintf(text, NET_TEXT_MAX, "unix:pid=%d", (int)c->peer.pid);
+    return text;
+}
+
+void front_log_client(const struct front_conn *c)
+{
+    struct worker *w = worker_of(c);
+    char peer[NET_TEXT_MAX], uid[16];
+    bool by_uid = c->peer.has_credentials && !c->client_name[0];
+    if (by_uid)
+        snprintf(uid, sizeof(uid), "uid=%u", (unsigned)c->peer.uid);
+    log_str(w, "peer", peer_text(c, peer));
+    log_str(w, "client", by_uid ? uid : c->client_name);
+}
+
 /* -- events -------------------------------------------------------------------------------------------------
  */
 
@@ -233,8 +255,7 @@ static void refuse_client(struct front_conn *c, const char *why)
     struct worker *w = worker_of(c);
     counter_add(w, COUNTER_front_refused, 1);
     log_begin(w, LOG_WARN, "client_refused");
-    log_str(w, "peer", c->peer_text);
-    log_str(w, "client", c->client_name);
+    front_log_client(c);
     log_str(w, "reason", why);
     log_end(w);
     front_abort(c, ENDING_NOT_ALLOWED);
@@ -355,10 +376,11 @@ static void on_closed(struct stream *s, enum ending reason)
     struct front_conn *c = s->owner;
     struct worker *w = worker_of(c);
     if (c->state == FRONT_HANDSHAKE) {
+        char text[NET_TEXT_MAX];
         const struct tls_info *info = tls_stream_info(s);
         counter_add(w, COUNTER_front_tls_failed, 1);
         log_begin(w, LOG_INFO, "client_tls_failed");
-        log_str(w, "peer", c->peer_text);
+        log_str(w, "peer", peer_text(c, text));
         log_str(w, "reason", ending_name(reason));
         log_str(w, "detail", info->detail);
         log_end(w);
@@ -404,17 +426,6 @@ static void abandon(struct stream *s)
 /* -- beginning ----------------------------------------------------------------------------------------------
  */
 
-static void describe(struct front_conn *c, const struct net_peer *peer)
-{
-    c->peer = *peer;
-    if (peer->has_credentials) {
-        snprintf(c->peer_text, sizeof(c->peer_text), "unix:pid=%d", (int)peer->pid);
-        snprintf(c->client_name, sizeof(c->client_name), "uid=%u", (unsigned)peer->uid);
-    } else {
-        net_address_text(&peer->address, c->peer_text);
-    }
-}
-
 static void begin_plain(struct front_conn *c)
 {
     if (c->listener->config)
@@ -436,7 +447,7 @@ static struct front_conn *conn_new(struct broker_worker *bw, const struct front_
     list_init(&c->node);
     timer_init(&c->timer, on_timer);
     outbox_init(&c->out, bw->worker);
-    describe(c, peer);
+    c->peer = *peer;
     return c;
 }
 

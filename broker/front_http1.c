@@ -221,8 +221,7 @@ static void refuse_request(struct front_conn *c, const struct http1_error *error
     struct worker *w = worker_of(c);
     counter_add(w, COUNTER_requests_malformed, 1);
     log_begin(w, LOG_INFO, "request_refused");
-    log_str(w, "peer", c->peer_text);
-    log_str(w, "client", c->client_name);
+    front_log_client(c);
     log_u64(w, "status", error->status);
     log_str(w, "refusal", http1_refusal_name(error->refusal));
     log_end(w);

@@ -76,8 +76,7 @@ void http2_log_client(struct front_http2 *h, const char *event)
 {
     struct worker *w = worker_of(h);
     log_begin(w, LOG_WARN, event);
-    log_str(w, "peer", h->conn->peer_text);
-    log_str(w, "client", h->conn->client_name);
+    front_log_client(h->conn);
 }
 
 void http2_flooded(struct front_http2 *h, enum http2_flood flood)
@@ -204,6 +203,7 @@ void http2_pump_later(struct front_http2 *h)
 static void pull(struct front_http2 *h)
 {
     struct front_conn *c = h->conn;
+    h->starved = false;
     while (h->unsent < HTTP2_UNSENT_MAX && h->failed == ENDING_DONE) {
         const uint8_t *data;
         ssize_t n = nghttp2_session_mem_send(h->session, &data);
@@ -247,9 +247,11 @@ static void on_pump(struct task *t)
 void front_http2_sent(struct front_conn *c, uint32_t bytes)
 {
     struct front_http2 *h = c->http2;
+    bool was_full = h->unsent >= HTTP2_UNSENT_MAX;
     ASSERT(h->unsent >= bytes);
     h->unsent -= bytes;
-    http2_pump_later(h);
+    if (was_full || h->starved) /* else nothing waits for it, and a turn is spared */
+        http2_pump_later(h);
 }
 
 /* -- in -----------------------------------------------------------------------------------------------------

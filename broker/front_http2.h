@@ -108,6 +108,7 @@ struct front_http2 {
     struct http2_ping ping;
     const struct seg *input;    /* what nghttp2 is reading */
     uint32_t unsent;            /* bytes in the outbox and below */
+    bool starved;               /* a frame waits for a buffer, which what is unsent will give back */
     uint64_t held_in, held_out; /* sums of `uncredited` and of the queues */
     uint32_t window_owed;       /* of the connection's window, while held_in is at its limit */
     bool has_called;            /* a service of the broker's own */

@@ -148,6 +148,7 @@ int http2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_
     (void)session;
     (void)frame;
     char *to = outbox_reserve(&h->conn->out, (uint32_t)(FRAME_HEADER + len));
+    h->starved = !to;
     if (!to)
         return h->unsent > 0 ? NGHTTP2_ERR_WOULDBLOCK : NGHTTP2_ERR_CALLBACK_FAILURE;
     memcpy(to, header, FRAME_HEADER);

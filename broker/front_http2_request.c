@@ -28,8 +28,7 @@ static void refuse_request(struct http2_stream *s, enum http2_refusal refusal)
     uint16_t status = http2_refusal_status(refusal);
     counter_add(w, COUNTER_requests_malformed, 1);
     log_begin(w, LOG_INFO, "request_refused");
-    log_str(w, "peer", c->peer_text);
-    log_str(w, "client", c->client_name);
+    front_log_client(c);
     log_u64(w, "status", status);
     log_str(w, "refusal", http2_refusal_name(refusal));
     log_end(w);

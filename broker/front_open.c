@@ -119,8 +119,7 @@ static void log_limit(struct front_conn *c, const char *limit, char text[LIMIT_T
 {
     struct worker *w = c->bw->worker;
     log_begin(w, LOG_WARN, "request_refused");
-    log_str(w, "peer", c->peer_text);
-    log_str(w, "client", c->client_name);
+    front_log_client(c);
     log_u64(w, "status", 503);
     snprintf(text, LIMIT_TEXT_MAX, "%s is reached, or this caller's share of it", limit);
     log_str(w, "reason", text);

@@ -62,7 +62,9 @@ static size_t length_without_dot(const char *name)
 bool host_parse(const char *text, struct host *ret_host)
 {
     struct host host = {.literal = ip_parse(text, &host.ip)};
-    if (host.literal) {
+    if (host.literal && !strchr(text, ':')) { /* of IPv4 there is but one spelling that is accepted */
+        memcpy(host.text, text, strlen(text) + 1);
+    } else if (host.literal) {
         bool v4 = ip_is_v4(&host.ip);
         inet_ntop(v4 ? AF_INET : AF_INET6, host.ip.bytes + (v4 ? 12 : 0), host.text, sizeof(host.text));
     } else {

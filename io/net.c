@@ -55,14 +55,36 @@ const char *net_address_host(const struct net_address *a, char text[NET_TEXT_MAX
     return text;
 }
 
+/* As much as fits. Returns where the next one goes. */
+static size_t put(char *to, size_t at, size_t size, const char *text, size_t len)
+{
+    size_t n = len < size - at ? len : size - at;
+    memcpy(to + at, text, n);
+    return at + n;
+}
+
+/* Every dial has such a text, and most of them are read by nobody: not a job for snprintf(). */
+size_t net_host_text(const char *host, uint16_t port, char *to, size_t size)
+{
+    bool ipv6 = strchr(host, ':') != NULL;
+    char digits[8], *first = digits + sizeof(digits);
+    do
+        *--first = (char)('0' + port % 10);
+    while ((port /= 10) > 0);
+    size_t at = put(to, 0, size - 1, "[", ipv6);
+    at = put(to, at, size - 1, host, strlen(host));
+    at = put(to, at, size - 1, ipv6 ? "]:" : ":", ipv6 ? 2 : 1);
+    at = put(to, at, size - 1, first, (size_t)(digits + sizeof(digits) - first));
+    to[at] = '\0';
+    return at;
+}
+
 const char *net_address_text(const struct net_address *a, char text[NET_TEXT_MAX])
 {
     char host[NET_TEXT_MAX];
     net_address_host(a, host);
-    if (a->sa.sa_family == AF_INET)
-        snprintf(text, NET_TEXT_MAX, "%.48s:%u", host, net_address_port(a));
-    else if (a->sa.sa_family == AF_INET6)
-        snprintf(text, NET_TEXT_MAX, "[%.48s]:%u", host, net_address_port(a));
+    if (a->sa.sa_family == AF_INET || a->sa.sa_family == AF_INET6)
+        net_host_text(host, net_address_port(a), text, NET_TEXT_MAX);
     else
         memcpy(text, host, NET_TEXT_MAX);
     return text;

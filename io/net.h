@@ -39,6 +39,8 @@ const char *net_address_text(const struct net_address *, char text[NET_TEXT_MAX]
 /* "1.2.3.4:80", "[::1]:80", "unix:/path". Returns text. */
 const char *net_address_host(const struct net_address *, char text[NET_TEXT_MAX]);
 /* The address without port and brackets. */
+size_t net_host_text(const char *host, uint16_t port, char *to, size_t size);
+/* "host:port", an IPv6 literal in brackets; cut where it does not fit. Returns its length. */
 uint16_t net_address_port(const struct net_address *);
 void net_address_set_port(struct net_address *, uint16_t port);
 void net_address_unmap(struct net_address *);

@@ -285,7 +285,9 @@ static void on_answered(void *owner, const struct dial_answer *answer)
     struct conn *c = owner;
     struct worker *w = worker_of(c);
     c->dial = NULL;
-    snprintf(c->address, sizeof(c->address), "%s", answer->address);
+    size_t address_len = strnlen(answer->address, sizeof(c->address) - 1);
+    memcpy(c->address, answer->address, address_len);
+    c->address[address_len] = '\0';
     if (!answer->stream) {
         failed(c, answer);
         return;

@@ -205,6 +205,8 @@ static enum http1_refusal check_host(struct head_view *view, const struct http1_
         return view->minor == 1 ? HTTP1_HOST_MISSING : HTTP1_NONE;
     *ret_at = framing->host->name.data;
     view->host = framing->host->value;
+    if (view->form == TARGET_AUTHORITY && slice_eq(view->host, view->target))
+        return HTTP1_NONE;
     if (authority_parse(view->host, &host) != AUTHORITY_OK)
         return HTTP1_HOST_SYNTAX;
     switch (view->form) {

@@ -36,6 +36,7 @@ enum {
     AGENT_DUPLICATE_MS = 1500, /* an agent that finds it knows this server leaves at once: no news */
     AGENT_BUCKETS = 4096,      /* of a worker's far halves */
     AGENT_LINES_PER_S = 20,    /* of the log, about agents that come, go and are refused */
+    AGENT_HEADS_MAX = 4 * PACKET_BYTES_MAX, /* some dials, or dozens of closes, go together */
 };
 
 /* All agents that connected to one worker. */
@@ -98,8 +99,8 @@ struct agent_call {
     uint64_t ping_ns; /* when it was asked; 0: it was not */
     bool told;        /* the log knows that it came */
 
-    /* The packet that is being sent. */
-    uint8_t head[PACKET_BYTES_MAX];
+    /* The packets that are being sent: all of them, but for the bytes of the last one if that is data. */
+    uint8_t head[AGENT_HEADS_MAX];
     uint32_t head_len, head_sent, data_left;
     struct agent_conn *sending; /* whose data it is; NULL: nobody's, or of one that left it in the orphan */
     struct agent_queue orphan;

@@ -380,8 +380,8 @@ struct agent_conn *agent_conn_new(struct agent_call *a, const struct msg *dial)
     uint64_t limit_ns = w->now_ns + agent_config(a)->dial_ms * 1000000ull;
     c->limit_ns = asked->deadline_ns < limit_ns ? asked->deadline_ns : limit_ns;
     c->address = address;
-    memcpy(address, asked->address, sizeof(asked->address));
-    address[sizeof(asked->address) - 1] = '\0';
+    memcpy(address, asked->address,
+           strnlen(asked->address, AGENT_ADDRESS_MAX - 1)); /* zeroes are behind it */
     list_add_tail(&home->by_dial[bucket_of(home, c->dial, 0)], &c->dial_bucket);
     list_add_tail(&a->conns, &c->node);
     a->conn_count++;

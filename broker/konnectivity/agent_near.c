@@ -393,9 +393,9 @@ static const struct stream_ops near_ops = {
 static void say_dial(struct agent_near *n, struct buf *b, const struct agent_near_dial *dial)
 {
     struct agent_dial *d = (struct agent_dial *)b->mem;
-    memset(d, 0, sizeof(*d));
     d->near = n;
     d->deadline_ns = dial->deadline_ns;
+    d->credit = 0;
     memcpy(d->address, dial->address, strlen(dial->address) + 1);
     post(n, AGENT_DIAL, (struct seg){b, b->mem, sizeof(*d), 0}, 0);
 }

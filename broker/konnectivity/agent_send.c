@@ -1,10 +1,10 @@
 /* broker/konnectivity/agent_send.c — what goes to an agent, and in which order.
  *
- * Packets are made when the HTTP/2 stream asks for bytes, one at a time, so that nothing waits behind more
- * than one. Dials and closes go first: they may overtake the data of other connections, but for their own
- * they are the last to be due. Data takes turns among the connections. It is copied out of the segments that
- * near halves lent, which go back as soon as they are used up: a near half has no more on its way than the
- * broker's budget.
+ * Packets are made when the HTTP/2 stream asks for bytes: the dials and closes that are due, and one of data
+ * behind them, so that nothing waits behind more than one and the small ones share a frame. Dials and closes
+ * go first: they may overtake the data of other connections, but for their own they are the last to be due.
+ * Data takes turns among the connections. It is copied out of the segments that near halves lent, which go
+ * back as soon as they are used up: a near half has no more on its way than the broker's budget.
  */
 #include <string.h>
 
@@ -55,30 +55,29 @@ void agent_send_due(struct agent_conn *c)
 /* -- packets ------------------------------------------------------------------------------------------------
  */
 
-static void begin_packet(struct agent_call *a, const struct packet *packet)
+static void add_packet(struct agent_call *a, const struct packet *packet)
 {
     stats_packet(&a->home->bw->stats, STATS_TO_AGENT, packet->type);
     a->excuses += packet->type == PACKET_CLOSE_REQ;
-    a->head_len = packet_encode(packet, a->head);
-    a->head_sent = 0;
+    a->head_len += packet_encode(packet, a->head + a->head_len);
 }
 
 static void say_stranger(struct agent_call *a)
 {
-    begin_packet(a, &(struct packet){.type = PACKET_CLOSE_REQ, .connect_id = a->strangers[--a->strangers_n]});
+    add_packet(a, &(struct packet){.type = PACKET_CLOSE_REQ, .connect_id = a->strangers[--a->strangers_n]});
 }
 
 static void say_control(struct agent_conn *c)
 {
     if (c->state == AGENT_CONN_ASKED) {
-        begin_packet(c->agent, &(struct packet){.type = PACKET_DIAL_REQ,
-                                                .protocol = SLICE("tcp"),
-                                                .address = slice_of_text(c->address),
-                                                .random = (int64_t)c->dial});
+        add_packet(c->agent, &(struct packet){.type = PACKET_DIAL_REQ,
+                                              .protocol = SLICE("tcp"),
+                                              .address = slice_of_text(c->address),
+                                              .random = (int64_t)c->dial});
         agent_conn_set_state(c, AGENT_CONN_DIALLING);
         return;
     }
-    begin_packet(c->agent, &(struct packet){.type = PACKET_CLOSE_REQ, .connect_id = c->id});
+    add_packet(c->agent, &(struct packet){.type = PACKET_CLOSE_REQ, .connect_id = c->id});
     c->close_said = true;
     agent_send_due(c);
 }
@@ -97,8 +96,7 @@ static void say_data(struct agent_conn *c)
     struct agent_call *a = c->agent;
     stats_packet(&a->home->bw->stats, STATS_TO_AGENT, PACKET_DATA);
     a->data_left = data_of(&c->out);
-    a->head_len = packet_write_data_head(a->head, c->id, a->data_left);
-    a->head_sent = 0;
+    a->head_len += packet_write_data_head(a->head + a->head_len, c->id, a->data_left);
     a->sending = c;
     agent_send_due(c);
 }
@@ -115,12 +113,10 @@ static void finish_data(struct agent_call *a)
     agent_conn_taken(c);
 }
 
-uint32_t agent_send_ready(struct http2_call *call)
+static void make_packets(struct agent_call *a)
 {
-    struct agent_call *a = container_of(call, struct agent_call, call);
-    while (a->head_sent == a->head_len && a->data_left == 0) {
-        if (call->over)
-            return 0;
+    a->head_len = a->head_sent = 0;
+    while (!a->call.over && a->data_left == 0 && a->head_len + PACKET_BYTES_MAX <= sizeof(a->head)) {
         if (a->strangers_n > 0)
             say_stranger(a);
         else if (!list_empty(&a->controls))
@@ -128,8 +124,15 @@ uint32_t agent_send_ready(struct http2_call *call)
         else if (!list_empty(&a->ready))
             say_data(list_entry(a->ready.next, struct agent_conn, due));
         else
-            return 0;
+            return;
     }
+}
+
+uint32_t agent_send_ready(struct http2_call *call)
+{
+    struct agent_call *a = container_of(call, struct agent_call, call);
+    if (a->head_sent == a->head_len && a->data_left == 0)
+        make_packets(a);
     return a->head_len - a->head_sent + a->data_left;
 }
 

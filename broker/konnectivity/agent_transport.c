@@ -194,10 +194,16 @@ static void arm_clock(struct dial *d, uint64_t at_ns)
     timer_arm_at(&worker_of(d)->timers, &d->clock, at_ns < until ? at_ns : until);
 }
 
-static void write_address(const struct dial *d, char *to, size_t size)
+static void write_via(struct dial *d, const char *address, const struct agent_card *card)
 {
-    bool ipv6 = strchr(d->request.host, ':') != NULL;
-    snprintf(to, size, ipv6 ? "[%s]:%u" : "%s:%u", d->request.host, d->request.port);
+    const char *parts[] = {address, " via agent ", card->id};
+    size_t at = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        size_t len = strnlen(parts[i], sizeof(d->via) - 1 - at);
+        memcpy(d->via + at, parts[i], len);
+        at += len;
+    }
+    d->via[at] = '\0';
 }
 
 static void ask(struct dial *d, struct agent_seen *agent)
@@ -205,9 +211,9 @@ static void ask(struct dial *d, struct agent_seen *agent)
     const struct agent_card *card = agents_card(agent);
     char address[AGENT_ADDRESS_MAX];
     struct agent_near_dial dial = {next_id(d->by_agent), d->request.deadline_ns, address};
-    write_address(d, address, sizeof(address));
+    net_host_text(d->request.host, d->request.port, address, sizeof(address));
     d->agents.tried[d->agents.tried_count++] = card->serial;
-    snprintf(d->via, sizeof(d->via), "%s via agent %s", address, card->id);
+    write_via(d, address, card);
     d->near = agent_near_new(d->by_agent->bw, &agent, &dial);
     if (!d->near) {
         note_failure(d, ENDING_LIMIT, "out of memory for a connection");
@@ -268,7 +274,7 @@ static struct dial *agent_dial(struct transport *t, const struct dial_request *r
         return d;
     }
     stats_dial_failed(&b->bw->stats, STATS_DIAL_NO_AGENT);
-    write_address(d, d->via, sizeof(d->via));
+    net_host_text(d->request.host, d->request.port, d->via, sizeof(d->via));
     note_failure(d, ENDING_NO_AGENT, NULL);
     dial_fail(d);
     return d;

@@ -33,8 +33,7 @@ static bool begin_line(struct agent_home *home, struct front_http2 *h, enum log_
         return false;
     }
     log_begin(w, level, event);
-    log_str(w, "peer", h->conn->peer_text);
-    log_str(w, "client", h->conn->client_name);
+    front_log_client(h->conn);
     if (home->unlogged > 0)
         log_u64(w, "suppressed", home->unlogged);
     home->unlogged = 0;

@@ -38,8 +38,7 @@ static void refuse_malformed(struct proxy_tunnel *t, const char *text)
     char room[PACKET_TEXT_MAX];
     counter_add(w, COUNTER_requests_malformed, 1);
     log_begin(w, LOG_INFO, "request_refused");
-    log_str(w, "peer", c->peer_text);
-    log_str(w, "client", c->client_name);
+    front_log_client(c);
     log_str(w, "refusal", text);
     log_end(w);
     snprintf(room, sizeof(room), "%s: %s", ending_text(ENDING_BAD_REQUEST), text);

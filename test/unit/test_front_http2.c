@@ -123,6 +123,38 @@ static void a_get_is_answered(void **state)
     assert_int_equal(front_rig_conn()->state, FRONT_IDLE);
 }
 
+/* The buffers come back with what the client takes, and nothing else happens on the connection. */
+static void a_frame_waits_for_a_buffer(void **state)
+{
+    (void)state;
+    enum { HALF = 20000, HOARD = 8192 };
+    static struct buf *hoard[HOARD];
+    static uint8_t bytes[2 * HALF];
+    unsigned count = 0;
+    struct buf_pool *bufs = &rig.world.worker.bufs;
+    struct h2_stream *s = h2_client_ask("GET", BACKEND, "/", NULL);
+    h2_client_turns(3);
+    rig.pipe->stalled = true;
+    play_head(h2_asked(0), OK "Content-Length: 40000\r\n\r\n");
+    play_data(h2_asked(0), bytes, HALF, false);
+    h2_client_turns(2);
+    struct buf *spare = buf_get(bufs, BUF_BIG);
+    for (enum buf_class class = BUF_SMALL; class < BUF_CLASSES; class ++)
+        while (count < HOARD && (hoard[count] = buf_get(bufs, class)) != NULL)
+            count++;
+    assert_in_range(count, 1, HOARD - 1);
+    buf_unref(spare); /* for the other half to come in */
+    play_data(h2_asked(0), bytes, HALF, true);
+    h2_client_turns(2);
+    assert_true(front_rig_conn()->http2->starved);
+    rig.pipe->stalled = false;
+    h2_client_turns(4);
+    assert_true(h2_client_has_body(s, (const char *)bytes, sizeof(bytes)));
+    assert_true(s->ended);
+    while (count > 0)
+        buf_unref(hoard[--count]);
+}
+
 static void answers_without_a_body_are_one_frame(void **state)
 {
     (void)state;
@@ -381,6 +413,7 @@ int main(void)
         T(http1_is_told_apart_however_long_it_looks_like_the_preface),
         T(a_client_that_says_nothing_more_is_let_go),
         T(a_get_is_answered),
+        T(a_frame_waits_for_a_buffer),
         T(answers_without_a_body_are_one_frame),
         T(informational_heads_come_first),
         T(trailers_go_both_ways),

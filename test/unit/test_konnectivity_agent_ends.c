@@ -119,6 +119,33 @@ static void fins_of_one_moment_go_together(void **state)
     assert_in_range(moments, 1, 2);
 }
 
+static void closes_and_dials_share_a_frame(void **state)
+{
+    (void)state;
+    enum { COUNT = 40 };
+    static uint8_t bytes[65536];
+    struct near *nears[COUNT];
+    for (int i = 0; i < COUNT; i++)
+        nears[i] = near_open(i + 1, 1 << 20);
+    unsigned frames = home.call->data_frames;
+    rig.pipe->stalled = true;
+    for (int i = 0; i < 4; i++)
+        near_say(nears[0], bytes, sizeof(bytes)); /* more than the connection takes */
+    for (int i = 1; i < COUNT; i++)
+        near_abort(nears[i]);
+    near_dial("10.0.0.1:443", 0);
+    rig.pipe->stalled = false;
+    h2_client_turns(20);
+    unsigned closes = 0, dials = 0;
+    while (!agent_heard_nothing()) {
+        closes += agent_heard(PACKET_CLOSE_REQ);
+        dials += home.said.type == PACKET_DIAL_REQ;
+    }
+    assert_int_equal(closes, COUNT - 1);
+    assert_int_equal(dials, 1);
+    assert_true(home.call->data_frames - frames < COUNT); /* those of the data included */
+}
+
 static void a_fin_does_not_wait_for_ever(void **state)
 {
     (void)state;
@@ -227,6 +254,7 @@ int main(void)
         T(an_abort_closes_at_once),
         T(a_fin_waits_for_silence),
         T(fins_of_one_moment_go_together),
+        T(closes_and_dials_share_a_frame),
         T(a_fin_does_not_wait_for_ever),
         T(a_fin_goes_behind_what_was_sent),
         T(an_agents_end_is_heard_by_all_at_once),

@@ -38,6 +38,32 @@ static void literals_round_trip(void **state)
     }
 }
 
+static void a_host_and_its_port_are_cut_where_they_do_not_fit(void **state)
+{
+    static const struct {
+        const char *host;
+        uint16_t port;
+        const char *text;
+    } rows[] = {
+        {"a.test",      0,     "a.test:0"         },
+        {"a.test",      65535, "a.test:65535"     },
+        {"2001:db8::1", 443,   "[2001:db8::1]:443"}
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        for (size_t size = 1; size < 32; size++) {
+            char text[32];
+            size_t len = strlen(rows[i].text) < size ? strlen(rows[i].text) : size - 1;
+            memset(text, '!', sizeof(text));
+            assert_int_equal(net_host_text(rows[i].host, rows[i].port, text, size), len);
+            assert_memory_equal(text, rows[i].text, len);
+            assert_int_equal(text[len], '\0');
+            assert_int_equal(text[len + 1 < sizeof(text) ? len + 1 : len],
+                             len + 1 < sizeof(text) ? '!' : '\0');
+        }
+    }
+}
+
 static void an_ipv4_address_in_ipv6_s_clothes_is_undressed(void **state)
 {
     static const char *const rows[][2] = {
@@ -135,6 +161,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(literals_round_trip),
+        cmocka_unit_test(a_host_and_its_port_are_cut_where_they_do_not_fit),
         cmocka_unit_test(an_ipv4_address_in_ipv6_s_clothes_is_undressed),
         cmocka_unit_test(what_is_no_literal_is_refused_and_changes_nothing),
         cmocka_unit_test(unix_paths_are_bounded),

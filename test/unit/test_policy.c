@@ -117,6 +117,40 @@ static void special_addresses_are_known_in_every_disguise(void **state)
     }
 }
 
+static void a_block_has_what_shares_its_first_bits(void **state)
+{
+    (void)state;
+    for (unsigned bits = 0; bits <= 128; bits++) {
+        for (unsigned flipped = 0; flipped <= 128; flipped++) { /* 128: none is */
+            struct cidr block = {
+                .base.bytes = {0x20, 0x01, 0x0d, 0xb8, [7] = 0xa5, 0x5a, [15] = 0x81},
+                  .bits = (uint8_t)bits
+            };
+            struct ip ip = block.base;
+            if (flipped < 128)
+                ip.bytes[flipped / 8] ^= (uint8_t)(0x80 >> flipped % 8);
+            if (cidr_has(&block, &ip) != (flipped >= bits))
+                fail_msg("/%u, bit %u", bits, flipped);
+        }
+    }
+}
+
+static void a_literal_is_written_in_its_shortest_spelling(void **state)
+{
+    static const char *const cases[][2] = {
+        {"10.0.0.1",        "10.0.0.1"   },
+        {"::FFFF:10.0.0.1", "10.0.0.1"   },
+        {"2001:DB8:0:0::1", "2001:db8::1"}
+    };
+    struct host host;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_true(host_parse(cases[i][0], &host) && host.literal);
+        assert_string_equal(host.text, cases[i][1]);
+    }
+    assert_false(host_parse("10.0.0.01", &host)); /* of IPv4 there is one */
+}
+
 static void a_block_names_special_addresses_only_from_inside(void **state)
 {
     static const struct {
@@ -221,6 +255,8 @@ int main(void)
         cmocka_unit_test(any_of_the_allowed_names_suffices),
         cmocka_unit_test(peers_are_root_and_self_unless_listed),
         cmocka_unit_test(special_addresses_are_known_in_every_disguise),
+        cmocka_unit_test(a_block_has_what_shares_its_first_bits),
+        cmocka_unit_test(a_literal_is_written_in_its_shortest_spelling),
         cmocka_unit_test(a_block_names_special_addresses_only_from_inside),
         cmocka_unit_test(names_that_mean_the_resolvers_machine_are_special),
         cmocka_unit_test(blocks_and_ports_are_parsed_strictly),
