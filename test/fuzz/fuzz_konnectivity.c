@@ -2,7 +2,7 @@
  *
  * The input's first byte says how the rest is cut. What must hold: however it is cut, the same packets and
  * the same bytes of DATA come out, or the same failure; no buffer is kept; a packet that we write is read
- * back; one that is known at sight is what protobuf-c makes of it.
+ * back.
  */
 #include <stdlib.h>
 #include <string.h>
