@@ -273,6 +273,20 @@ void home_pass(uint64_t ms)
     h2_client_turns(2);
 }
 
+static bool count_card(const struct agent_card *card, void *arg)
+{
+    (void)card;
+    ++*(unsigned *)arg;
+    return true;
+}
+
+unsigned home_known(void)
+{
+    unsigned count = 0;
+    agents_each(rig.bw.agents, count_card, &count);
+    return count;
+}
+
 static bool take_card(const struct agent_card *card, void *arg)
 {
     (void)arg;

@@ -48,6 +48,8 @@ void home_review(const char *why);
 /* The token that was asked about is good (NULL), or is not. */
 void home_pass(uint64_t ms);
 /* Time passes, in small steps. */
+unsigned home_known(void);
+/* How many agents the worker knows. */
 
 /* Near halves. */
 struct near *near_dial(const char *address, uint32_t credit);

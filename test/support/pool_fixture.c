@@ -1,9 +1,15 @@
 /* test/support/pool_fixture.c — see pool_fixture.h. */
 #include "test/support/pool_fixture.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 struct pool_options fixture_options(void)
 {
@@ -248,6 +254,13 @@ struct session *client_session(const struct client *c)
 struct script_stream *client_stream(const struct client *c)
 {
     return container_of(conn_stream(c->conn), struct script_stream, stream);
+}
+
+void client_assert_refused(const struct client *c, enum ending ending)
+{
+    assert_int_equal(c->answers, 1);
+    assert_null(c->conn);
+    assert_string_equal(ending_name(c->ending), ending_name(ending));
 }
 
 uint64_t fixture_count(const struct pool_fixture *f, enum counter counter)

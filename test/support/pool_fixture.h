@@ -56,4 +56,5 @@ struct conn *client_connect(struct client *, struct pool_fixture *, const struct
 /* Leases, opens the stream that is dialled, and asserts that it was granted. Plain profiles only. */
 struct session *client_session(const struct client *);
 struct script_stream *client_stream(const struct client *);
+void client_assert_refused(const struct client *, enum ending);
 uint64_t fixture_count(const struct pool_fixture *, enum counter);

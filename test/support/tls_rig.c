@@ -235,3 +235,12 @@ bool rig_send(struct tls_rig *r, const void *bytes, size_t len)
 {
     return rig_send_on(r, r->owner.stream, bytes, len);
 }
+
+uint8_t *rig_pattern(size_t len, unsigned seed)
+{
+    uint8_t *bytes = malloc(len);
+    ASSERT(bytes != NULL);
+    for (size_t i = 0; i < len; i++)
+        bytes[i] = (uint8_t)((seed = seed * 1103515245u + 12345u) >> 16);
+    return bytes;
+}

@@ -63,3 +63,5 @@ void rig_disconnect(struct tls_rig *);
 /* Aborts what is left, waits for `closed`, frees the peer and the owner's notes. */
 bool rig_send(struct tls_rig *, const void *bytes, size_t len);
 /* In segments of big buffers. False when no buffer is to be had. */
+uint8_t *rig_pattern(size_t len, unsigned seed);
+/* So many bytes without order, to be freed. */

@@ -33,13 +33,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static void assert_refused(const struct client *c, enum ending ending)
-{
-    assert_int_equal(c->answers, 1);
-    assert_null(c->conn);
-    assert_string_equal(ending_name(c->ending), ending_name(ending));
-}
-
 static void dial_fails(struct client *c, enum ending ending)
 {
     client_ask(c, &f, &key, 8000);
@@ -169,7 +162,7 @@ static void endpoint_table_is_bounded(void **state)
             assert_non_null(c[i].conn);
         }
     }
-    assert_refused(&c[8], ENDING_LIMIT);
+    client_assert_refused(&c[8], ENDING_LIMIT);
     assert_int_equal(fixture_count(&f, COUNTER_pool_endpoints), 8);
     /* Two without connections: the one unused for longer goes. */
     pool_discard(f.pool, &c[5].conn, ENDING_CANCELLED);
@@ -248,14 +241,14 @@ static void breaker_opens_after_failures_and_half_opens_with_one_probe(void **st
     (void)state;
     for (int i = 0; i < 3; i++) {
         dial_fails(&a, ENDING_REFUSED);
-        assert_refused(&a, ENDING_REFUSED);
+        client_assert_refused(&a, ENDING_REFUSED);
     }
     assert_string_equal(a.detail, "10.0.0.1:10250: connection refused by the destination");
     assert_int_equal(fixture_count(&f, COUNTER_breakers_open), 1);
     unsigned dialled = f.engine.dialled;
     client_ask(&a, &f, &key, 8000);
     fixture_settle(&f);
-    assert_refused(&a, ENDING_BREAKER_OPEN);
+    client_assert_refused(&a, ENDING_BREAKER_OPEN);
     assert_string_equal(a.detail, "last failure: 10.0.0.1:10250: connection refused by the destination");
     assert_int_equal(f.engine.dialled, dialled);
 
@@ -265,7 +258,7 @@ static void breaker_opens_after_failures_and_half_opens_with_one_probe(void **st
     client_ask(&b, &f, &key, 8000);
     fixture_settle(&f);
     assert_int_equal(f.engine.dialled, dialled + 1);
-    assert_refused(&b, ENDING_BREAKER_OPEN);
+    client_assert_refused(&b, ENDING_BREAKER_OPEN);
     script_open(script_dialling(&f.engine));
     fixture_settle(&f);
     assert_non_null(a.conn);
@@ -303,7 +296,7 @@ static void undecided_probe_leaves_the_next_lease_a_probe(void **state)
     f.engine.refuse_dials = true;
     client_ask(&a, &f, &key, 8000);
     fixture_settle(&f);
-    assert_refused(&a, ENDING_LIMIT);
+    client_assert_refused(&a, ENDING_LIMIT);
     f.engine.refuse_dials = false;
     client_connect(&a, &f, &key);
     client_give_back(&a);
@@ -320,9 +313,9 @@ static void breaker_refuses_those_who_wait(void **state)
     fixture_settle(&f);
     script_close(script_dialling(&f.engine), ENDING_UNREACHABLE);
     fixture_settle(&f);
-    assert_refused(&b[0], ENDING_UNREACHABLE);
-    assert_refused(&b[1], ENDING_BREAKER_OPEN);
-    assert_refused(&b[2], ENDING_BREAKER_OPEN);
+    client_assert_refused(&b[0], ENDING_UNREACHABLE);
+    client_assert_refused(&b[1], ENDING_BREAKER_OPEN);
+    client_assert_refused(&b[2], ENDING_BREAKER_OPEN);
     script_open(
         script_dialling(&f.engine)); /* the other dial that was under way: good news closes the breaker */
     fixture_settle(&f);
@@ -350,7 +343,7 @@ static void own_limits_never_open_a_breaker(void **state)
     for (int i = 0; i < 10; i++) {
         client_ask(&a, &f, &key, 8000);
         fixture_settle(&f);
-        assert_refused(&a, ENDING_LIMIT);
+        client_assert_refused(&a, ENDING_LIMIT);
     }
     f.engine.refuse_dials = false;
     for (int i = 0; i < 10; i++) {
