@@ -158,7 +158,8 @@ struct front_conn {
     struct outbox out;
     struct crumbs crumbs;   /* of what was received */
     uint64_t number;        /* of the connection on this worker */
-    uint64_t owed, owed_ns; /* while it lingers: bytes on their way to the client, and since when so many */
+    uint64_t owed, owed_ns; /* bytes on their way to the client, and since when it has taken none of them:
+                               while it lingers, or has ended its direction */
     bool input_ended, output_ended;
     bool inside; /* a tunnel of another connection, which counts for both */
 

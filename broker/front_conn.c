@@ -73,8 +73,21 @@ void front_set_state(struct front_conn *c, enum front_state next)
  */
 static void watch_half_closed(struct front_conn *c)
 {
-    if (c->state == FRONT_EXCHANGE && c->input_ended)
-        worker_arm_ms(worker_of(c), &c->timer, c->bw->broker->times.half_closed_ms);
+    if (c->state != FRONT_EXCHANGE || !c->input_ended)
+        return;
+    c->owed_ns = worker_of(c)->now_ns;
+    worker_arm_ms(worker_of(c), &c->timer, c->bw->broker->times.half_closed_ms);
+}
+
+/* It has bytes to take, and may be slow and pause like anybody who reads, but not for ever. The kernel says
+ * of a socket's client if it is gone; of one in a tunnel nobody does. */
+static bool takes_nothing(struct front_conn *c)
+{
+    uint64_t now = worker_of(c)->now_ns, owed = stream_owed(c->stream);
+    if (owed != c->owed)
+        c->owed_ns = now;
+    c->owed = owed;
+    return now - c->owed_ns >= c->bw->broker->times.client_idle_ms * 1000000ull;
 }
 
 static void half_closed_for_long(struct front_conn *c)
@@ -82,8 +95,10 @@ static void half_closed_for_long(struct front_conn *c)
     ASSERT(c->input_ended);
     if (outbox_is_empty(&c->out))
         front_abort(c, ENDING_CLIENT_GONE);
-    else /* it has bytes to take: the kernel will say if it is gone */
-        watch_half_closed(c);
+    else if (takes_nothing(c))
+        front_abort(c, ENDING_SLOW_READER);
+    else
+        worker_arm_ms(worker_of(c), &c->timer, c->bw->broker->times.half_closed_ms);
 }
 
 void front_grant(struct front_conn *c, uint32_t bytes)
@@ -192,21 +207,15 @@ static void idle_for_long(struct front_conn *c)
         front_finish(c);
 }
 
-/* The client has our last bytes to take, and a reset would take them away: it may be slow, and pause like
- * anybody who reads. */
+/* The client has our last bytes to take, and a reset would take them away. */
 static void linger_on(struct front_conn *c)
 {
-    const struct broker_times *times = &c->bw->broker->times;
-    uint64_t now = worker_of(c)->now_ns, owed = stream_owed(c->stream);
-    if (owed != c->owed)
-        c->owed_ns = now;
-    c->owed = owed;
-    if (owed == 0)
+    if (stream_owed(c->stream) == 0)
         front_abort(c, ENDING_IDLE_TIMEOUT);
-    else if (now - c->owed_ns >= times->client_idle_ms * 1000000ull)
+    else if (takes_nothing(c))
         front_abort(c, ENDING_SLOW_READER);
     else
-        worker_arm_ms(worker_of(c), &c->timer, times->linger_ms);
+        worker_arm_ms(worker_of(c), &c->timer, c->bw->broker->times.linger_ms);
 }
 
 static void on_timer(struct timer *t)

@@ -103,6 +103,7 @@ void worker_turn(struct worker *w, uint64_t wait_limit_ns)
     run_chains(w);
     mailbox_flush(w);
     log_flush(w);
+    buf_pool_trim(&w->bufs, w->now_ns);
 }
 
 void worker_run(struct worker *w)

@@ -86,3 +86,10 @@ DRAIN=$!
 wait_for 20 grep -q ready "$WORK/drain.log" || die "the clients are not ready: $(cat "$WORK/drain.log")"
 hawser_stop
 check "what was being read is read: $(cat "$WORK/drain.log")" wait "$DRAIN"
+
+# A client that has ended its direction keeps a kubelet's connection only as long as it takes what comes.
+echo 'limits: {clientIdleTimeoutMs: 1000}' >>"$WORK/hawser.yaml"
+hawser_start "$WORK/hawser.yaml"
+bridge "half-closed" -unix "$UNIX" -half-close
+matches "it stands in the log" "end=slow_reader" "$(grep -m1 "event=access .*tunnel=h2 method=GET .*path=/bytes/67108864" "$WORK/hawser.log")"
+hawser_stop

@@ -10,7 +10,8 @@ SIM=$HAWSER_BUILD/tools/kubelet-sim
 NODES=4
 make_pki
 "$PKI" ca --out "$WORK/bridge-ca" --name bridge-ca --quiet &&
-    "$PKI" client --ca "$WORK/front-ca" --cn konnectivity-agent --out "$WORK/agent" --quiet || die "hawser-pki failed"
+    "$PKI" client --ca "$WORK/front-ca" --cn konnectivity-agent --out "$WORK/agent" --quiet &&
+    "$PKI" client --ca "$WORK/front-ca" --cn somebody-else --out "$WORK/stranger" --quiet || die "hawser-pki failed"
 KUBELETS=$(free_port)
 BASE=$(free_address "$KUBELETS")
 BASE=${BASE%.*}.10
@@ -115,6 +116,28 @@ sleep 2
 inside "$BRIDGED" /healthz -o /dev/null
 equal "a new connection of the bridge needs no full handshake" "$FULL" "$(counted handshakes_full)"
 equal "who can not prove to be the kubelet is refused here, too" 502 "$(inside "$WRONG" /healthz -o /dev/null -w '%{http_code}')"
+
+# -- tunnels of every kind end in the bridge, and all of them go through the agent: dials of Konnectivity's own client, a gRPC connection
+#    each and many on a stream, and CONNECT on streams of net/http's HTTP/2
+DIALS=$(dialled)
+BEFORE=$(counted connections)
+CHECKS=$((CHECKS + 1))
+if timeout 150 "$PROGRAM" bridge -unix "$UNIX" -cert "$WORK/apiserver.crt" -key "$WORK/apiserver.key" -bridge-ca "$WORK/bridge-ca/ca.crt" \
+    -kubelet "$BRIDGED:$KUBELETS" -wrong "$WRONG:$KUBELETS" -stranger-cert "$WORK/stranger.crt" -stranger-key "$WORK/stranger.key" \
+    >"$WORK/bridge.log" 2>"$WORK/bridge.log.libraries"; then
+    echo "dials to a bridge, through the agent: $(grep -c '^ok' "$WORK/bridge.log") checks"
+else
+    fail "dials to a bridge: $(grep -haE '^(FAIL|konnectivity:|panic)' "$WORK/bridge.log" "$WORK/bridge.log.libraries" | head -c 4000)"
+fi
+for protocol in grpc h2; do
+    matches "a dial to the bridge ($protocol)" "route=bridged status=200 .* end=done" \
+        "$(grep -m1 "event=access .*protocol=$protocol method=CONNECT host=$BRIDGED .*end=done" "$WORK/hawser.log")"
+    matches "and a request in it goes through the agent ($protocol)" "host=$BRIDGED .*route=bridged status=200" \
+        "$(grep -m1 "event=access .*tunnel=$protocol method=GET .*path=/whoami" "$WORK/hawser.log")"
+done
+MADE=$(($(counted connections) - BEFORE))
+check "the kubelets saw new connections" [ "$MADE" -gt 0 ]
+check "each was the agent's, $(($(dialled) - DIALS)) of $MADE" [ $(($(dialled) - DIALS)) -ge "$MADE" ]
 
 # -- the agent ends: what it carried fails, and nothing takes another way
 stop "$AGENT" KILL

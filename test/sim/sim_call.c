@@ -398,6 +398,8 @@ static void on_ended(struct sim_h2_stream *s)
     be_gone(call, "ended");
 }
 
+/* In turns, as goroutines that wait for a lock: who has said something stands behind those that could not. In
+ * any fixed order the first take all the room there is, and the end of the last does not get through. */
 static void on_writable(struct sim_h2_stream *s)
 {
     struct sim_call *call = s->owner;
@@ -406,10 +408,15 @@ static void on_writable(struct sim_h2_stream *s)
         struct conn *c = list_entry(node, struct conn, node);
         if (!c->blocked || c->let_go)
             continue;
+        uint64_t said = c->said;
         c->blocked = false;
         c->busy = true;
         c->channel.events->writable(&c->channel);
         c->busy = false;
+        if (c->call && c->said > said) {
+            list_remove(&c->node);
+            list_add_tail(&call->conns, &c->node);
+        }
         settle(c);
     }
 }

@@ -12,6 +12,7 @@
 static const char get_request[] =
     "GET http://10.0.0.1/ HTTP/1.1\r\nHost: 10.0.0.1\r\nConnection: close\r\n\r\n";
 static const char connect_request[] = "CONNECT 10.0.0.1:10250 HTTP/1.1\r\nHost: 10.0.0.1:10250\r\n\r\n";
+static const char long_response[] = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
 static const char response[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
 
 static void turns(int n)
@@ -148,6 +149,51 @@ static void a_destination_lost_before_its_end_is_told_at_once(void **state)
     assert_null(front_rig_conn());
 }
 
+/* The client has ended its direction and reads nothing; the answer is in the middle. */
+static struct played *half_closed_with_an_answer_under_way(void)
+{
+    struct played *p = ask(get_request, sizeof(get_request) - 1);
+    play_head(p, long_response);
+    pipe_end(rig.pipe);
+    turns(2);
+    rig.pipe->stalled = true;
+    play_data(p, "hello", 5, false);
+    turns(2);
+    assert_int_equal(front_rig_conn()->state, FRONT_EXCHANGE);
+    return p;
+}
+
+static void who_has_ended_may_be_slow_in_the_middle_of_an_answer(void **state)
+{
+    (void)state;
+    struct played *p = half_closed_with_an_answer_under_way();
+    for (int i = 0; i < 3; i++) {
+        for (int j = 0; j < 5; j++)
+            advance(11);
+        assert_non_null(front_rig_conn());
+        rig.pipe->stalled = false;
+        turns(2);
+        rig.pipe->stalled = true;
+        play_data(p, "hello", 5, false); /* no more and no less waits than before */
+        turns(2);
+    }
+    assert_int_equal(p->end, PLAYED_RUNS);
+}
+
+static void who_has_ended_and_takes_nothing_in_the_middle_of_an_answer_is_cut(void **state)
+{
+    (void)state;
+    struct played *p = half_closed_with_an_answer_under_way();
+    for (int i = 0; i < 5; i++)
+        advance(11);
+    assert_non_null(front_rig_conn());
+    advance(11);
+    advance(11);
+    assert_null(front_rig_conn());
+    assert_int_equal(p->end, PLAYED_GONE);
+    assert_int_equal(p->reason, ENDING_SLOW_READER);
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, start, stop)
@@ -157,6 +203,8 @@ int main(void)
         T(a_lost_destination_takes_nothing_from_who_reads_slowly),
         T(a_lost_destination_is_told_at_once_to_who_has_all),
         T(a_destination_lost_before_its_end_is_told_at_once),
+        T(who_has_ended_may_be_slow_in_the_middle_of_an_answer),
+        T(who_has_ended_and_takes_nothing_in_the_middle_of_an_answer_is_cut),
     };
 #undef T
     return cmocka_run_group_tests_name("front linger", tests, NULL, NULL);

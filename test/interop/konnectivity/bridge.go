@@ -36,6 +36,7 @@ func runBridge(arguments []string) error {
 	set.StringVar(&b.strangerCert, "stranger-cert", "", "certificate inside that is not let in")
 	set.StringVar(&b.strangerKey, "stranger-key", "", "its key")
 	drain := set.Bool("drain", false, "says ready, waits for the broker to drain, and judges that")
+	half := set.Bool("half-close", false, "a client that ends its direction and takes nothing more of its answer; clientIdleTimeoutMs is 1000")
 	set.Parse(arguments)
 	shared, err := b.open(context.Background())
 	if err != nil {
@@ -46,6 +47,12 @@ func runBridge(arguments []string) error {
 	defer streams.CloseIdleConnections()
 	over := func(ctx context.Context, address string) (net.Conn, error) { return connectOver(streams, address) }
 	var r report
+	if *half {
+		r.within(60*time.Second, "who ends its direction and takes nothing more is let go of", func(ctx context.Context) error {
+			return b.halfCloses(ctx, streams)
+		})
+		return r.end()
+	}
 	if *drain {
 		b.drains(&r, map[string]dialFunc{"a gRPC connection each": b.dial, "one Proxy stream": shared.connect, "CONNECT on streams": over})
 		return r.end()
@@ -416,6 +423,36 @@ func (b *bridge) babbles(ctx context.Context, dial dialFunc) error {
 	answer, _ := io.ReadAll(c)
 	if bytes.Contains(answer, []byte("HTTP/")) {
 		return fmt.Errorf("answered with %.100q", answer)
+	}
+	return nil
+}
+
+// halfCloses: in the middle of an answer TLS is ended inside the tunnel, and the stream below. Nothing is read for so long
+// that the answer is given up, though the connection stands; who reads after that finds a part of it.
+func (b *bridge) halfCloses(ctx context.Context, t *http.Transport) error {
+	const size, first = 64 << 20, 1000
+	var below pipe
+	c, err := b.handshaken(ctx, func(_ context.Context, address string) (net.Conn, error) {
+		n, err := connectOver(t, address)
+		if err == nil {
+			below = n.(pipe)
+		}
+		return n, err
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c, "GET /bytes/%d HTTP/1.1\r\nHost: x\r\n\r\n", size)
+	if _, err := io.ReadFull(c, make([]byte, first)); err != nil {
+		return err
+	}
+	if err := errors.Join(c.CloseWrite(), below.WriteCloser.(streamWriter).PipeWriter.Close()); err != nil {
+		return err
+	}
+	time.Sleep(25 * time.Second) // twice the broker's ten seconds, and some
+	n, err := io.Copy(io.Discard, c)
+	if err == nil || first+n >= size {
+		return fmt.Errorf("%d of %d bytes came, and %v", first+n, size, err)
 	}
 	return nil
 }
