@@ -185,6 +185,7 @@ struct front_conn *front_conn_new(struct broker_worker *, struct front_listener 
 struct front_conn *front_conn_inside(struct front_conn *outer, struct front_bridge *, struct stream *tls);
 /* A connection in a tunnel of the outer one: its client is the same, and it lives on its own. Takes the
  * bridge and the stream. NULL: out of memory, the stream is being closed and the bridge is not taken. */
+const char *front_peer_text(const struct front_conn *, char text[NET_TEXT_MAX]);
 void front_log_client(const struct front_conn *);
 /* Peer and client, into the line that was begun. */
 void front_set_state(struct front_conn *, enum front_state);

@@ -234,28 +234,6 @@ static void on_timer(struct timer *t)
     }
 }
 
-/* -- who it is ----------------------------------------------------------------------------------------------
- */
-
-static const char *peer_text(const struct front_conn *c, char text[NET_TEXT_MAX])
-{
-    if (!c->peer.has_credentials)
-        return net_address_text(&c->peer.address, text);
-    snprintf(text, NET_TEXT_MAX, "unix:pid=%d", (int)c->peer.pid);
-    return text;
-}
-
-void front_log_client(const struct front_conn *c)
-{
-    struct worker *w = worker_of(c);
-    char peer[NET_TEXT_MAX], uid[16];
-    bool by_uid = c->peer.has_credentials && !c->client_name[0];
-    if (by_uid)
-        snprintf(uid, sizeof(uid), "uid=%u", (unsigned)c->peer.uid);
-    log_str(w, "peer", peer_text(c, peer));
-    log_str(w, "client", by_uid ? uid : c->client_name);
-}
-
 /* -- events -------------------------------------------------------------------------------------------------
  */
 
@@ -389,7 +367,7 @@ static void on_closed(struct stream *s, enum ending reason)
         const struct tls_info *info = tls_stream_info(s);
         counter_add(w, COUNTER_front_tls_failed, 1);
         log_begin(w, LOG_INFO, "client_tls_failed");
-        log_str(w, "peer", peer_text(c, text));
+        log_str(w, "peer", front_peer_text(c, text));
         log_str(w, "reason", ending_name(reason));
         log_str(w, "detail", info->detail);
         log_end(w);
