@@ -59,6 +59,14 @@ static void start(struct tls_rig *r, struct tls_context *c, SSL_CTX *peer, bool 
     rig_settle(r, 3);
 }
 
+static void stop(struct tls_rig *r, struct tls_context *c, SSL_CTX *peer)
+{
+    rig_disconnect(r);
+    rig_fini(r);
+    SSL_CTX_free(peer);
+    tls_context_unref(&c);
+}
+
 static void exchange(const struct case_of *of, const char *layer)
 {
     struct tls_rig r;
@@ -78,10 +86,7 @@ static void exchange(const struct case_of *of, const char *layer)
     ssl_peer_close(&r.peer);
     assert_true(rig_until(&r, &r.owner.closed, 1, 50));
     assert_int_equal(r.owner.reason, ENDING_DONE);
-    rig_disconnect(&r);
-    rig_fini(&r);
-    SSL_CTX_free(peer);
-    tls_context_unref(&c);
+    stop(&r, c, peer);
 }
 
 static void it_takes_the_librarys_place_where_it_can(void **state)
@@ -114,10 +119,7 @@ static void a_ticket_that_comes_late_is_not_lost(void **state)
         ping(&r);
     }
     assert_int_equal(r.owner.tickets, 1);
-    rig_disconnect(&r);
-    rig_fini(&r);
-    SSL_CTX_free(peer);
-    tls_context_unref(&c);
+    stop(&r, c, peer);
 }
 
 static void data_ends_the_wait_for_a_ticket(void **state)
@@ -132,10 +134,7 @@ static void data_ends_the_wait_for_a_ticket(void **state)
     ping(&r);
     assert_string_equal(layer_of(&r), "gcm");
     ping(&r);
-    rig_disconnect(&r);
-    rig_fini(&r);
-    SSL_CTX_free(peer);
-    tls_context_unref(&c);
+    stop(&r, c, peer);
 }
 
 static void padding_is_taken_off(void **state)
@@ -148,10 +147,7 @@ static void padding_is_taken_off(void **state)
     start(&r, c, peer, false);
     for (int i = 0; i < 5; i++)
         ping(&r);
-    rig_disconnect(&r);
-    rig_fini(&r);
-    SSL_CTX_free(peer);
-    tls_context_unref(&c);
+    stop(&r, c, peer);
 }
 
 /* ---- a peer that seals what it likes ---- */
