@@ -1,9 +1,10 @@
 /* io/tls/tls_record_gcm.c — TLS 1.3's record layer with AES-GCM, for the time after the handshake.
  *
- * The library's keeps 80 KB for each connection, copies every byte twice and clears 16 KiB for every record.
- * Here a record is opened from where its pieces lie into the buffer that goes up, and sealed from the pieces
- * of the sender into the buffer that goes down. What is left of a handshake: the peer may announce new keys
- * (followed and answered), and may hand out more tickets (not taken: what they derive from is gone).
+ * The library's keeps far more memory for each connection than all the rest of it needs, and
+ * copies every byte twice on its way (hawser-tls-bytes, TLS 1.2 beside 1.3). Here a record is
+ * opened from where its pieces lie into the buffer that goes up, and sealed from the pieces of the sender
+ * into the buffer that goes down. What is left of a handshake: the peer may announce new keys (followed and
+ * answered), and may hand out more tickets (not taken: what they derive from is gone).
  */
 #include <stdarg.h>
 #include <stdio.h>
